@@ -1,0 +1,42 @@
+# Every target does its own set-up. PYTHON is the interpreter that .venv is made with.
+PYTHON ?= python3
+BIN := .venv/bin
+.DEFAULT_GOAL := help
+
+.PHONY: help demo test check lint types bench clean
+
+help:
+	@echo "make demo    install, run search_spaces/digits.yaml, print its best trials"
+	@echo "make test    install, run the tests"
+	@echo "make check   lint, types and tests: what CI runs"
+	@echo "make bench   the benchmarks whose figures the README gives"
+	@echo "make clean   remove .venv (studies in runs/ stay)"
+
+.venv/installed: pyproject.toml constraints.txt
+	$(PYTHON) -m venv .venv
+	$(BIN)/pip install --quiet --constraint constraints.txt torch
+	$(BIN)/pip install --quiet --constraint constraints.txt --editable '.[dev]'
+	@touch $@
+
+demo: .venv/installed
+	$(BIN)/sweep run search_spaces/digits.yaml
+	$(BIN)/sweep best digits
+
+test: .venv/installed
+	$(BIN)/pytest
+
+lint: .venv/installed
+	$(BIN)/ruff check
+	$(BIN)/ruff format --check
+
+types: .venv/installed
+	$(BIN)/mypy
+
+check: lint types test
+
+bench: .venv/installed
+	$(BIN)/python benchmarks/efficiency.py
+	$(BIN)/python benchmarks/throughput.py
+
+clean:
+	rm -rf .venv

@@ -1,0 +1,3 @@
+"""Hyperparameter sweeps whose trials resume."""
+
+__version__ = "0.1.0"

@@ -1,0 +1,1 @@
+"""What happened: typed events, Parquet segments, and the fold into the state of a study."""

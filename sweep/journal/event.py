@@ -1,0 +1,299 @@
+"""The typed, versioned events of which a study consists.
+
+An event says that something happened and holds all that is needed to know it again; it is never
+changed afterwards. Fields that one filters on are columns of the journal (`COLUMNS`); the others
+travel in the column `data` as JSON. A field therefore holds only what JSON can: numbers (NaN and
+infinities too), strings, booleans, None, lists and mappings with string keys.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field, fields
+from enum import StrEnum
+from typing import Any, ClassVar
+
+from sweep.errors import JournalError, JournalVersionError
+
+COLUMNS = ("trial", "attempt", "step", "state", "value", "checkpoint")
+"""Fields of events that are columns of their own."""
+
+
+class TrialState(StrEnum):
+    """States of a trial; `TRANSITIONS` says which may follow which."""
+
+    RUNNING = "RUNNING"
+    PAUSED = "PAUSED"
+    COMPLETE = "COMPLETE"
+    PRUNED = "PRUNED"
+    FAILED = "FAILED"
+
+    @property
+    def finished(self) -> bool:
+        return self in (TrialState.COMPLETE, TrialState.PRUNED, TrialState.FAILED)
+
+
+TRANSITIONS: Mapping[TrialState, frozenset[TrialState]] = {
+    TrialState.RUNNING: frozenset(TrialState) - {TrialState.RUNNING},
+    TrialState.PAUSED: frozenset({TrialState.RUNNING, TrialState.PRUNED, TrialState.FAILED}),
+    TrialState.COMPLETE: frozenset(),
+    TrialState.PRUNED: frozenset(),
+    TrialState.FAILED: frozenset(),
+}
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Event:
+    """Base of all events. ``version`` grows when the fields of a type change."""
+
+    type: ClassVar[str]
+    version: ClassVar[int] = 1
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class StudyCreated(Event):
+    """The study began. ``spec`` is the accepted spec, ``project`` where its program lies."""
+
+    type: ClassVar[str] = "study_created"
+    spec: dict[str, Any]
+    project: str
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class SpecChanged(Event):
+    """The study goes on under another spec; ``changes`` says in words what differs."""
+
+    type: ClassVar[str] = "spec_changed"
+    spec: dict[str, Any]
+    project: str
+    changes: list[str]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class DriverStarted(Event):
+    """A driver took the study over. ``session`` counts the drivers from 1."""
+
+    type: ClassVar[str] = "driver_started"
+    session: int
+    host: str
+    pid: int
+    versions: dict[str, str]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class DriverStopped(Event):
+    """The driver ended in order. A killed one leaves no such event."""
+
+    type: ClassVar[str] = "driver_stopped"
+    session: int
+    reason: str
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class TrialAsked(Event):
+    """The sampler proposed a trial.
+
+    ``params`` are the values that the user sees, in the order in which they were asked;
+    ``latents`` maps a name to [value, distribution] as the sampler knows them, and ``wrote`` holds
+    what it wrote while asking (``{"trial": ..., "study": ...}`` attributes). ``told`` is the number
+    of results it had been told, ``running`` the trials that it knew to run.
+    """
+
+    type: ClassVar[str] = "trial_asked"
+    trial: int
+    params: dict[str, Any]
+    latents: dict[str, list[Any]]
+    seed: int
+    wrote: dict[str, dict[str, Any]]
+    told: int
+    running: list[int]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class TrialDispatched(Event):
+    """An attempt was handed to a worker; ``checkpoint`` is where it is to go on from."""
+
+    type: ClassVar[str] = "trial_dispatched"
+    trial: int
+    attempt: int
+    session: int
+    checkpoint: str | None
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class TrialRestored(Event):
+    """Where a later attempt did go on from (None: from the start).
+
+    Reports after ``step`` (the last one that the checkpoint contains) are taken back, since they
+    will be made again. ``skipped`` holds [checkpoint, reason] for each one that was damaged.
+    """
+
+    type: ClassVar[str] = "trial_restored"
+    trial: int
+    attempt: int
+    step: int | None
+    checkpoint: str | None
+    skipped: list[list[str]]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class TrialReported(Event):
+    """Metrics of a trial at a step; ``value`` is the objective's, where it is among them.
+
+    ``prune`` is the pruner's verdict (None where none was asked): recorded, never computed again.
+    ``wrote`` holds the trial attributes that the pruner wrote while judging.
+    """
+
+    type: ClassVar[str] = "trial_reported"
+    trial: int
+    attempt: int
+    step: int
+    value: float | None
+    metrics: dict[str, float]
+    prune: bool | None
+    wrote: dict[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class CheckpointSaved(Event):
+    """A checkpoint is whole and durable. ``record`` is the checkpoint engine's description."""
+
+    type: ClassVar[str] = "checkpoint_saved"
+    trial: int
+    attempt: int
+    step: int | None
+    checkpoint: str
+    record: dict[str, Any]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class CheckpointRetired(Event):
+    """A checkpoint is no longer kept; its files go after this event is durable."""
+
+    type: ClassVar[str] = "checkpoint_retired"
+    trial: int
+    checkpoint: str
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class AttemptStopped(Event):
+    """An attempt saved and left because the driver asked it to. The trial can go on."""
+
+    type: ClassVar[str] = "attempt_stopped"
+    trial: int
+    attempt: int
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class AttemptFailed(Event):
+    """An attempt raised or its worker died; counted against ``retries``."""
+
+    type: ClassVar[str] = "attempt_failed"
+    trial: int
+    attempt: int
+    reason: str
+    error: str
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class TrialFinished(Event):
+    """The trial is over. ``checkpoint`` is its last one, ``reason`` why it was not completed."""
+
+    type: ClassVar[str] = "trial_finished"
+    trial: int
+    attempt: int
+    state: TrialState
+    value: float | None
+    checkpoint: str | None
+    metrics: dict[str, float] = field(default_factory=dict)
+    reason: str | None = None
+    error: str | None = None
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class TrialTold(Event):
+    """One Bayesian iteration: a finished trial was told to the sampler.
+
+    The incumbent after it is ``best_trial`` with ``best_value`` and its ``checkpoint``.
+    """
+
+    type: ClassVar[str] = "trial_told"
+    trial: int
+    value: float | None
+    checkpoint: str | None
+    iteration: int
+    best_trial: int | None
+    best_value: float | None
+    wrote: dict[str, dict[str, Any]]
+
+
+EVENTS: Mapping[str, type[Event]] = {
+    kind.type: kind
+    for kind in (
+        StudyCreated,
+        SpecChanged,
+        DriverStarted,
+        DriverStopped,
+        TrialAsked,
+        TrialDispatched,
+        TrialRestored,
+        TrialReported,
+        CheckpointSaved,
+        CheckpointRetired,
+        AttemptStopped,
+        AttemptFailed,
+        TrialFinished,
+        TrialTold,
+    )
+}
+
+_FIELDS = {name: tuple(f.name for f in fields(kind)) for name, kind in EVENTS.items()}
+_PAYLOAD = {
+    name: tuple(field for field in names if field not in COLUMNS) for name, names in _FIELDS.items()
+}
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Entry:
+    """An event in its place: ``seq`` counts from 0 without gaps, ``time`` is in unix seconds."""
+
+    seq: int
+    time: float
+    event: Event
+
+
+def encode(entry: Entry) -> dict[str, Any]:
+    """The row of the journal that holds ``entry``: one value for each column."""
+    event = entry.event
+    row: dict[str, Any] = {name: getattr(event, name, None) for name in COLUMNS}
+    row |= {"seq": entry.seq, "time": round(entry.time * 1e6)}
+    row |= {"type": event.type, "version": event.version}
+    row["data"] = json.dumps({name: getattr(event, name) for name in _PAYLOAD[event.type]})
+    return row
+
+
+def decode(row: Mapping[str, Any]) -> Entry:
+    """The entry that a row of the journal holds.
+
+    Raises:
+        JournalVersionError: the event's type or version is not known here.
+        JournalError: a field is missing or of the wrong form.
+    """
+    name, version, seq = row["type"], row["version"], row["seq"]
+    kind = EVENTS.get(name)
+    if kind is None or version != kind.version:
+        raise JournalVersionError(
+            f"event {seq} is a {name!r} of version {version}, which this sweep does not know: "
+            "it was written by a newer one; upgrade sweep to read it"
+        )
+    try:
+        values = json.loads(row["data"])
+        for column in COLUMNS:
+            if column in _FIELDS[name]:
+                values[column] = row[column]
+        if "state" in values:
+            values["state"] = TrialState(values["state"])
+        return Entry(seq=seq, time=row["time"] / 1e6, event=kind(**values))
+    except (TypeError, ValueError) as error:
+        raise JournalError(f"event {seq} ({name}) is not whole: {error}") from error

@@ -1,0 +1,207 @@
+"""Segments: the Parquet files of which a journal consists.
+
+``00000000-00000041.parquet`` holds the events 0 to 41. A segment appears under its name whole and
+durable, or not at all. A segment whose range lies inside another's was compacted into it and is
+passed over, so that a kill between writing the wide one and removing the narrow ones harms nothing.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from sweep import fsio
+from sweep.errors import JournalError, JournalVersionError
+from sweep.journal.event import Entry, decode, encode
+
+FORMAT = 1
+"""Version of the layout of a segment, kept in the metadata of each."""
+
+_FORMAT_KEY = b"sweep.journal"
+_NAME = re.compile(r"(\d{8,})-(\d{8,})\.parquet")
+
+SCHEMA = pa.schema(
+    [
+        pa.field("seq", pa.int64(), nullable=False),
+        pa.field("time", pa.timestamp("us", tz="UTC"), nullable=False),
+        pa.field("type", pa.string(), nullable=False),
+        pa.field("version", pa.int16(), nullable=False),
+        pa.field("trial", pa.int64()),
+        pa.field("attempt", pa.int32()),
+        pa.field("step", pa.int64()),
+        pa.field("state", pa.string()),
+        pa.field("value", pa.float64()),
+        pa.field("checkpoint", pa.string()),
+        pa.field("data", pa.string(), nullable=False),
+    ],
+    metadata={_FORMAT_KEY: str(FORMAT).encode()},
+)
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class Segment:
+    """A file of the journal and the sequence numbers, both included, that it holds."""
+
+    first: int
+    last: int
+    path: Path
+
+    def __len__(self) -> int:
+        return self.last - self.first + 1
+
+    def covers(self, other: Segment) -> bool:
+        return self.first <= other.first and other.last <= self.last and self != other
+
+
+def segment_path(directory: Path, first: int, last: int) -> Path:
+    return directory / f"{first:08d}-{last:08d}.parquet"
+
+
+def write_segment(directory: Path, entries: Sequence[Entry]) -> Segment:
+    """Write consecutive ``entries`` as one durable segment."""
+    rows = [encode(entry) for entry in entries]
+    columns = {name: [row[name] for row in rows] for name in SCHEMA.names}
+    return _write(directory, pa.table(columns, schema=SCHEMA))
+
+
+def merge_segments(directory: Path, segments: Sequence[Segment]) -> Segment:
+    """Write one segment that covers ``segments`` (adjacent ones), then remove them."""
+    merged = _write(directory, pa.concat_tables([read_table(segment) for segment in segments]))
+    for segment in segments:
+        segment.path.unlink(missing_ok=True)
+    return merged
+
+
+def _write(directory: Path, table: pa.Table) -> Segment:
+    first, last = table["seq"][0].as_py(), table["seq"][-1].as_py()
+    path = segment_path(directory, first, last)
+    with fsio.writing(path) as file:
+        pq.write_table(table, file, compression="zstd", write_page_checksum=True)
+    return Segment(first, last, path)
+
+
+def list_segments(directory: Path) -> tuple[list[Segment], list[Segment]]:
+    """The segments that count, in order, and those that lie inside one of them.
+
+    Raises:
+        JournalError: a file is none of ours, or a range of events is missing or there twice.
+    """
+    paths = _listing(directory)
+    while True:
+        try:
+            return _arrange(paths)
+        except JournalError:
+            # A listing made during a compaction may miss files on both sides of it. Damage stays.
+            again = _listing(directory)
+            if again == paths:
+                raise
+            paths = again
+
+
+def _listing(directory: Path) -> list[Path]:
+    # What begins with a dot is a write that a kill cut short: never part of the journal.
+    return sorted(path for path in directory.iterdir() if not path.name.startswith("."))
+
+
+def _arrange(paths: Sequence[Path]) -> tuple[list[Segment], list[Segment]]:
+    found = []
+    for path in paths:
+        match = _NAME.fullmatch(path.name)
+        if match is None:
+            raise JournalError(f"{path}: no segment of a journal; move it elsewhere")
+        found.append(Segment(int(match[1]), int(match[2]), path))
+    found.sort(key=lambda segment: (segment.first, -segment.last))
+    live: list[Segment] = []
+    covered = []
+    for segment in found:
+        if live and live[-1].covers(segment):
+            covered.append(segment)
+            continue
+        expected = live[-1].last + 1 if live else 0
+        if segment.first != expected:
+            raise JournalError(
+                f"{segment.path}: begins with event {segment.first}, but event {expected} should "
+                "come next: a segment was removed or renamed; restore it from a backup"
+            )
+        live.append(segment)
+    return live, covered
+
+
+def read_table(segment: Segment) -> pa.Table:
+    """The rows of a segment, each page checked against its checksum.
+
+    Raises:
+        JournalError: the file is torn, foreign, or does not hold what its name says.
+        JournalVersionError: it was written by a newer version.
+        FileNotFoundError: it was compacted away since it was listed.
+    """
+    try:
+        with segment.path.open("rb") as file:
+            table = pq.read_table(file, page_checksum_verification=True)
+    except (pa.ArrowException, OSError) as error:
+        if isinstance(error, FileNotFoundError):
+            raise
+        raise JournalError(
+            f"{segment.path}: torn or no Parquet file ({_line(error)}); "
+            "nothing was changed; restore the file from a backup"
+        ) from error
+    _check(segment, table)
+    return table
+
+
+def _check(segment: Segment, table: pa.Table) -> None:
+    version = (table.schema.metadata or {}).get(_FORMAT_KEY)
+    if version is None:
+        raise JournalError(f"{segment.path}: a Parquet file, but none of a journal; move it away")
+    if version != str(FORMAT).encode():
+        raise JournalVersionError(
+            f"{segment.path}: a journal of format {version.decode()}, this sweep reads {FORMAT}; "
+            "upgrade sweep to read it"
+        )
+    if table.schema.names != SCHEMA.names or table.schema.types != SCHEMA.types:
+        raise JournalError(f"{segment.path}: its columns are not those of a journal")
+    if table["seq"].to_pylist() != list(range(segment.first, segment.last + 1)):
+        raise JournalError(f"{segment.path}: does not hold the events that its name says")
+
+
+def _line(error: BaseException) -> str:
+    return str(error).splitlines()[0].rstrip(".") if str(error) else type(error).__name__
+
+
+def decode_table(table: pa.Table) -> Iterator[Entry]:
+    """The entries of a segment's rows, in order."""
+    times = table["time"].cast(pa.int64())
+    for row in table.set_column(1, "time", times).to_pylist():
+        yield decode(row)
+
+
+def read_entries(directory: Path, after: int = -1) -> Iterator[Entry]:
+    """All entries of the journal whose sequence number is above ``after``, in order.
+
+    Safe beside a writer: what is read is a prefix of what happened. A segment that is compacted
+    away between the listing and the reading is found again in the segment that covers it.
+
+    Raises:
+        JournalError, JournalVersionError: see `list_segments` and `read_table`.
+    """
+    while True:
+        segments, _ = list_segments(directory)
+        pending = [segment for segment in segments if segment.last > after]
+        if not pending:
+            return
+        for segment in pending:
+            try:
+                table = read_table(segment)
+            except FileNotFoundError:
+                break
+            for entry in decode_table(table):
+                if entry.seq > after:
+                    after = entry.seq
+                    yield entry
+        else:
+            return

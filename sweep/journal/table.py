@@ -1,0 +1,176 @@
+"""The four derived tables of a study, as Arrow tables and as Parquet files.
+
+They are a view of the state: deleting `tables/` loses nothing. Times are UTC, durations seconds,
+sizes bytes. ``params.*`` columns have the type of the values that were asked, ``metrics.*`` are
+float64; a trial without a value has null there.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from sweep import fsio
+from sweep.journal.state import Checkpoint, StudyState, Trial
+
+_TIME = pa.timestamp("us", tz="UTC")
+
+
+def trials_table(state: StudyState) -> pa.Table:
+    """One row a trial, running and paused ones too, by number.
+
+    ``number state value params.* metrics.* started finished duration_s attempts steps checkpoint
+    reason error``. ``metrics.*`` are the last of each; ``steps`` counts the reported steps;
+    ``duration_s`` is the time on a slot, all attempts together; ``checkpoint`` is the newest one.
+    """
+    trials = list(state.trials.values())
+    finals = [final_metrics(trial) for trial in trials]
+    columns: dict[str, pa.Array] = {
+        "number": _int(trial.number for trial in trials),
+        "state": pa.array([str(trial.state) for trial in trials], pa.string()),
+        "value": _float(trial.value for trial in trials),
+        **_params([trial.params for trial in trials]),
+        **_metrics(finals),
+        "started": _time(trial.started for trial in trials),
+        "finished": _time(trial.finished for trial in trials),
+        "duration_s": _float(trial.duration for trial in trials),
+        "attempts": _int(trial.attempts for trial in trials),
+        "steps": _int(len(trial.reports) for trial in trials),
+        "checkpoint": pa.array([newest_checkpoint(trial) for trial in trials], pa.string()),
+        "reason": pa.array([trial.reason for trial in trials], pa.string()),
+        "error": pa.array([trial.error for trial in trials], pa.string()),
+    }
+    return pa.table(columns)
+
+
+def reports_table(state: StudyState) -> pa.Table:
+    """One row a trial and step: ``trial attempt step time metrics.*``, by trial, then step."""
+    reports = [
+        (trial.number, trial.reports[step])
+        for trial in state.trials.values()
+        for step in sorted(trial.reports)
+    ]
+    columns: dict[str, pa.Array] = {
+        "trial": _int(number for number, _ in reports),
+        "attempt": _int(report.attempt for _, report in reports),
+        "step": _int(report.step for _, report in reports),
+        "time": _time(report.time for _, report in reports),
+        **_metrics([report.metrics for _, report in reports]),
+    }
+    return pa.table(columns)
+
+
+def checkpoints_table(state: StudyState) -> pa.Table:
+    """One row a checkpoint, retired ones too, in the order of their saving within a trial.
+
+    ``id trial attempt step kind bytes new_bytes saved retired parent``.
+    """
+    rows: list[Checkpoint] = [
+        checkpoint for trial in state.trials.values() for checkpoint in trial.checkpoints.values()
+    ]
+    columns: dict[str, pa.Array] = {
+        "id": pa.array([row.id for row in rows], pa.string()),
+        "trial": _int(row.trial for row in rows),
+        "attempt": _int(row.attempt for row in rows),
+        "step": _int(row.step for row in rows),
+        "kind": pa.array([row.record.get("kind") for row in rows], pa.string()),
+        "bytes": _int(row.record.get("bytes") for row in rows),
+        "new_bytes": _int(row.record.get("new_bytes") for row in rows),
+        "saved": _time(row.saved for row in rows),
+        "retired": _time(row.retired for row in rows),
+        "parent": pa.array([row.record.get("parent") for row in rows], pa.string()),
+    }
+    return pa.table(columns)
+
+
+def iterations_table(state: StudyState) -> pa.Table:
+    """One row a Bayesian iteration, in the order in which the results were told.
+
+    ``iteration trial value best_trial best_value best_checkpoint time``.
+    """
+    rows = state.iterations
+    columns: dict[str, pa.Array] = {
+        "iteration": _int(row.number for row in rows),
+        "trial": _int(row.trial for row in rows),
+        "value": _float(row.value for row in rows),
+        "best_trial": _int(row.best_trial for row in rows),
+        "best_value": _float(row.best_value for row in rows),
+        "best_checkpoint": pa.array([row.best_checkpoint for row in rows], pa.string()),
+        "time": _time(row.time for row in rows),
+    }
+    return pa.table(columns)
+
+
+TABLES: Mapping[str, Callable[[StudyState], pa.Table]] = {
+    "trials": trials_table,
+    "reports": reports_table,
+    "checkpoints": checkpoints_table,
+    "iterations": iterations_table,
+}
+
+
+def write_tables(state: StudyState, directory: Path) -> None:
+    """Write all tables to ``directory``, each replaced atomically."""
+    fsio.make_directory(directory)
+    for name, build in TABLES.items():
+        with fsio.writing(directory / f"{name}.parquet") as file:
+            pq.write_table(build(state), file, compression="zstd")
+
+
+def final_metrics(trial: Trial) -> dict[str, float]:
+    """The last value of each metric of a trial."""
+    latest: dict[str, float] = {}
+    for step in sorted(trial.reports):
+        latest |= trial.reports[step].metrics
+    return latest | trial.metrics
+
+
+def newest_checkpoint(trial: Trial) -> str | None:
+    """Id of the newest checkpoint that is kept."""
+    kept = trial.kept
+    return kept[-1].id if kept else None
+
+
+def _int(values: Iterable[int | None]) -> pa.Array:
+    return pa.array(list(values), pa.int64())
+
+
+def _float(values: Iterable[float | None]) -> pa.Array:
+    return pa.array(list(values), pa.float64(), from_pandas=False)
+
+
+def _time(values: Iterable[float | None]) -> pa.Array:
+    micros = [None if value is None else round(value * 1e6) for value in values]
+    return pa.array(micros, _TIME)
+
+
+def _names(rows: Sequence[Mapping[str, Any]]) -> list[str]:
+    return list(dict.fromkeys(name for row in rows for name in row))
+
+
+def _metrics(rows: Sequence[Mapping[str, float]]) -> dict[str, pa.Array]:
+    return {f"metrics.{name}": _float(row.get(name) for row in rows) for name in _names(rows)}
+
+
+def _params(rows: Sequence[Mapping[str, Any]]) -> dict[str, pa.Array]:
+    return {f"params.{name}": _column([row.get(name) for row in rows]) for name in _names(rows)}
+
+
+def _column(values: list[Any]) -> pa.Array:
+    """An array of the values' own type; where they are of several, their text.
+
+    Integers among floats are floats; nothing else is converted silently into another kind.
+    """
+    kinds = {type(value) for value in values if value is not None}
+    if kinds == {int, float}:
+        return _float(values)
+    if len(kinds) <= 1:
+        try:
+            return pa.array(values)
+        except (pa.ArrowInvalid, pa.ArrowTypeError):
+            pass
+    return pa.array([None if value is None else str(value) for value in values], pa.string())

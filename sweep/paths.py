@@ -1,0 +1,59 @@
+"""Where everything of a study lies. The one place that knows file names."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+
+@dataclass(frozen=True, slots=True)
+class StudyPaths:
+    """The files of one study below its directory ``root``."""
+
+    root: Path
+
+    @classmethod
+    def of(cls, store: str | Path, study: str) -> StudyPaths:
+        return cls(Path(store).absolute() / study)
+
+    @property
+    def name(self) -> str:
+        return self.root.name
+
+    @property
+    def journal(self) -> Path:
+        """Directory of the Parquet segments: the truth."""
+        return self.root / "journal"
+
+    @property
+    def tables(self) -> Path:
+        """Directory of the derived tables."""
+        return self.root / "tables"
+
+    @property
+    def checkpoints(self) -> Path:
+        """Root of `manifests/` and `blobs/`."""
+        return self.root / "checkpoints"
+
+    @property
+    def scratch(self) -> Path:
+        """Root of the trials' own directories, `<trial>/<session>.<attempt>`."""
+        return self.root / "scratch"
+
+    @property
+    def spec(self) -> Path:
+        """Readable copy of the accepted spec; the journal holds the one that counts."""
+        return self.root / "spec.yaml"
+
+    @property
+    def lock(self) -> Path:
+        return self.root / "lock"
+
+    @property
+    def stop(self) -> Path:
+        """A request to the driver to end; its content names who asked."""
+        return self.root / "stop"
+
+    def exists(self) -> bool:
+        """True where a study's journal has begun."""
+        return self.journal.is_dir()
