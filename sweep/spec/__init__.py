@@ -1,0 +1,54 @@
+"""What was asked of a study: YAML in, a validated and frozen `StudySpec` out."""
+
+from sweep.spec.difference import ABSENT, Change, difference, refused, successor
+from sweep.spec.distribution import Distribution
+from sweep.spec.domain import Domain
+from sweep.spec.dump import dump_spec
+from sweep.spec.latent import Choice, Fixed, Integer, Latent, Real
+from sweep.spec.load import load_spec, parse_spec
+from sweep.spec.model import Method, StudySpec
+from sweep.spec.parameter import Parameter
+from sweep.spec.schema import json_schema
+from sweep.spec.section import (
+    AshaPruning,
+    CheckpointSpec,
+    Every,
+    Goal,
+    Keep,
+    MedianPruning,
+    Metric,
+    Resources,
+)
+from sweep.spec.space import Dimension, Space
+
+__all__ = [
+    "ABSENT",
+    "AshaPruning",
+    "Change",
+    "CheckpointSpec",
+    "Choice",
+    "Dimension",
+    "Distribution",
+    "Domain",
+    "Every",
+    "Fixed",
+    "Goal",
+    "Integer",
+    "Keep",
+    "Latent",
+    "MedianPruning",
+    "Method",
+    "Metric",
+    "Parameter",
+    "Real",
+    "Resources",
+    "Space",
+    "StudySpec",
+    "difference",
+    "dump_spec",
+    "json_schema",
+    "load_spec",
+    "parse_spec",
+    "refused",
+    "successor",
+]

@@ -1,0 +1,60 @@
+"""A spec as readable YAML, which `load_spec` reads back to an equal one."""
+
+from __future__ import annotations
+
+import io
+from typing import Any
+
+from sweep.spec.distribution import inferred
+from sweep.spec.model import StudySpec
+
+_WIDTH = 96
+
+
+def dump_spec(spec: StudySpec) -> str:
+    """The accepted spec: one line per parameter, defaults written out, nothing that is None."""
+    from ruamel.yaml import YAML  # start-up: `sweep --help` writes no YAML
+    from ruamel.yaml.comments import CommentedMap
+
+    described = _tidy(spec.model_dump(mode="json", exclude={"parameters"}))
+    described["parameters"] = {
+        name: _flow(_shortest(parameter.model_dump(mode="json")))
+        for name, parameter in spec.parameters.items()
+    }
+    ordered = CommentedMap(
+        (key, described[key]) for key in StudySpec.model_fields if key in described
+    )
+    for key in ("metric", "resources", "early_terminate"):
+        if key in ordered:
+            ordered[key] = _flow(ordered[key])
+    ordered["checkpoint"] = {key: _flow(part) for key, part in ordered["checkpoint"].items()}
+    writer = YAML()
+    writer.width = _WIDTH
+    writer.allow_unicode = True
+    stream = io.StringIO()
+    writer.dump(ordered, stream)
+    return stream.getvalue()
+
+
+def _shortest(parameter: dict[str, Any]) -> dict[str, Any]:
+    """Without the distribution where the other keys say it."""
+    others = {key: item for key, item in parameter.items() if key != "distribution"}
+    return others if inferred(others) == parameter["distribution"] else parameter
+
+
+def _tidy(value: Any) -> Any:
+    """Without what is None, and 1.0 as 1."""
+    if isinstance(value, dict):
+        return {key: _tidy(item) for key, item in value.items() if item is not None}
+    if isinstance(value, float) and value.is_integer():
+        return int(value)
+    return value
+
+
+def _flow(value: Any) -> Any:
+    """``value`` in one line: ``{min: 1, max: 5}``."""
+    from ruamel.yaml.comments import CommentedMap
+
+    flowing = CommentedMap(value)
+    flowing.fa.set_flow_style()
+    return flowing

@@ -1,0 +1,136 @@
+"""The kinds of single values in a spec, each with its check and its spelling in YAML.
+
+pydantic alone would take ``"50"`` and ``true`` for numbers; these do not.
+"""
+
+from __future__ import annotations
+
+import math
+import re
+import sys
+from collections.abc import Callable, Mapping
+from enum import StrEnum
+from typing import Annotated, Any, TypeVar
+
+from pydantic import BeforeValidator, Field, WithJsonSchema
+
+from sweep.spec.problem import wrong
+from sweep.spec.suggestion import brief, closest, listed
+
+Kind = TypeVar("Kind", bound=StrEnum)
+
+_SECONDS = {"s": 1, "m": 60, "h": 3600, "d": 86400}
+_DURATION = re.compile(r"(\d+(?:\.\d+)?) *([smhd])")
+_DURATIONS = re.compile(r"(?:\d+(?:\.\d+)? *[smhd] *)+")
+_SIZE = re.compile(r"(\d+(?:\.\d+)?) *([kmgt]?)(i?)b", re.IGNORECASE)
+_LEAST_MEMORY = 1024**2
+_LARGEST = sys.float_info.max
+
+
+def _number(given: Any) -> Any:
+    if isinstance(given, bool) or not isinstance(given, int | float):
+        raise wrong(_instead("a number", given))
+    if not -_LARGEST <= given <= _LARGEST:
+        raise wrong(f"must be a finite number, not {brief(given)}")
+    return given
+
+
+def _whole(given: Any) -> Any:
+    if isinstance(given, float) and given.is_integer():
+        return int(given)
+    if isinstance(given, bool) or not isinstance(given, int):
+        raise wrong(_instead("a whole number", given))
+    return given
+
+
+def _text(given: Any) -> Any:
+    if isinstance(given, str) and given.strip():
+        return given
+    if given is None or isinstance(given, str):
+        raise wrong("is empty: fill it in or remove it")
+    if isinstance(given, int | float):
+        raise wrong(f'must be text: write it in quotes, "{brief(given)}"')
+    raise wrong(f"must be text, not {brief(given)}")
+
+
+def _seconds(given: Any) -> Any:
+    if not isinstance(given, str):
+        return _number(given)
+    if not _DURATIONS.fullmatch(given):
+        raise wrong(f"must be seconds or a time such as 90s, 30m, 12h or 2d, not {brief(given)}")
+    return math.fsum(float(amount) * _SECONDS[unit] for amount, unit in _DURATION.findall(given))
+
+
+def _bytes(given: Any) -> Any:
+    if isinstance(given, str):
+        size = _SIZE.fullmatch(given)
+        if size is None:
+            raise wrong(f"must be a size such as 512MiB or 4GB, not {brief(given)}")
+        power = " kmgt".index(size[2].lower() or " ")
+        given = round(float(size[1]) * (1024 if size[3] else 1000) ** power)
+    given = _whole(given)
+    if given < _LEAST_MEMORY:
+        raise wrong(f"{given} bytes is too little for a process: write a unit, as in 4GB")
+    return given
+
+
+def _instead(kind: str, given: Any) -> str:
+    if given is None:
+        return "is empty: fill it in or remove it"
+    return f"must be {kind}, not {brief(given)}"
+
+
+def choice(kind: type[Kind], aliases: Mapping[str, Kind] | None = None) -> Callable[[Any], Kind]:
+    """A validator that reads a member of ``kind`` by its value or one of ``aliases``."""
+    members = {**{member.value: member for member in kind}, **(aliases or {})}
+
+    def read(given: Any) -> Kind:
+        if isinstance(given, str) and given in members:
+            return members[given]
+        near = closest(given, members) if isinstance(given, str) else None
+        if near is not None:
+            raise wrong(f"there is no {brief(given)}; did you mean {near}?")
+        raise wrong(f"must be {listed(members, 'or')}, not {brief(given)}")
+
+    return read
+
+
+Number = Annotated[int | float, BeforeValidator(_number), WithJsonSchema({"type": "number"})]
+"""A finite number that stays an int where it was written as one."""
+
+Positive = Annotated[float, Field(gt=0), BeforeValidator(_number)]
+Amount = Annotated[float, Field(ge=0), BeforeValidator(_number)]
+Count = Annotated[int, Field(ge=1), BeforeValidator(_whole)]
+Factor = Annotated[int, Field(ge=2), BeforeValidator(_whole)]
+Natural = Annotated[int, Field(ge=0), BeforeValidator(_whole)]
+Seed = Annotated[int, Field(ge=0, le=2**63 - 1), BeforeValidator(_whole)]
+Text = Annotated[str, BeforeValidator(_text), WithJsonSchema({"type": "string", "minLength": 1})]
+
+Seconds = Annotated[
+    float,
+    Field(gt=0),
+    BeforeValidator(_seconds),
+    WithJsonSchema(
+        {
+            "anyOf": [
+                {"type": "number", "exclusiveMinimum": 0},
+                {"type": "string", "pattern": f"^{_DURATIONS.pattern}$"},
+            ]
+        }
+    ),
+]
+"""A time in seconds; YAML may write 90, 90s, 30m, 1h30m or 2d."""
+
+Bytes = Annotated[
+    int,
+    BeforeValidator(_bytes),
+    WithJsonSchema(
+        {
+            "anyOf": [
+                {"type": "integer", "minimum": _LEAST_MEMORY},
+                {"type": "string", "pattern": r"^\d+(?:\.\d+)? *[kKmMgGtT]?[iI]?[bB]$"},
+            ]
+        }
+    ),
+]
+"""A size in bytes; YAML may write 4GB (powers of 1000) or 512MiB (powers of 1024)."""

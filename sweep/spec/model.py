@@ -1,0 +1,153 @@
+"""What a study was asked to do: the whole spec, validated and frozen."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping
+from enum import StrEnum
+from functools import cached_property
+from typing import Annotated, Any, ClassVar
+
+from pydantic import AliasChoices, BeforeValidator, Field, WithJsonSchema, model_validator
+
+from sweep.spec.condition import condition_problems, grid_problems
+from sweep.spec.field import (
+    Count,
+    Natural,
+    Seconds,
+    Seed,
+    Text,
+    choice,
+)
+from sweep.spec.parameter import Parameter
+from sweep.spec.problem import Problem, Section, wrong, wrongs
+from sweep.spec.section import CheckpointSpec, Metric, Resources, Termination
+from sweep.spec.space import Space
+from sweep.spec.suggestion import brief
+
+NAME = re.compile(r"\w[\w.-]{0,99}")
+_PARAMETER_NAME = re.compile(r"[^\W\d][\w.-]*")
+_DOTTED = r"[^\W\d]\w*(?:\.[^\W\d]\w*)*"
+_PROGRAM = re.compile(f"{_DOTTED}:{_DOTTED}")
+_SERVICE = "belongs to W&B's service and has no meaning here: remove it"
+
+
+class Method(StrEnum):
+    """How the next trial is chosen."""
+
+    TPE = "tpe"
+    RANDOM = "random"
+    GRID = "grid"
+    QMC = "qmc"
+
+
+read_method = choice(Method, {"bayes": Method.TPE})
+
+
+def _name(given: Any) -> Any:
+    if not isinstance(given, str) or NAME.fullmatch(given):
+        return given
+    safe = re.sub(r"[^\w.-]+", "-", given).strip("-.")[:100]
+    advice = f", such as {safe}" if safe else ""
+    raise wrong(f"{brief(given)} cannot name a directory: use letters, digits and . _ -{advice}")
+
+
+def _program(given: Any) -> Any:
+    if not isinstance(given, str) or _PROGRAM.fullmatch(given):
+        return given
+    module, _, function = given.partition(":")
+    module = module.removesuffix(".py").strip("./").replace("/", ".")
+    spelling = f"{module}:{function or 'main'}"
+    if not _PROGRAM.fullmatch(spelling):
+        raise wrong(f"must be package.module:function, not {brief(given)}")
+    what = "names a file" if ".py" in given or "/" in given else "names no function"
+    raise wrong(f"{given} {what}: write module:function, such as {spelling}")
+
+
+class StudySpec(Section):
+    """One study: what to run, what to search, and with what."""
+
+    foreign: ClassVar[Mapping[str, str]] = {
+        "command": "has no meaning here, where program is a function: remove it",
+        "project": _SERVICE,
+        "entity": _SERVICE,
+        "controller": _SERVICE,
+        "scheduler": _SERVICE,
+        "job": _SERVICE,
+        "image_uri": _SERVICE,
+        "apiVersion": _SERVICE,
+        "kind": _SERVICE,
+        "metrics": "several objectives are not supported: write metric",
+    }
+
+    name: Annotated[Text, BeforeValidator(_name)]
+    """The study's name and its directory in the store. Default: the file's name without .yaml."""
+    description: Text | None = None
+    """What the study is for, in words."""
+    program: Annotated[Text, BeforeValidator(_program)]
+    """The trial function, package.module:function. It takes a sweep.Trial."""
+    method: Annotated[
+        Method,
+        BeforeValidator(read_method),
+        WithJsonSchema({"type": "string", "enum": [*(each.value for each in Method), "bayes"]}),
+    ]
+    """How the next trial is chosen: tpe (also called bayes), random, grid or qmc."""
+    metric: Metric
+    """The number that the study optimises."""
+    parameters: dict[str, Parameter]
+    """The hyperparameters by name."""
+    trials: Annotated[Count | None, Field(validation_alias=AliasChoices("trials", "run_cap"))] = (
+        None
+    )
+    """Trials in total, however often the study was stopped. Only a grid may go without."""
+    concurrency: Count | None = None
+    """The most trials that run at once. Default: as many as the resources allow."""
+    timeout: Seconds | None = None
+    """Time for the whole study: seconds, or 90s, 30m, 12h, 2d."""
+    resources: Resources = Field(default_factory=Resources)
+    """What one running trial holds."""
+    checkpoint: CheckpointSpec = Field(default_factory=CheckpointSpec)
+    """When trials are saved, and what is kept."""
+    early_terminate: Termination = None
+    """Stops trials that do badly: {type: median} or {type: asha}."""
+    retries: Natural = 1
+    """How often a trial is tried again after an exception or the death of its worker."""
+    seed: Seed = 0
+    """All randomness follows from it."""
+
+    @cached_property
+    def space(self) -> Space:
+        """The parameters as dimensions to choose values for."""
+        return Space.of(self.parameters)
+
+    @model_validator(mode="after")
+    def _consistent(self) -> StudySpec:
+        names = tuple(self.parameters)
+        problems = list(study_problems(self.parameters, names, self.method, self.trials))
+        if problems:
+            raise wrongs(problems)
+        return self
+
+
+def study_problems(
+    parameters: Mapping[str, Parameter],
+    names: tuple[str, ...],
+    method: Method | None,
+    trials: Any,
+) -> Iterator[Problem]:
+    """What is wrong between the parts of a study, each of them valid.
+
+    ``names`` are all parameters that were written, ``parameters`` the valid ones, ``method`` is
+    None where it is not valid, ``trials`` None where there is none.
+    """
+    if not names:
+        yield Problem(("parameters",), "is empty: needs at least one parameter")
+    for name in names:
+        if not _PARAMETER_NAME.fullmatch(name):
+            meant = "a parameter's name begins with a letter and has letters, digits and . _ - only"
+            yield Problem(("parameters", name), meant)
+    yield from condition_problems(parameters, names)
+    if method is Method.GRID:
+        yield from grid_problems(parameters)
+    elif method is not None and trials is None:
+        yield Problem(("trials",), "is required: only method grid has an end of its own")

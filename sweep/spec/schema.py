@@ -1,0 +1,89 @@
+"""The JSON Schema of a spec, for editors: completion, and help from the fields' docstrings."""
+
+from __future__ import annotations
+
+import ast
+import inspect
+import textwrap
+from collections.abc import Iterator
+from itertools import pairwise
+from typing import Any
+
+from sweep.spec import model, parameter, section
+from sweep.spec.model import NAME, StudySpec
+from sweep.spec.problem import Section
+
+DIALECT = "https://json-schema.org/draft/2020-12/schema"
+
+
+def json_schema() -> dict[str, Any]:
+    """A schema that takes every form that `load_spec` takes, ``run_cap`` and ``bayes`` included.
+
+    It is as strict as a schema is of use in an editor: what concerns several keys at once (bounds
+    that fit, conditions that can hold) is for `load_spec`.
+    """
+    schema = StudySpec.model_json_schema()
+    definitions = schema["$defs"]
+    for each in _sections():
+        _describe(schema if each is StudySpec else definitions.get(each.__name__, {}), each)
+    _strip(schema)
+    properties = schema["properties"]
+    properties["name"]["pattern"] = f"^{NAME.pattern}$"
+    del definitions["Parameter"]["properties"]["distribution"]["default"]
+    properties["parameters"]["minProperties"] = 1
+    properties["run_cap"] = {**properties["trials"], "description": "W&B's name of trials."}
+    schema["required"].remove("name")
+    schema["anyOf"] = [
+        {"required": ["trials"]},
+        {"required": ["run_cap"]},
+        {"properties": {"method": {"const": "grid"}}},
+    ]
+    return {"$schema": DIALECT, **schema, "title": "sweep: the spec of a study"}
+
+
+def _sections() -> Iterator[type[Section]]:
+    for module in (model, section, parameter):
+        for each in vars(module).values():
+            if isinstance(each, type) and issubclass(each, Section) and each is not Section:
+                yield each
+
+
+def _strip(schema: Any) -> None:
+    """Remove what pydantic adds and no editor needs: a title per key, defaults that are null."""
+    if not isinstance(schema, dict):
+        return
+    for each in schema.get("properties", {}).values():
+        each.pop("title", None)
+        if each.get("default", "") is None:
+            del each["default"]
+    for each in schema.get("$defs", {}).values():
+        _strip(each)
+
+
+def _describe(schema: dict[str, Any], section: type[Section]) -> None:
+    """Put the docstrings of the fields of ``section`` into its schema."""
+    for name, text in _docstrings(section).items():
+        if name in schema.get("properties", {}):
+            schema["properties"][name]["description"] = text
+
+
+def _docstrings(section: type[Section]) -> dict[str, str]:
+    """The string below each field of a class, by the field's name.
+
+    pydantic could gather them itself, but does so at import, which costs every command its time.
+    """
+    try:
+        tree = ast.parse(textwrap.dedent(inspect.getsource(section)))
+    except OSError:  # installed without sources: a schema without help is still one
+        return {}
+    found: dict[str, str] = {}
+    definition = tree.body[0]
+    body = definition.body if isinstance(definition, ast.ClassDef) else []
+    for field, below in pairwise(body):
+        match field, below:
+            case (
+                ast.AnnAssign(target=ast.Name(id=name)),
+                ast.Expr(value=ast.Constant(value=str(text))),
+            ):
+                found[name] = " ".join(text.split())
+    return found

@@ -1,0 +1,59 @@
+"""The readable copy of a spec."""
+
+from __future__ import annotations
+
+from hypothesis import given
+from spec_strategy import calm, specs
+
+from sweep.spec import StudySpec, dump_spec, parse_spec
+
+
+@calm
+@given(specs())
+def test_round_trip(written):
+    """A dumped spec is read back as an equal one, with its parameters in the same order."""
+    spec = StudySpec.model_validate(written)
+    again = parse_spec(dump_spec(spec), "other.yaml")
+    assert again == spec
+    assert list(again.parameters) == list(spec.parameters)
+
+
+def test_readable():
+    """A dumped spec has a line per parameter and no more words than it needs."""
+    spec = parse_spec(
+        """\
+program: digits:train
+method: bayes
+metric: {name: loss}
+run_cap: 9
+timeout: 1h
+parameters:
+  lr: {distribution: log_uniform_values, min: 1e-5, max: 0.1}
+  layers: {min: 1, max: 3}
+  opt: {values: [sgd, on, "1e-3"]}
+  m: {min: 0, max: 1, distribution: uniform, when: {opt: [sgd]}}
+""",
+        "digits.yaml",
+    )
+    assert (
+        dump_spec(spec)
+        == """\
+name: digits
+program: digits:train
+method: tpe
+metric: {name: loss, goal: minimize}
+parameters:
+  lr: {distribution: log_uniform_values, min: 1e-05, max: 0.1}
+  layers: {min: 1, max: 3}
+  opt: {values: [sgd, on, '1e-3']}
+  m: {distribution: uniform, min: 0, max: 1, when: {opt: sgd}}
+trials: 9
+timeout: 3600
+resources: {cpu: 1, gpu: 0}
+checkpoint:
+  every: {epochs: 1}
+  keep: {last: 1, best: 1}
+retries: 1
+seed: 0
+"""
+    )
