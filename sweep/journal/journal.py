@@ -88,8 +88,11 @@ class Journal:
         self._clock = clock
         self._segments = _recover(directory)
         self.state = StudyState()
+        self._digest = 0
         for segment in self._segments:
-            for entry in decode_table(read_table(segment)):
+            table = read_table(segment)
+            self._digest = table["digest"][-1].as_py()
+            for entry in decode_table(table):
                 apply(self.state, entry)
                 follow(entry.event)
         self.committed = self.state.seq
@@ -182,7 +185,8 @@ class Journal:
 
     def _commit(self, batch: Sequence[Entry], closing: bool) -> None:
         if batch:
-            self._segments.append(write_segment(self._directory, batch))
+            segment, self._digest = write_segment(self._directory, batch, self._digest)
+            self._segments.append(segment)
             with self._changed:
                 self.committed = batch[-1].seq
                 self._changed.notify_all()

@@ -7,10 +7,13 @@ passed over, so that a kill between writing the wide one and removing the narrow
 
 from __future__ import annotations
 
+import hashlib
+import json
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -38,6 +41,7 @@ SCHEMA = pa.schema(
         pa.field("value", pa.float64()),
         pa.field("checkpoint", pa.string()),
         pa.field("data", pa.string(), nullable=False),
+        pa.field("digest", pa.int64(), nullable=False),
     ],
     metadata={_FORMAT_KEY: str(FORMAT).encode()},
 )
@@ -62,11 +66,26 @@ def segment_path(directory: Path, first: int, last: int) -> Path:
     return directory / f"{first:08d}-{last:08d}.parquet"
 
 
-def write_segment(directory: Path, entries: Sequence[Entry]) -> Segment:
-    """Write consecutive ``entries`` as one durable segment."""
+def chain(previous: int, row: Mapping[str, Any]) -> int:
+    """The digest of a row that follows one with the digest ``previous`` (0 before the first).
+
+    A row that was changed does not have its digest any more, and one that was put in, taken out or
+    moved breaks that of the next.
+    """
+    content = json.dumps([previous, *(row[name] for name in SCHEMA.names if name != "digest")])
+    return int.from_bytes(hashlib.blake2b(content.encode(), digest_size=8).digest(), signed=True)
+
+
+def write_segment(directory: Path, entries: Sequence[Entry], previous: int) -> tuple[Segment, int]:
+    """Write consecutive ``entries`` as one durable segment, which follows the digest ``previous``.
+
+    The segment, and the digest of its last row.
+    """
     rows = [encode(entry) for entry in entries]
+    for row in rows:
+        previous = row["digest"] = chain(previous, row)
     columns = {name: [row[name] for row in rows] for name in SCHEMA.names}
-    return _write(directory, pa.table(columns, schema=SCHEMA))
+    return _write(directory, pa.table(columns, schema=SCHEMA)), previous
 
 
 def merge_segments(directory: Path, segments: Sequence[Segment]) -> Segment:
@@ -175,9 +194,30 @@ def _line(error: BaseException) -> str:
 
 def decode_table(table: pa.Table) -> Iterator[Entry]:
     """The entries of a segment's rows, in order."""
-    times = table["time"].cast(pa.int64())
-    for row in table.set_column(1, "time", times).to_pylist():
+    for row in _rows(table):
         yield decode(row)
+
+
+def _rows(table: pa.Table) -> list[dict[str, Any]]:
+    times = table["time"].cast(pa.int64())
+    rows: list[dict[str, Any]] = table.set_column(1, "time", times).to_pylist()
+    return rows
+
+
+def changed_events(directory: Path) -> list[int]:
+    """Sequence numbers of the events that are not what was written, by their digests.
+
+    Raises:
+        JournalError, JournalVersionError: see `list_segments` and `read_table`.
+    """
+    changed = []
+    previous = 0
+    for segment in list_segments(directory)[0]:
+        for row in _rows(read_table(segment)):
+            if row["digest"] != chain(previous, row):
+                changed.append(row["seq"])
+            previous = row["digest"]
+    return changed
 
 
 def read_entries(directory: Path, after: int = -1) -> Iterator[Entry]:

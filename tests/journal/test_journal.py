@@ -36,7 +36,7 @@ from sweep.journal.event import (
     encode,
 )
 from sweep.journal.journal import FAN_IN, Journal, due_compaction, read_state
-from sweep.journal.segment import Segment, list_segments, read_entries
+from sweep.journal.segment import Segment, changed_events, list_segments, read_entries
 from sweep.journal.state import fold, unhandled
 
 
@@ -362,3 +362,36 @@ def test_driver_sessions_add_up() -> None:
     )
     assert state.active_s == 4.0
     assert state.sessions == 2
+
+
+def rewrite(path: Path, row: int, **values: object) -> None:
+    """Change values of one row, as an editor of Parquet files would."""
+    table = pq.read_table(path)
+    rows = table.to_pylist()
+    rows[row] |= values
+    pq.write_table(pa.Table.from_pylist(rows, schema=table.schema), path)
+
+
+@pytest.mark.parametrize(
+    "values", [{"value": 0.25}, {"trial": 9}, {"data": "{}"}, {"type": "x"}, {"digest": 5}]
+)
+def test_any_changed_value_is_found(tmp_path: Path, values: dict[str, object]) -> None:
+    """A value that was changed and written back as a valid file is found, with its number."""
+    filled(tmp_path)
+    (path,) = tmp_path.glob("*.parquet")
+    assert changed_events(tmp_path) == []
+    rewrite(path, 2, **values)
+    assert changed_events(tmp_path)[0] == 2
+
+
+def test_digests_go_on_over_sessions(tmp_path: Path) -> None:
+    """The chain of digests continues through segments, compactions and drivers."""
+    for session in range(3):
+        journal = Journal(tmp_path)
+        if session == 0:
+            journal.append(created())
+        for _ in range(40):
+            journal.append(asked(len(journal.state.trials)))
+            journal.flush()
+        journal.close()
+    assert changed_events(tmp_path) == []

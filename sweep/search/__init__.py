@@ -1,0 +1,1 @@
+"""What to try next: Optuna behind one small adapter that keeps nothing which is not journaled."""

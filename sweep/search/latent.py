@@ -1,0 +1,50 @@
+"""Latent ranges of the space as Optuna's distributions."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import optuna
+from optuna.distributions import (
+    BaseDistribution,
+    CategoricalDistribution,
+    FloatDistribution,
+    IntDistribution,
+)
+
+from sweep.spec import Choice, Dimension, Fixed, Integer, Real
+
+
+def suggest(trial: optuna.Trial, dimension: Dimension) -> Any:
+    """Ask the sampler for the latent value of ``dimension``."""
+    match dimension.domain.latent:
+        case Fixed():
+            return None
+        case Real() as real:
+            return trial.suggest_float(
+                dimension.name, real.low, real.high, log=real.log, step=real.step
+            )
+        case Integer() as whole:
+            return trial.suggest_int(
+                dimension.name, whole.low, whole.high, log=whole.log, step=whole.step or 1
+            )
+        case Choice() as choice:
+            return trial.suggest_categorical(dimension.name, list(range(choice.size)))
+
+
+def to_journal(value: Any, distribution: BaseDistribution) -> list[Any]:
+    """A latent value with its range, in JSON's types."""
+    described = json.loads(optuna.distributions.distribution_to_json(distribution))
+    return [value, described["name"], described["attributes"]]
+
+
+_KINDS: dict[str, type[BaseDistribution]] = {
+    kind.__name__: kind for kind in (FloatDistribution, IntDistribution, CategoricalDistribution)
+}
+
+
+def from_journal(latent: list[Any]) -> tuple[Any, BaseDistribution]:
+    """The reverse of `to_journal`."""
+    value, name, attributes = latent
+    return value, _KINDS[name](**attributes)

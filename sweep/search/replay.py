@@ -1,0 +1,161 @@
+"""Replay: all that was decided in a study is derived again from its journal, and compared."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from sweep.journal.event import (
+    DriverStarted,
+    Entry,
+    StudyCreated,
+    TrialAsked,
+    TrialFinished,
+    TrialReported,
+    TrialState,
+    TrialTold,
+)
+from sweep.journal.state import StudyState, apply
+from sweep.search.search import Search
+from sweep.spec import StudySpec
+
+
+@dataclass(frozen=True, slots=True)
+class Deviation:
+    """Something in the journal that does not follow from what is before it."""
+
+    seq: int
+    trial: int | None
+    what: str
+    journal: Any
+    derived: Any
+
+    def __str__(self) -> str:
+        if self.trial is None:
+            return f"event {self.seq}: was changed after it was written"
+        return (
+            f"event {self.seq}: trial {self.trial}: {self.what}: "
+            f"the journal has {self.journal!r}, derived is {self.derived!r}"
+        )
+
+
+@dataclass(slots=True)
+class Replay:
+    """What a replay found. ``drift`` maps a package to (recorded, installed) versions."""
+
+    suggestions: int = 0
+    verdicts: int = 0
+    tellings: int = 0
+    deviations: list[Deviation] = field(default_factory=list)
+    drift: dict[str, tuple[str, str]] = field(default_factory=dict)
+
+    @property
+    def passed(self) -> bool:
+        return not self.deviations
+
+
+_DECISIVE = ("optuna", "numpy", "scipy")
+"""Packages whose version a suggestion may depend on."""
+
+
+def replay(
+    entries: Iterable[Entry], installed: Mapping[str, str], changed: Sequence[int] = ()
+) -> Replay:
+    """Derive every suggestion, verdict and incumbent of ``entries`` again.
+
+    ``installed`` are the versions at hand, ``changed`` the events whose digests do not fit.
+    """
+    found = Replay()
+    for seq in changed:
+        found.deviations.append(Deviation(seq, None, "the event", "changed", "as it was written"))
+    state = StudyState()
+    search: Search | None = None
+    for entry in entries:
+        event = entry.event
+        if isinstance(event, StudyCreated):
+            search = Search(StudySpec.model_validate(event.spec))
+        if isinstance(event, DriverStarted):
+            for name in _DECISIVE:
+                was, now = event.versions.get(name, "-"), installed.get(name, "-")
+                if was != now:
+                    found.drift[name] = (was, now)
+        if search is not None:
+            _compare(found, state, search, entry)
+            apply(state, entry)
+            search.apply(event)
+        else:
+            apply(state, entry)
+    return found
+
+
+def _compare(found: Replay, state: StudyState, search: Search, entry: Entry) -> None:
+    seq, event = entry.seq, entry.event
+    match event:
+        case TrialAsked():
+            found.suggestions += 1
+            try:
+                derived = search.ask(state)
+            except (ValueError, KeyError, StopIteration) as error:
+                found.deviations.append(
+                    Deviation(seq, event.trial, "suggestion", event.params, repr(error))
+                )
+                return
+            for name in ("trial", "seed", "params", "latents", "wrote", "told", "running"):
+                _check(found, seq, event.trial, name, getattr(event, name), getattr(derived, name))
+        case TrialReported():
+            _check_report(found, state, search, seq, event)
+        case TrialFinished():
+            trial = state.trials[event.trial]
+            metric = StudySpec.model_validate(state.spec).metric.name
+            reported = [trial.reports[s].value for s in sorted(trial.reports)]
+            known = [value for value in reported if value is not None]
+            value = event.metrics.get(metric, known[-1] if known else None)
+            if event.state is not TrialState.FAILED:
+                _check(found, seq, event.trial, "value", event.value, value)
+        case TrialTold():
+            found.tellings += 1
+            told = search.tell(state, state.trials[event.trial])
+            for name in ("value", "iteration", "best_trial", "best_value", "checkpoint", "wrote"):
+                _check(found, seq, event.trial, name, getattr(event, name), getattr(told, name))
+        case _:
+            pass
+
+
+def _check_report(
+    found: Replay, state: StudyState, search: Search, seq: int, event: TrialReported
+) -> None:
+    metric = state.spec["metric"]["name"]
+    _check(
+        found,
+        seq,
+        event.trial,
+        f"value at step {event.step}",
+        event.value,
+        event.metrics.get(metric),
+    )
+    trial = state.trials[event.trial]
+    if event.prune is None or event.value is None or event.step in trial.verdicts:
+        return  # nothing was judged here, or a verdict of before a resume was given again
+    found.verdicts += 1
+    prune, wrote = search.judge(trial, event.step, event.value)
+    _check(found, seq, event.trial, f"verdict at step {event.step}", event.prune, prune)
+    _check(found, seq, event.trial, f"rungs at step {event.step}", event.wrote, wrote)
+
+
+def _check(found: Replay, seq: int, trial: int, what: str, journal: Any, derived: Any) -> None:
+    if isinstance(journal, Mapping) and isinstance(derived, Mapping):
+        for name in dict.fromkeys([*journal, *derived]):
+            _check(found, seq, trial, f"{what}.{name}", journal.get(name), derived.get(name))
+        return
+    if not _same(journal, derived):
+        found.deviations.append(Deviation(seq, trial, what, journal, derived))
+
+
+def _same(one: Any, other: Any) -> bool:
+    if isinstance(one, float) and isinstance(other, float) and math.isnan(one):
+        return math.isnan(other)
+    if isinstance(one, list | tuple) and isinstance(other, list | tuple):
+        return len(one) == len(other) and all(map(_same, one, other))
+    return bool(one == other)

@@ -1,0 +1,209 @@
+"""The search of one study: proposes trials, judges reports, tells results.
+
+It follows the journal (`apply`) and answers from that alone, so a search that is rebuilt after a
+kill gives the same answers as one that never stopped. Each answer is an event for the journal and
+has no effect until it is applied.
+"""
+
+from __future__ import annotations
+
+import itertools
+import math
+from typing import Any
+
+import optuna
+from optuna.study import StudyDirection
+from optuna.trial import TrialState as OptunaState
+
+from sweep.journal.event import (
+    Event,
+    SpecChanged,
+    TrialAsked,
+    TrialFinished,
+    TrialReported,
+    TrialRestored,
+    TrialState,
+    TrialTold,
+)
+from sweep.journal.state import StudyState, Trial
+from sweep.search import latent
+from sweep.search.sampler import ask_seed, make_pruner, make_sampler
+from sweep.search.storage import HistoryStorage, running_trial
+from sweep.spec import Goal, Method, StudySpec
+
+_STATES = {
+    TrialState.COMPLETE: OptunaState.COMPLETE,
+    TrialState.PRUNED: OptunaState.PRUNED,
+    TrialState.FAILED: OptunaState.FAIL,
+}
+
+
+class Search:
+    """Optuna over the history of one study."""
+
+    def __init__(self, spec: StudySpec) -> None:
+        """Begin with the spec that the study began with; a change of it is an event."""
+        optuna.logging.set_verbosity(optuna.logging.ERROR)
+        self._adopt(spec)
+        direction = StudyDirection.MAXIMIZE if self._maximize else StudyDirection.MINIMIZE
+        self._storage = HistoryStorage(spec.name, direction)
+        self._study = optuna.load_study(
+            study_name=spec.name, storage=self._storage, sampler=optuna.samplers.RandomSampler()
+        )
+
+    def _adopt(self, spec: StudySpec) -> None:
+        self._spec = spec
+        self._space = spec.space
+        self._maximize = spec.metric.goal is Goal.MAXIMIZE
+        self._pruner = make_pruner(spec)
+
+    @property
+    def prunes(self) -> bool:
+        return self._pruner is not None
+
+    def ask(self, state: StudyState) -> TrialAsked:
+        """Propose the next trial, given all that was applied."""
+        number = len(state.trials)
+        before = self._storage.study_attrs
+        if self._spec.method is Method.GRID:
+            params = next(itertools.islice(self._space.grid(), number, None))
+            latents: dict[str, list[Any]] = {}
+            wrote: dict[str, dict[str, Any]] = {}
+        else:
+            trial = self._study_with_sampler(number).ask()
+            try:
+                params = self._space.complete(
+                    lambda dimension: dimension.domain.value(latent.suggest(trial, dimension))
+                )
+                frozen = self._storage.get_trial(trial.number)
+                latents = {
+                    name: latent.to_journal(value, frozen.distributions[name])
+                    for name, value in frozen.params.items()
+                }
+                wrote = {
+                    "trial": dict(frozen.system_attrs),
+                    "study": _changed(before, self._storage.study_attrs),
+                }
+            finally:
+                self._storage.remove(trial.number)
+                self._storage.study_attrs = before
+        return TrialAsked(
+            trial=number,
+            params=params,
+            latents=latents,
+            seed=ask_seed(self._spec.seed, number),
+            wrote={part: values for part, values in wrote.items() if values},
+            told=len(state.iterations),
+            running=sorted(state.running),
+        )
+
+    def judge(self, trial: Trial, step: int, value: float) -> tuple[bool, dict[str, Any]]:
+        """The pruner's verdict on a report, and the trial attributes that it wrote.
+
+        A verdict that the journal holds for this step is given again, never computed anew.
+        """
+        if step in trial.verdicts:
+            return trial.verdicts[step], {}
+        if self._pruner is None:
+            raise ValueError("no early_terminate in the spec")
+        before = self._storage.get_trial(trial.number)
+        self._storage.set_trial_intermediate_value(trial.number, step, value)
+        prune = self._pruner.prune(self._study, self._storage.get_trial(trial.number))
+        after = self._storage.get_trial(trial.number)
+        self._storage.put(before)
+        return bool(prune), _changed(before.system_attrs, after.system_attrs)
+
+    def tell(self, state: StudyState, trial: Trial) -> TrialTold:
+        """Tell a trial that was completed or pruned, and say who is the incumbent now."""
+        before = self._storage.study_attrs
+        frozen = self._storage.get_trial(trial.number)
+        # Optuna tells trials that run, and does so itself; the journal had it finish before.
+        self._storage.change(trial.number, state=OptunaState.RUNNING, values=None)
+        study = self._study_with_sampler(trial.number)
+        if trial.state is TrialState.COMPLETE:
+            study.tell(trial.number, trial.value, OptunaState.COMPLETE)
+        else:
+            study.tell(trial.number, state=OptunaState.PRUNED)
+        told = self._storage.get_trial(trial.number)
+        wrote = {
+            "trial": _changed(frozen.system_attrs, told.system_attrs),
+            "study": _changed(before, self._storage.study_attrs),
+        }
+        self._storage.put(frozen)
+        self._storage.study_attrs = before
+        best = self._incumbent(state, trial)
+        return TrialTold(
+            trial=trial.number,
+            value=trial.value,
+            iteration=len(state.iterations),
+            best_trial=None if best is None else best.number,
+            best_value=None if best is None else best.value,
+            checkpoint=None if best is None else best.checkpoint,
+            wrote={part: values for part, values in wrote.items() if values},
+        )
+
+    def apply(self, event: Event) -> None:
+        """Follow the journal by one event."""
+        match event:
+            case SpecChanged():
+                self._adopt(StudySpec.model_validate(event.spec))
+            case TrialAsked():
+                self._put_asked(event)
+            case TrialReported(value=float(value)):
+                attrs = self._storage.get_trial(event.trial).system_attrs
+                self._storage.set_trial_intermediate_value(event.trial, event.step, value)
+                if event.wrote:
+                    self._storage.change(event.trial, system_attrs={**attrs, **event.wrote})
+            case TrialRestored():
+                keep = -1 if event.step is None else event.step
+                values = self._storage.get_trial(event.trial).intermediate_values
+                self._storage.change(
+                    event.trial,
+                    intermediate_values={step: v for step, v in values.items() if step <= keep},
+                )
+            case TrialFinished():
+                told = None if event.value is None else [event.value]
+                self._storage.set_trial_state_values(event.trial, _STATES[event.state], told)
+            case TrialTold():
+                self._write(event.trial, event.wrote)
+            case _:
+                pass
+
+    def _study_with_sampler(self, number: int) -> optuna.Study:
+        self._study.sampler = make_sampler(self._spec.method, self._spec.seed, number)
+        return self._study
+
+    def _put_asked(self, event: TrialAsked) -> None:
+        trial = running_trial(event.trial)
+        for name, known in event.latents.items():
+            trial.params[name], trial.distributions[name] = latent.from_journal(known)
+        self._storage.put(trial)
+        self._write(event.trial, event.wrote)
+
+    def _write(self, number: int, wrote: dict[str, dict[str, Any]]) -> None:
+        if "trial" in wrote:
+            attrs = {**self._storage.get_trial(number).system_attrs, **wrote["trial"]}
+            self._storage.change(number, system_attrs=attrs)
+        if "study" in wrote:
+            self._storage.study_attrs = {**self._storage.study_attrs, **wrote["study"]}
+
+    def _incumbent(self, state: StudyState, trial: Trial) -> Trial | None:
+        best = state.best
+        if trial.state is not TrialState.COMPLETE or trial.value is None:
+            return best
+        if best is None or best.value is None:
+            return trial
+        better = trial.value > best.value if self._maximize else trial.value < best.value
+        return trial if better else best
+
+
+def _changed(before: dict[str, Any], after: dict[str, Any]) -> dict[str, Any]:
+    """What of ``after`` is not so in ``before``."""
+    return {
+        name: value for name, value in after.items() if name not in before or before[name] != value
+    }
+
+
+def is_objective(value: float | None) -> bool:
+    """True for a value that may be told: NaN is the value of a failed trial."""
+    return value is not None and not math.isnan(value)

@@ -1,0 +1,169 @@
+"""An Optuna storage that holds what the journal told it, and notes what Optuna writes.
+
+Optuna's own in-memory storage cannot take a report back, which a resumed trial needs, nor say what
+a sampler wrote. This one is a list of frozen trials that are replaced, never changed.
+"""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Container, Sequence
+from datetime import UTC, datetime
+from typing import Any
+
+from optuna.distributions import BaseDistribution
+from optuna.storages import BaseStorage
+from optuna.study import StudyDirection
+from optuna.study._frozen import FrozenStudy
+from optuna.trial import FrozenTrial, TrialState
+
+_STUDY_ID = 0
+
+
+class HistoryStorage(BaseStorage):
+    """One study; a trial's id is its number.
+
+    Attributes:
+        trials: by number.
+        study_attrs: what samplers keep with the study (a counter of QMC, say).
+    """
+
+    def __init__(self, name: str, direction: StudyDirection) -> None:
+        self.trials: list[FrozenTrial] = []
+        self.study_attrs: dict[str, Any] = {}
+        self._user_attrs: dict[str, Any] = {}
+        self._name = name
+        self._direction = direction
+
+    def put(self, trial: FrozenTrial) -> None:
+        """Add ``trial``, or replace the one of its number."""
+        if trial.number == len(self.trials):
+            self.trials.append(trial)
+        else:
+            self.trials[trial.number] = trial
+
+    def remove(self, number: int) -> None:
+        """Forget the newest trial (an ask that was not recorded)."""
+        if number == len(self.trials) - 1:
+            self.trials.pop()
+
+    def change(self, number: int, **values: Any) -> None:
+        """Replace trial ``number`` by one in which attributes have other values."""
+        trial = copy.copy(self.trials[number])
+        for name, value in values.items():
+            setattr(trial, name, value)
+        self.trials[number] = trial
+
+    # What Optuna calls.
+
+    def create_new_study(
+        self, directions: Sequence[StudyDirection], study_name: str | None = None
+    ) -> int:
+        raise NotImplementedError("a history holds the one study that it was made for")
+
+    def delete_study(self, study_id: int) -> None:
+        raise NotImplementedError("a history cannot be deleted")
+
+    def set_study_user_attr(self, study_id: int, key: str, value: Any) -> None:
+        self._user_attrs = {**self._user_attrs, key: value}
+
+    def set_study_system_attr(self, study_id: int, key: str, value: Any) -> None:
+        self.study_attrs = {**self.study_attrs, key: value}
+
+    def get_study_id_from_name(self, study_name: str) -> int:
+        return _STUDY_ID
+
+    def get_study_name_from_id(self, study_id: int) -> str:
+        return self._name
+
+    def get_study_directions(self, study_id: int) -> list[StudyDirection]:
+        return [self._direction]
+
+    def get_study_user_attrs(self, study_id: int) -> dict[str, Any]:
+        return self._user_attrs
+
+    def get_study_system_attrs(self, study_id: int) -> dict[str, Any]:
+        return self.study_attrs
+
+    def get_all_studies(self) -> list[FrozenStudy]:
+        return [
+            FrozenStudy(
+                study_name=self._name,
+                direction=self._direction,
+                user_attrs=self._user_attrs,
+                system_attrs=self.study_attrs,
+                study_id=_STUDY_ID,
+            )
+        ]
+
+    def create_new_trial(self, study_id: int, template_trial: FrozenTrial | None = None) -> int:
+        number = len(self.trials)
+        self.put(running_trial(number))
+        return number
+
+    def set_trial_param(
+        self,
+        trial_id: int,
+        param_name: str,
+        param_value_internal: float,
+        distribution: BaseDistribution,
+    ) -> None:
+        trial = self.trials[trial_id]
+        value = distribution.to_external_repr(param_value_internal)
+        self.change(
+            trial_id,
+            params={**trial.params, param_name: value},
+            distributions={**trial.distributions, param_name: distribution},
+        )
+
+    def set_trial_state_values(
+        self, trial_id: int, state: TrialState, values: Sequence[float] | None = None
+    ) -> bool:
+        changes: dict[str, Any] = {"state": state}
+        if values is not None:
+            changes["values"] = list(values)
+        if state.is_finished():
+            changes["datetime_complete"] = datetime.now(UTC)
+        self.change(trial_id, **changes)
+        return True
+
+    def set_trial_intermediate_value(
+        self, trial_id: int, step: int, intermediate_value: float
+    ) -> None:
+        values = {**self.trials[trial_id].intermediate_values, step: intermediate_value}
+        self.change(trial_id, intermediate_values=values)
+
+    def set_trial_user_attr(self, trial_id: int, key: str, value: Any) -> None:
+        self.change(trial_id, user_attrs={**self.trials[trial_id].user_attrs, key: value})
+
+    def set_trial_system_attr(self, trial_id: int, key: str, value: Any) -> None:
+        self.change(trial_id, system_attrs={**self.trials[trial_id].system_attrs, key: value})
+
+    def get_trial(self, trial_id: int) -> FrozenTrial:
+        return self.trials[trial_id]
+
+    def get_all_trials(
+        self,
+        study_id: int,
+        deepcopy: bool = True,
+        states: Container[TrialState] | None = None,
+    ) -> list[FrozenTrial]:
+        chosen = [trial for trial in self.trials if states is None or trial.state in states]
+        return copy.deepcopy(chosen) if deepcopy else chosen
+
+
+def running_trial(number: int) -> FrozenTrial:
+    """A trial that has begun and of which nothing is known yet."""
+    return FrozenTrial(
+        number=number,
+        trial_id=number,
+        state=TrialState.RUNNING,
+        value=None,
+        datetime_start=datetime.now(UTC),
+        datetime_complete=None,
+        params={},
+        distributions={},
+        user_attrs={},
+        system_attrs={},
+        intermediate_values={},
+    )
