@@ -1,0 +1,1 @@
+"""What user code sees: the `Trial` object, and how one attempt of a trial is run."""

@@ -1,0 +1,228 @@
+"""One attempt of a trial, from its assignment to its last word."""
+
+from __future__ import annotations
+
+import functools
+import importlib
+import logging
+import sys
+import traceback
+from collections.abc import Callable, Mapping
+from importlib import metadata
+from pathlib import Path
+from types import TracebackType
+from typing import Any
+
+import sweep
+from sweep.checkpoint import rng
+from sweep.checkpoint.record import CheckpointRecord, Kind
+from sweep.checkpoint.saver import Saver
+from sweep.checkpoint.store import Checkpoint, CheckpointStore
+from sweep.errors import CheckpointDamagedError, CheckpointError, ProgramError
+from sweep.paths import StudyPaths
+from sweep.trial.isolation import isolated
+from sweep.trial.message import Assignment, Ended, Link, Restored, Saved
+from sweep.trial.metric import as_metrics, as_number
+from sweep.trial.outcome import Outcome, TrialExit
+from sweep.trial.program import load_program
+from sweep.trial.seeding import on_import, trial_seed
+from sweep.trial.session import Session, Setting
+from sweep.trial.threads import limit_threads, limit_torch
+from sweep.trial.trial import Trial
+
+__all__ = ["load_program", "run_attempt"]
+
+_NOT_USERS = (str(Path(__file__).parents[1]), "<frozen", str(Path(importlib.__file__).parent))
+"""Files of frames between an attempt and the user's code begin with one of these."""
+
+
+def run_attempt(assignment: Assignment, link: Link) -> None:
+    """Run one attempt and say over ``link`` what comes of it; the last word is `Ended`.
+
+    Whatever user code raises makes the outcome FAILED, except that KeyboardInterrupt is raised
+    again, without an `Ended`. When this returns, no thread of the attempt is left, every durable
+    checkpoint was sent as `Saved`, and the process is as it was before (loggers, environment,
+    paths, settings of torch); the next attempt seeds the generators anew.
+    """
+    with isolated():
+        ended = _attempt(assignment, link)
+    link.send(ended)
+
+
+def _attempt(assignment: Assignment, link: Link) -> Ended:
+    seed = trial_seed(assignment.seed, assignment.trial)
+    store = CheckpointStore(StudyPaths(Path(assignment.root)).checkpoints)
+    session: Session | None = None
+
+    def library_loaded(library: str) -> None:
+        if session is None:
+            rng.seed(seed, library)
+        else:
+            session.library_loaded(library)
+        limit_torch(assignment.threads)
+
+    with on_import(library_loaded):
+        try:
+            limit_threads(assignment.threads)
+            restored = _restore(assignment, store, link)
+            if restored is not None and restored.manifest.kind is Kind.FINAL:
+                return _was_complete(restored)
+            rng.seed(seed)
+            function = load_program(assignment.program, assignment.project)
+            limit_threads(assignment.threads)  # the program has loaded more, maybe
+            rng.seed(seed)
+            log = _logger(assignment.trial)
+            session = Session(_setting(assignment, seed), link, log, _saver(store, link), restored)
+            return _call(function, _trial(assignment, session, seed, log), session, assignment)
+        except KeyboardInterrupt:
+            raise
+        except BaseException as error:  # noqa: BLE001  user code may raise anything
+            return _failed(error)
+        finally:
+            _close(session)
+
+
+def _call(
+    function: Callable[[Trial], Any], trial: Trial, session: Session, assignment: Assignment
+) -> Ended:
+    try:
+        returned = _returned(function(trial), assignment.metric)
+    except TrialExit as leaving:
+        return Ended(outcome=leaving.outcome)
+    outcome = session.finish(returned)
+    return Ended(outcome=outcome, returned=returned or None)
+
+
+def _restore(assignment: Assignment, store: CheckpointStore, link: Link) -> Checkpoint | None:
+    """The first checkpoint that is whole; the driver is told which, and what was passed over."""
+    if not assignment.restore:
+        return None
+    skipped: list[tuple[str, str]] = []
+    found = None
+    for manifest in assignment.restore:
+        try:
+            found = store.read(manifest)
+            break
+        except CheckpointDamagedError as error:
+            skipped.append((manifest, str(error)))
+    identifier = None if found is None else found.manifest.id
+    link.send(Restored(checkpoint=identifier, skipped=tuple(skipped)))
+    return found
+
+
+def _was_complete(final: Checkpoint) -> Ended:
+    """The function had returned and only this was not recorded yet: it must not run again."""
+    return Ended(outcome=Outcome.COMPLETE, returned=final.tree["returned"] or None)
+
+
+def _returned(value: Any, metric: str) -> dict[str, float]:
+    if value is None:
+        return {}
+    try:
+        if isinstance(value, Mapping):
+            return as_metrics(value)
+        return {metric: as_number(metric, value)}
+    except TypeError as error:
+        raise TypeError(
+            "the trial function must return None, a number, or a mapping of metrics to numbers: "
+            f"{error}"
+        ) from None
+
+
+def _saver(store: CheckpointStore, link: Link) -> Saver:
+    def saved(record: CheckpointRecord) -> None:
+        link.send(Saved(record=record))
+
+    return Saver(store, saved)
+
+
+def _setting(assignment: Assignment, seed: int) -> Setting:
+    return Setting(
+        trial=assignment.trial,
+        attempt=assignment.attempt,
+        session=assignment.session,
+        seed=seed,
+        policy=assignment.policy,
+        metric=assignment.metric,
+        verdicts=assignment.verdicts,
+        meta={
+            "study": assignment.study,
+            "program": assignment.program,
+            "params": dict(assignment.params),
+            "study_seed": assignment.seed,
+            "seed": seed,
+            "versions": _versions(),
+        },
+    )
+
+
+@functools.cache
+def _version(package: str) -> str:
+    return metadata.version(package)
+
+
+def _versions() -> dict[str, str]:
+    """Versions of what a saved state depends on, as far as it is loaded."""
+    loaded = [package for package in ("numpy", "torch", "torchdata") if package in sys.modules]
+    python = ".".join(map(str, sys.version_info[:3]))
+    return {"python": python, "sweep": sweep.__version__} | {
+        package: _version(package) for package in loaded
+    }
+
+
+def _trial(assignment: Assignment, session: Session, seed: int, log: logging.Logger) -> Trial:
+    def directory() -> Path:
+        scratch = StudyPaths(Path(assignment.root)).scratch / f"{assignment.trial:05d}"
+        path = scratch / f"{assignment.session}.{assignment.attempt}"
+        path.mkdir(parents=True, exist_ok=True)
+        return path
+
+    return Trial(
+        session,
+        assignment.params,
+        number=assignment.trial,
+        seed=seed,
+        log=log,
+        directory=directory,
+    )
+
+
+def _logger(trial: int) -> logging.Logger:
+    """A logger that nobody else has, so that no handler outlives the attempt."""
+    log = logging.Logger(f"sweep.trial.{trial}", logging.INFO)
+    log.parent = logging.getLogger()
+    if not log.parent.handlers:
+        handler = logging.StreamHandler()
+        handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(message)s"))
+        log.addHandler(handler)
+    return log
+
+
+def _close(session: Session | None) -> None:
+    """Wait for what is being saved. Its failure is no news here: `finish` has raised it, or the
+    attempt has failed of something else."""
+    if session is not None:
+        try:
+            session.close()
+        except CheckpointError as error:
+            logging.getLogger("sweep.trial").warning("%s", error)
+
+
+def _failed(error: BaseException) -> Ended:
+    users = error.__cause__ if isinstance(error, ProgramError) and error.__cause__ else error
+    text = "".join(
+        traceback.TracebackException(
+            type(users), users, _from_user_code(users.__traceback__)
+        ).format()
+    )
+    only = traceback.format_exception_only(type(error), error)
+    traceback.clear_frames(error.__traceback__)  # lets go of what the function held
+    return Ended(outcome=Outcome.FAILED, error=text, reason=only[0].splitlines()[0])
+
+
+def _from_user_code(trace: TracebackType | None) -> TracebackType | None:
+    """``trace`` without the frames of this package that it begins with."""
+    users = trace
+    while users is not None and users.tb_frame.f_code.co_filename.startswith(_NOT_USERS):
+        users = users.tb_next
+    return users or trace

@@ -1,0 +1,218 @@
+"""The data loader of a trial: torchdata's, with passes that can be found again to the bit.
+
+This module loads torch; `Trial.loader` imports it on use.
+
+What torchdata saves of a map-style dataset is not enough to go on exactly: on resume its shared
+generator has made other draws, so the next epoch is shuffled otherwise, and its worker processes
+start their random numbers anew in the middle of an epoch. So here the order of a pass is drawn
+once, from a generator seeded with (trial, loader, epoch, pass), and each batch that a worker makes
+has a seed of its own. A resumed pass is then the same pass without its first batches. For
+iterable datasets, and for datasets with a state_dict of their own, torchdata's state is used.
+"""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Iterator
+from typing import Any, Protocol
+
+import torch
+from torch.utils.data import IterableDataset
+from torchdata.stateful_dataloader import StatefulDataLoader
+
+from sweep.checkpoint import rng
+from sweep.errors import CheckpointMismatchError
+from sweep.trial.order import Order, SeededDataset, index_source
+from sweep.trial.position import LoaderPosition, Start
+from sweep.trial.seeding import derive
+
+
+class Scope(Protocol):
+    """What a loader must know of its trial."""
+
+    @property
+    def epoch(self) -> int | None:
+        """The epoch that runs, None outside of `Trial.epochs`."""
+
+    def resumed(self) -> None:
+        """A pass is about to go on in the middle: all generators go back to the checkpoint."""
+
+
+class Loader(StatefulDataLoader):  # type: ignore[misc]
+    """Made by `Trial.loader`. A `torch.utils.data.DataLoader` in every other respect."""
+
+    def __init__(
+        self,
+        dataset: Any,
+        position: LoaderPosition,
+        scope: Scope,
+        seed: int,
+        *,
+        batch_size: int | None = 1,
+        shuffle: bool | None = None,
+        sampler: Any = None,
+        batch_sampler: Any = None,
+        generator: torch.Generator | None = None,
+        **options: Any,
+    ) -> None:
+        """``seed`` is the trial's; the rest is as in `torch.utils.data.DataLoader`."""
+        if sampler is not None and shuffle:
+            raise ValueError("trial.loader: give either a sampler or shuffle=True")
+        iterable = isinstance(dataset, IterableDataset)
+        drawn = torch.Generator()
+        order = None
+        if iterable:
+            options |= {"sampler": sampler, "batch_sampler": batch_sampler, "shuffle": shuffle}
+        elif batch_sampler is not None:
+            order = Order(batch_sampler, drawn, each=1)
+            options |= {"batch_sampler": order, "sampler": sampler, "shuffle": shuffle}
+        else:
+            source = sampler or index_source(dataset, bool(shuffle), generator)
+            order = Order(source, drawn, each=batch_size or 1)
+            options["sampler"] = order
+        with warnings.catch_warnings():
+            # torchdata 0.11 calls what torch 2.13 deprecates; users can do nothing about it.
+            warnings.filterwarnings("ignore", "'set_vital' is deprecated")
+            super().__init__(dataset, batch_size=batch_size, generator=drawn, **options)
+        # Our own position suffices, unless the dataset moves on by itself.
+        self._exact = not iterable and not hasattr(dataset, "state_dict")
+        self._position, self._scope, self._seed = position, scope, seed
+        self._drawn, self._order = drawn, order
+        self._running: Start | None = None
+        self._opened = False
+        self.restore_source()
+
+    def __iter__(self) -> Iterator[Any]:
+        self._running, self._opened = self._position.begin(self._scope.epoch), False
+        return _Pass(self, self._running)
+
+    def state_dict(self) -> dict[str, Any]:
+        """Where it stands, as a checkpoint holds it."""
+        inner = None
+        if self._running is not None and self._running.current:
+            inner = self._inner_state() if self._opened else self._running.inner
+        return self._position.capture(inner, None if self._order is None else self._order.state())
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        """Go on from ``state_dict`` with the next pass. A trial does this by itself."""
+        self._position.resume(state_dict, self._scope.epoch is not None)
+        self.restore_source()
+
+    def restore_source(self) -> None:
+        """Put the generators of the sampler back to where the checkpoint had them."""
+        if self._order is not None and self._position.source is not None:
+            self._order.restore(self._position.source)
+
+    def open(self, start: Start) -> Iterator[Any]:
+        """The batches of a pass, from where it starts."""
+        self._opened = True
+        if not start.resumed:
+            return self._open(start)
+        # The pass was opened before the checkpoint, so opening it again must draw nothing.
+        state = rng.capture()
+        batches = self._open(start)
+        rng.restore(state, self._seed)
+        self._scope.resumed()
+        return batches
+
+    def release(self, start: Start | None = None) -> None:
+        """The pass ``start`` (by default, whichever runs) is over: let its workers end."""
+        if start is None or start is self._running:
+            self._running = None
+            if start is None or not self.persistent_workers:
+                self._iterator = None
+
+    def _open(self, start: Start) -> Iterator[Any]:
+        seed = derive("pass", self._seed, self._position.name, start.epoch, start.number)
+        self._drawn.manual_seed(seed)
+        tagged = self._exact and self.num_workers > 0
+        inner = start.inner or {}
+        if self._order is not None:
+            skip = start.batches if self._exact else 0
+            self._order.begin(skip, seed if tagged else None, inner.get("order"))
+        goes_on = start.resumed and "torchdata" in inner
+        if goes_on:
+            self._check_workers(inner)
+            super().load_state_dict(inner["torchdata"])
+        batches = super().__iter__()
+        if start.resumed and not self._exact and not goes_on:
+            for _ in range(start.batches):
+                next(batches, None)
+        return batches  # type: ignore[no-any-return]
+
+    def _inner_state(self) -> dict[str, Any]:
+        """What the pass that runs needs besides its position."""
+        state: dict[str, Any] = {"workers": self.num_workers}
+        if self._order is not None and self._order.plan is not None:
+            state["order"] = self._order.plan
+        if not self._exact:
+            theirs = super().state_dict()
+            if _has_state(theirs):  # else torchdata would only run ahead, and count it twice
+                state["torchdata"] = theirs
+        return state
+
+    def _check_workers(self, inner: dict[str, Any]) -> None:
+        if inner["workers"] != self.num_workers:
+            raise CheckpointMismatchError(
+                f"loader {self._position.name!r} was saved in the middle of a pass with "
+                f"num_workers={inner['workers']} and is now made with {self.num_workers}; "
+                "a dataset with a state of its own needs the same number"
+            )
+
+    def _get_iterator(self) -> Any:
+        if not (self._exact and self.num_workers > 0):
+            return super()._get_iterator()
+        dataset = self.dataset
+        # Only the worker processes see the wrapper; DataLoader forbids the plain assignment.
+        self.__dict__["dataset"] = SeededDataset(dataset)
+        try:
+            return super()._get_iterator()
+        finally:
+            self.__dict__["dataset"] = dataset
+
+
+class _Pass(Iterator[Any]):
+    """One pass over a loader. Ends when it is exhausted or no longer referred to (a break)."""
+
+    def __init__(self, loader: Loader, start: Start) -> None:
+        self._start = start
+        self._loader = loader
+        self._batches: Iterator[Any] | None = None
+        self._closed = False
+
+    def __next__(self) -> Any:
+        if self._closed or self._start.skip:
+            self.close()
+            raise StopIteration
+        if self._batches is None:
+            self._batches = self._loader.open(self._start)
+        try:
+            batch = next(self._batches)
+        except StopIteration:
+            self.close()
+            raise
+        self._start.advance()
+        return batch
+
+    def __len__(self) -> int:
+        return len(self._loader)
+
+    def close(self) -> None:
+        if not self._closed:
+            self._closed = True
+            self._batches = None
+            self._start.end()
+            self._loader.release(self._start)
+
+    def __del__(self) -> None:
+        self.close()
+
+
+def _has_state(state: Any) -> bool:
+    """Whether there is, in what torchdata saves, a state of the dataset or of its iterator."""
+    if not isinstance(state, dict):
+        return False
+    return any(
+        value is not None if key in ("dataset_state", "dataset_iter_state") else _has_state(value)
+        for key, value in state.items()
+    )

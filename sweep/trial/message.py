@@ -1,0 +1,113 @@
+"""What the driver and an attempt of a trial say to each other: plain, frozen, picklable."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import Any, Protocol
+
+from sweep.checkpoint.policy import Policy
+from sweep.checkpoint.record import CheckpointRecord
+from sweep.trial.outcome import Outcome
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Assignment:
+    """Everything a worker needs to run one attempt of one trial."""
+
+    study: str
+    """Name of the study."""
+    trial: int
+    """Number of the trial, from 0."""
+    attempt: int
+    """Number of this attempt of the trial, from 1."""
+    session: int
+    """Number of the driver that sends this; keeps file names of two drivers apart."""
+    params: Mapping[str, Any]
+    """The hyperparameters, in declared order, inactive ones absent."""
+    seed: int
+    """Seed of the study; the trial's own is derived from it and the trial's number."""
+    program: str
+    """The trial function, ``package.module:function``."""
+    project: str
+    """Directory that the program is imported from; put first on ``sys.path``."""
+    root: str
+    """Absolute directory of the study (see `sweep.paths.StudyPaths`)."""
+    policy: Policy = field(default_factory=Policy)
+    """When to save."""
+    restore: tuple[str, ...] = ()
+    """Manifests to go on from, best first, relative to ``checkpoints/manifests``."""
+    metric: str = ""
+    """Name of the study's metric; what a number returned by the function is called."""
+    threads: int = 1
+    """Threads that torch and BLAS may use, at least 1."""
+    verdicts: bool = False
+    """Whether each report that holds ``metric`` waits for the driver's verdict."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Restored:
+    """What the attempt goes on from: its first message, sent where ``restore`` had names."""
+
+    checkpoint: str | None
+    """Id of the checkpoint, or None where none could be used: the trial starts from scratch."""
+    skipped: tuple[tuple[str, str], ...] = ()
+    """Damaged manifests that were passed over, each with what is wrong with it."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Reported:
+    """Metrics of the trial at a step."""
+
+    step: int
+    metrics: dict[str, float]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Saved:
+    """A checkpoint is durable: its blobs, its manifest and their names are on the disk."""
+
+    record: CheckpointRecord
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Ended:
+    """The attempt is over. The last message of every attempt, sent exactly once."""
+
+    outcome: Outcome
+    returned: dict[str, float] | None = None
+    """Final metrics that the function returned."""
+    error: str | None = None
+    """Traceback text, from the user's frame down, where the outcome is FAILED."""
+    reason: str | None = None
+    """One line that says why, where the outcome is FAILED."""
+
+
+Message = Restored | Reported | Saved | Ended
+
+
+class Verdict(StrEnum):
+    """What the driver answers to a report."""
+
+    CONTINUE = "continue"
+    PRUNE = "prune"
+    STOP = "stop"
+
+
+class Link(Protocol):
+    """Port from an attempt to the driver, as small as it can be.
+
+    `send` is called from the training thread and from the thread that saves, so it must be safe
+    to call from several threads; messages of one thread arrive in the order they were sent.
+    """
+
+    def send(self, message: Message) -> None:
+        """Hand ``message`` to the driver without waiting for an answer."""
+
+    def verdict(self) -> Verdict:
+        """Block until the driver has judged the last report. Called only where it was promised."""
+
+    @property
+    def stopping(self) -> bool:
+        """True once the driver wants the trial to save and leave at its next safe point."""

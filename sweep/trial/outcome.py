@@ -1,0 +1,40 @@
+"""How an attempt ends, and the control flow that ends it early."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+
+
+class Outcome(StrEnum):
+    """How one attempt of a trial ended."""
+
+    COMPLETE = "complete"
+    """The function returned."""
+    PRUNED = "pruned"
+    """The driver judged it not worth going on; its state was saved first, if it is tracked."""
+    STOPPED = "stopped"
+    """The driver asked the trial to leave; it goes on later from the state that was saved."""
+    FAILED = "failed"
+    """The function raised, or its state could not be saved or restored."""
+
+
+class TrialExit(BaseException):
+    """Leaves the trial function from a safe point.
+
+    A `BaseException`, so that an ``except Exception`` in user code does not swallow it. A trial
+    function may clean up with ``finally``; it must not catch this and go on.
+    """
+
+    outcome: Outcome
+
+
+class TrialPruned(TrialExit):
+    """Raised at a safe point after the driver pruned the trial and its state was saved."""
+
+    outcome = Outcome.PRUNED
+
+
+class TrialStopped(TrialExit):
+    """Raised at a safe point after the driver asked the trial to stop and its state was saved."""
+
+    outcome = Outcome.STOPPED

@@ -1,0 +1,134 @@
+"""The objects whose state is saved, by name."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Mapping
+from typing import Any, Protocol, runtime_checkable
+
+from sweep.errors import CheckpointMismatchError, UsageError
+
+
+@runtime_checkable
+class Stateful(Protocol):
+    """What can be tracked: a module, an optimizer, a schedule, a scaler, anything alike."""
+
+    def state_dict(self) -> Any:
+        """The state, made of what `sweep.checkpoint.codec` knows."""
+
+    def load_state_dict(self, state: Any, /) -> Any:
+        """Take on a state that `state_dict` gave."""
+
+
+class Tracker:
+    """Objects by name. Each takes on its saved state, if there is one, when it is tracked."""
+
+    def __init__(self, restored: str | None, states: Mapping[str, Any]) -> None:
+        """``states`` are those of the checkpoint with the id ``restored`` (None: no checkpoint)."""
+        self._restored, self._waiting = restored, dict(states)
+        self._saved = frozenset(states)
+        self._objects: dict[str, Stateful] = {}
+        self._originals: dict[str, Any] = {}
+        self._checked = restored is None
+        self.used = False
+        """Whether `track` was called, be it with nothing."""
+
+    def track(self, objects: Mapping[str, Any]) -> None:
+        """Track ``objects``.
+
+        Raises:
+            TypeError: one has no state_dict and load_state_dict; names it.
+            UsageError: the name stands for another object.
+            CheckpointMismatchError: the saved state does not fit the object.
+        """
+        self.used = True
+        for name, value in objects.items():
+            if self._originals.get(name, value) is not value:
+                raise UsageError(f"trial.track: {name!r} is tracked already, another object")
+        adapted = {name: _adapt(name, value) for name, value in objects.items()}
+        self._originals.update(objects)
+        for name, stateful in adapted.items():
+            self._objects.setdefault(name, stateful)
+            if name in self._waiting:
+                self._load(name, stateful)
+
+    def capture(self) -> dict[str, Any]:
+        """The states now; they may share memory with the objects."""
+        return {name: stateful.state_dict() for name, stateful in self._objects.items()}
+
+    @property
+    def has_loader(self) -> bool:
+        """Whether a StatefulDataLoader that the user made is tracked."""
+        module = sys.modules.get("torchdata.stateful_dataloader")
+        return module is not None and any(
+            isinstance(value, module.StatefulDataLoader) for value in self._originals.values()
+        )
+
+    def check(self) -> None:
+        """At the first safe point after a restore: was all tracked that was saved?
+
+        Raises:
+            CheckpointMismatchError: no, or more; names both sides.
+        """
+        if self._checked:
+            return
+        self._checked = True
+        if self._saved != self._objects.keys():
+            raise CheckpointMismatchError(
+                f"checkpoint {self._restored} holds {_list(self._saved)}, but the trial tracks "
+                f"{_list(self._objects)}: track the same objects, or start a new study"
+            )
+
+    def _load(self, name: str, stateful: Stateful) -> None:
+        state = self._waiting.pop(name)
+        try:
+            stateful.load_state_dict(state)
+        except Exception as error:
+            raise CheckpointMismatchError(
+                f"checkpoint {self._restored} does not fit {name!r} "
+                f"({type(self._originals[name]).__name__}): {' '.join(str(error).split())}"
+            ) from error
+        if hasattr(stateful, "param_groups") and isinstance(state, dict) and state.get("state"):
+            # An optimizer that has made steps: or else a schedule, stepped next, warns that none
+            # was made.
+            stateful._opt_called = True  # type: ignore[attr-defined]
+
+
+def _list(names: Any) -> str:
+    return ", ".join(sorted(names)) or "nothing"
+
+
+def _adapt(name: str, value: Any) -> Stateful:
+    if isinstance(value, Stateful) and not isinstance(value, type):
+        return value
+    numpy, torch = sys.modules.get("numpy"), sys.modules.get("torch")
+    if numpy is not None and isinstance(value, numpy.random.Generator):
+        return _NumpyGenerator(value)
+    if torch is not None and isinstance(value, torch.Generator):
+        return _TorchGenerator(value)
+    raise TypeError(
+        f"trial.track: {name} is a {type(value).__name__}, which has no state_dict() and "
+        "load_state_dict(); put plain values into trial.state instead"
+    )
+
+
+class _NumpyGenerator:
+    def __init__(self, generator: Any) -> None:
+        self._bits = generator.bit_generator
+
+    def state_dict(self) -> Any:
+        return self._bits.state
+
+    def load_state_dict(self, state: Any, /) -> None:
+        self._bits.state = state
+
+
+class _TorchGenerator:
+    def __init__(self, generator: Any) -> None:
+        self._generator = generator
+
+    def state_dict(self) -> Any:
+        return {"state": self._generator.get_state()}
+
+    def load_state_dict(self, state: Any, /) -> None:
+        self._generator.set_state(state["state"])

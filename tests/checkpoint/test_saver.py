@@ -1,0 +1,93 @@
+"""Saving behind the training, against a real store."""
+
+from __future__ import annotations
+
+import threading
+from pathlib import Path
+
+import pytest
+
+from sweep.checkpoint.codec import encode
+from sweep.checkpoint.record import CheckpointRecord, Kind
+from sweep.checkpoint.saver import Saver
+from sweep.checkpoint.store import CheckpointStore, Draft
+from sweep.errors import CheckpointError
+
+
+def draft(epoch: int) -> Draft:
+    return Draft(
+        trial=0,
+        attempt=1,
+        session=1,
+        kind=Kind.PERIODIC,
+        epoch=epoch,
+        global_step=0,
+        step=None,
+        parent=None,
+        metrics={},
+        meta={},
+    )
+
+
+def test_saves_in_order_behind_the_caller(tmp_path: Path) -> None:
+    """Checkpoints are announced in order, by another thread, each when it can be read."""
+    store = CheckpointStore(tmp_path)
+    seen: list[tuple[str, int]] = []
+
+    def saved(record: CheckpointRecord) -> None:
+        store.read(record.manifest)
+        seen.append((record.id, threading.get_ident()))
+
+    saver = Saver(store, saved)
+    for epoch in range(5):
+        saver.save(draft(epoch), encode({"epoch": epoch}))
+    saver.close()
+    assert [name for name, _ in seen] == [f"0@{epoch}.0" for epoch in range(5)]
+    assert {thread for _, thread in seen}.isdisjoint({threading.get_ident()})
+
+
+def test_save_does_not_wait_for_the_disk(tmp_path: Path) -> None:
+    """A save returns while the disk is busy; a second one waits for the first."""
+    reached, go_on = threading.Event(), threading.Event()
+
+    def saved(record: CheckpointRecord) -> None:
+        reached.set()
+        go_on.wait()
+
+    saver = Saver(CheckpointStore(tmp_path), saved)
+    saver.save(draft(1), encode({}))
+    reached.wait()
+    saver.check()  # neither waits nor raises
+    threading.Timer(0.05, go_on.set).start()
+    saver.save(draft(2), encode({}))
+    assert go_on.is_set()
+    saver.close()
+
+
+@pytest.mark.parametrize("method", ["check", "wait", "close", "save"])
+def test_error_surfaces_once(tmp_path: Path, method: str) -> None:
+    """A save that failed raises at the next call, whichever that is, and only there."""
+    blocker = tmp_path / "manifests"
+    blocker.write_text("in the way")
+    saver = Saver(CheckpointStore(tmp_path), lambda record: None)
+    saver.save(draft(1), encode({}))
+    assert saver._flight is not None
+    saver._flight.exception()  # until it is done
+    with pytest.raises(CheckpointError, match=r"0@1\.0 cannot be saved.*manifests"):
+        saver.save(draft(2), encode({})) if method == "save" else getattr(saver, method)()
+    blocker.unlink()
+    saver.save(draft(3), encode({}))
+    saver.close()
+
+
+def test_no_thread_is_left(tmp_path: Path) -> None:
+    """A closed saver has no thread, also after an error; one that never saved never had one."""
+    before = threading.active_count()
+    saver = Saver(CheckpointStore(tmp_path), lambda record: None)
+    saver.close()
+    assert threading.active_count() == before
+    (tmp_path / "manifests").write_text("in the way")
+    saver.save(draft(1), encode({}))
+    with pytest.raises(CheckpointError):
+        saver.close()
+    assert threading.active_count() == before
