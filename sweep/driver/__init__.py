@@ -1,0 +1,1 @@
+"""The loop that runs studies: a pure planner, and backends that execute trials."""

@@ -1,0 +1,196 @@
+"""The driver: one loop that runs several studies on one backend, and shares its slots fairly."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import partial
+from typing import Protocol
+
+from sweep.driver.backend import Backend, Key, WorkerDied
+from sweep.driver.plan import Ask, Conclude, Dispatch, Halt, is_complete, plan, timed_out
+from sweep.driver.stopping import StopSignals
+from sweep.driver.study import DrivenStudy
+from sweep.errors import SweepError
+from sweep.journal.event import Entry
+from sweep.trial.message import Ended, Message, Verdict
+
+POLL_S = 0.1
+"""The longest wait for messages: so soon signals and stop requests are seen."""
+
+
+class Observer(Protocol):
+    """Shows what happens. Called in the driver's loop, so it must be quick."""
+
+    def entry(self, study: DrivenStudy, entry: Entry) -> None:
+        """Something happened and is durable."""
+
+    def tick(self, studies: Sequence[DrivenStudy]) -> None:
+        """The loop went round (at least every `POLL_S` seconds)."""
+
+    def abort(self) -> None:
+        """The process ends at once: leave the terminal usable."""
+
+
+@dataclass(frozen=True, slots=True)
+class Result:
+    """How a study ended: ``reason`` is complete, timeout, stopped, or the name of a signal."""
+
+    study: DrivenStudy
+    reason: str
+    error: Exception | None
+
+
+class Driver:
+    """Runs studies until each is complete, halted or given up."""
+
+    def __init__(
+        self,
+        studies: Sequence[DrivenStudy],
+        backend: Backend,
+        observer: Observer,
+        signals: StopSignals,
+        *,
+        grace: float,
+    ) -> None:
+        """``grace`` is the time in seconds that running trials have to save when they must stop."""
+        self._studies = list(studies)
+        self._by_name = {study.name: study for study in studies}
+        self._backend, self._observer, self._grace = backend, observer, grace
+        self._signals = signals
+        signals.on_first(backend.interrupt)
+        signals.on_second(observer.abort)
+        self._executing: dict[Key, DrivenStudy] = {}
+        self._told_to_stop: set[Key] = set()
+        self._deadlines: dict[str, float] = {}
+
+    def run(self) -> list[Result]:
+        """Run to the end and close every study.
+
+        A study's own error (see `DrivenStudy.handle`) ends that study alone and is in its result.
+        """
+        while True:
+            self._look_for_stops()
+            self._fill_slots()
+            if not self._executing and not self._unfinished():
+                break
+            self._backend.poll(POLL_S, self._handle)
+            self._settle()
+        return [self._close(study) for study in self._studies]
+
+    def _unfinished(self) -> list[DrivenStudy]:
+        return [
+            study
+            for study in self._studies
+            if study.error is None
+            and study.halted is None
+            and not is_complete(study.state, study.limits)
+        ]
+
+    def _fill_slots(self) -> None:
+        """Give slots to studies, the one that holds the fewest first, while there is room."""
+        waiting = self._unfinished()
+        while waiting:
+            study = min(waiting, key=lambda study: (self._held(study), self._studies.index(study)))
+            if not self._place(study):
+                waiting.remove(study)
+
+    def _held(self, study: DrivenStudy) -> int:
+        return sum(owner is study for owner in self._executing.values())
+
+    def _place(self, study: DrivenStudy) -> bool:
+        """Do the first thing that the plan says; False where it says nothing that can be done."""
+        resources = study.spec.resources
+        capacity = int(self._backend.room(resources))
+        for action in plan(study.state, capacity, study.limits, time.time()):
+            with self._guarded(study):
+                match action:
+                    case Conclude(trial=trial, state=state):
+                        study.conclude(trial, state)
+                    case Ask():
+                        study.ask()
+                    case Dispatch(trial=trial):
+                        assignment = study.assign(trial)
+                        self._executing[Key.of(assignment)] = study
+                        self._backend.dispatch(assignment, resources)
+                    case Halt(reason=reason):
+                        self._halt(study, reason)
+                        return False
+            return study.error is None
+        return False
+
+    def _handle(self, key: Key, message: Message | WorkerDied) -> None:
+        study = self._by_name[key.study]
+        verdict = None
+        with self._guarded(study):
+            verdict = study.handle(key, message)
+        if verdict is not None:
+            self._backend.command(key, verdict)
+        if _ends(message):
+            self._executing.pop(key, None)
+            self._told_to_stop.discard(key)
+        self._look_for_stops()
+        self._settle()
+
+    def _settle(self) -> None:
+        for study in self._studies:
+            with self._guarded(study):
+                study.settle(partial(self._observer.entry, study))
+        self._observer.tick(self._studies)
+
+    def _look_for_stops(self) -> None:
+        for study in self._studies:
+            if study.halted is None:
+                if self._signals.received is not None:
+                    self._halt(study, self._signals.received.name)
+                elif study.stop_requested():
+                    self._halt(study, "stopped")
+                elif timed_out(study.state, study.limits, time.time()):
+                    self._halt(study, "timeout")
+            if study.halted is not None:
+                self._press(study)
+
+    def _halt(self, study: DrivenStudy, reason: str) -> None:
+        study.halted = reason
+        self._deadlines[study.name] = time.monotonic() + self._grace
+
+    def _press(self, study: DrivenStudy) -> None:
+        """Ask the study's trials to save and leave; end those that did not in time."""
+        late = time.monotonic() >= self._deadlines[study.name]
+        for key in [key for key, owner in self._executing.items() if owner is study]:
+            if late:
+                self._backend.kill(key)
+                del self._executing[key]
+            elif key not in self._told_to_stop:
+                self._told_to_stop.add(key)
+                self._backend.command(key, Verdict.STOP)
+
+    @contextmanager
+    def _guarded(self, study: DrivenStudy) -> Iterator[None]:
+        """An error of a study ends it and its trials, not the others."""
+        try:
+            yield
+        except SweepError as error:
+            if study.error is None:
+                study.error = error
+            for key in [key for key, owner in self._executing.items() if owner is study]:
+                self._backend.kill(key)
+                del self._executing[key]
+
+    def _close(self, study: DrivenStudy) -> Result:
+        reason = study.halted or "complete"
+        if study.error is not None:
+            reason = type(study.error).__name__
+        elif is_complete(study.state, study.limits):
+            reason = "complete"
+        try:
+            study.end(reason, partial(self._observer.entry, study))
+        except SweepError as error:
+            study.error = study.error or error
+        return Result(study, reason, study.error)
+
+
+def _ends(message: Message | WorkerDied) -> bool:
+    return isinstance(message, Ended | WorkerDied)

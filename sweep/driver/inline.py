@@ -1,0 +1,104 @@
+"""The inline backend: trials run in this process and thread, one at a time, so that pdb works."""
+
+from __future__ import annotations
+
+import threading
+from collections import deque
+from collections.abc import Callable
+
+from sweep.driver.backend import Handler, Key
+from sweep.spec import Resources
+from sweep.trial.attempt import run_attempt
+from sweep.trial.message import Assignment, Message, Verdict
+from sweep.trial.program import load_program
+
+
+class _InlineLink:
+    """Hands messages straight to the driver, which answers before `send` returns.
+
+    The driver is called in the trial's own thread only: what the thread that saves has to say
+    waits for the trial's next message or safe point.
+    """
+
+    def __init__(self, deliver: Callable[[Message], None]) -> None:
+        self._deliver = deliver
+        self._thread = threading.get_ident()
+        self._waiting: deque[Message] = deque()
+        self._stopping = False
+        self.answer = Verdict.CONTINUE
+
+    def send(self, message: Message) -> None:
+        self._waiting.append(message)
+        self._drain()
+
+    def verdict(self) -> Verdict:
+        return Verdict.STOP if self._stopping else self.answer
+
+    @property
+    def stopping(self) -> bool:
+        self._drain()
+        return self._stopping
+
+    def stop(self) -> None:
+        self._stopping = True
+
+    def _drain(self) -> None:
+        if threading.get_ident() != self._thread:
+            return
+        while self._waiting:
+            self._deliver(self._waiting.popleft())
+
+
+class InlineBackend:
+    name = "inline"
+
+    def __init__(self) -> None:
+        self._pending: Assignment | None = None
+        self._link: _InlineLink | None = None
+
+    def open(self) -> None:
+        pass
+
+    def prepare(self, program: str, project: str, resources: Resources, count: int) -> None:
+        load_program(program, project)
+
+    def slots(self, resources: Resources) -> int:
+        return 1
+
+    def room(self, resources: Resources) -> bool:
+        return self._pending is None and self._link is None
+
+    def dispatch(self, assignment: Assignment, resources: Resources) -> None:
+        self._pending = assignment
+
+    def poll(self, timeout: float, handle: Handler) -> None:
+        """Run the dispatched trial to its end; the driver is called from within it."""
+        assignment, self._pending = self._pending, None
+        if assignment is None:
+            return
+        key = Key.of(assignment)
+        self._link = _InlineLink(lambda message: handle(key, message))
+        try:
+            run_attempt(assignment, self._link)
+        finally:
+            self._link = None
+
+    def command(self, key: Key, verdict: Verdict) -> None:
+        if self._link is None:
+            return
+        if verdict is Verdict.STOP:
+            self._link.stop()
+        else:
+            self._link.answer = verdict
+
+    def interrupt(self) -> None:
+        if self._link is not None:
+            self._link.stop()
+
+    def kill(self, key: Key) -> None:
+        """A trial in this thread can only be asked: it leaves at its next safe point."""
+        self._pending = None
+        self.interrupt()
+
+    def close(self) -> None:
+        pass

@@ -1,0 +1,125 @@
+"""The planner: what is to be done next, as a pure function.
+
+It knows neither Ray nor clocks nor files: tests put states in and read actions out.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from sweep.journal.event import TrialState
+from sweep.journal.state import StudyState, Trial
+from sweep.spec import Method, StudySpec
+
+
+@dataclass(frozen=True, slots=True)
+class Ask:
+    """Let the sampler propose the next trial; it is dispatched by the plan after that."""
+
+
+@dataclass(frozen=True, slots=True)
+class Dispatch:
+    """Hand an unfinished trial to a slot, from its newest checkpoint."""
+
+    trial: int
+
+
+@dataclass(frozen=True, slots=True)
+class Conclude:
+    """Finish a trial for which nothing is left to execute."""
+
+    trial: int
+    state: TrialState
+
+
+@dataclass(frozen=True, slots=True)
+class Halt:
+    """End the study here; it can go on later."""
+
+    reason: str
+
+
+Action = Ask | Dispatch | Conclude | Halt
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Limits:
+    """What bounds a study. ``total`` trials in all, ``timeout`` in seconds on drivers in all."""
+
+    total: int
+    concurrency: int | None
+    timeout: float | None
+    retries: int
+
+    @classmethod
+    def of(cls, spec: StudySpec) -> Limits:
+        total = spec.trials
+        if spec.method is Method.GRID:
+            size = spec.space.grid_size
+            if size is not None:
+                total = size if total is None else min(size, total)
+        if total is None:
+            raise ValueError(f"{spec.name}: neither trials nor a grid says how many trials to make")
+        return cls(
+            total=total,
+            concurrency=spec.concurrency,
+            timeout=spec.timeout,
+            retries=spec.retries,
+        )
+
+
+def plan(state: StudyState, capacity: int, limits: Limits, now: float) -> list[Action]:
+    """The actions for a study that may take ``capacity`` more slots at time ``now``.
+
+    Unfinished trials come before new ones, by number, so that a resume goes on where it was. At
+    most one new trial is asked at a time: the next ask sees it running.
+    """
+    if timed_out(state, limits, now):
+        return [Halt("timeout")]
+    waiting = [trial for trial in state.running.values() if not trial.executing]
+    actions: list[Action] = []
+    room = min(capacity, free(state, limits))
+    for trial in sorted(waiting, key=lambda trial: trial.number):
+        conclusion = _conclusion(trial, limits)
+        if conclusion is not None:
+            actions.append(conclusion)
+        elif room > 0:
+            actions.append(Dispatch(trial.number))
+            room -= 1
+    if room > 0 and len(state.trials) < limits.total:
+        actions.append(Ask())
+    return actions
+
+
+def is_complete(state: StudyState, limits: Limits) -> bool:
+    """True where every trial of the study is finished."""
+    return not state.running and len(state.trials) >= limits.total
+
+
+def timed_out(state: StudyState, limits: Limits, now: float) -> bool:
+    """True where drivers have spent the time that the study may take."""
+    return limits.timeout is not None and elapsed(state, now) >= limits.timeout
+
+
+def elapsed(state: StudyState, now: float) -> float:
+    """Seconds that drivers have spent on the study."""
+    live = state.session is not None and state.stopped is None
+    return state.active_s + (now - state.session_started if live else 0.0)
+
+
+def free(state: StudyState, limits: Limits) -> int:
+    """How many more trials ``concurrency`` allows."""
+    if limits.concurrency is None:
+        return limits.total
+    return limits.concurrency - sum(trial.executing for trial in state.running.values())
+
+
+def _conclusion(trial: Trial, limits: Limits) -> Conclude | None:
+    if trial.failures > limits.retries:
+        return Conclude(trial.number, TrialState.FAILED)
+    kept, pruned_at = trial.kept, trial.pruned_at
+    if pruned_at is None or not kept:
+        return None
+    saved = kept[-1].step
+    # The trial was judged and had saved after that: only its end was not recorded.
+    return Conclude(trial.number, TrialState.PRUNED) if saved == pruned_at else None

@@ -1,0 +1,176 @@
+"""Before a driver starts: what is asked is held against what the store has."""
+
+from __future__ import annotations
+
+import platform
+from collections.abc import Sequence
+from dataclasses import dataclass
+from importlib import metadata
+from pathlib import Path
+
+from sweep import fsio
+from sweep.driver.plan import Limits, is_complete, timed_out
+from sweep.driver.study import DrivenStudy
+from sweep.errors import SpecChangedError, StoreError, StudyLockedError
+from sweep.journal.event import SpecChanged, StudyCreated
+from sweep.journal.journal import Journal, first_event, read_state
+from sweep.journal.lock import Lock, holder
+from sweep.journal.state import StudyState
+from sweep.paths import StudyPaths
+from sweep.search.search import Search
+from sweep.spec import Change, StudySpec, difference, dump_spec, refused, successor
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Request:
+    """A study that somebody wants to be run: begun, or gone on with.
+
+    ``state`` is what the store had when it was looked at (None: nothing), ``changes`` what the spec
+    changes in it.
+    """
+
+    paths: StudyPaths
+    spec: StudySpec
+    project: str
+    state: StudyState | None
+    changes: Sequence[Change]
+
+    @property
+    def complete(self) -> bool:
+        return self.state is not None and is_complete(self.state, Limits.of(self.spec))
+
+    @property
+    def timed_out(self) -> bool:
+        return self.state is not None and timed_out(
+            self.state, Limits.of(self.spec), self.state.time
+        )
+
+
+def request_run(store: Path, spec: StudySpec, project: str) -> Request:
+    """Look at what running ``spec`` in ``store`` would mean. Nothing is written.
+
+    Raises:
+        SpecChangedError: the study exists with another space, metric, method or seed.
+        StudyLockedError: another driver runs it.
+        StoreError: its journal cannot be read.
+    """
+    paths = StudyPaths.of(store, spec.name)
+    state = _look(paths)
+    if state is None:
+        return Request(paths=paths, spec=spec, project=project, state=None, changes=())
+    accepted = StudySpec.model_validate(state.spec)
+    changes = difference(accepted, spec)
+    _refuse(paths, state, changes)
+    if state.trials and not refused(changes):
+        spec = successor(accepted, spec)
+    return Request(paths=paths, spec=spec, project=project, state=state, changes=changes)
+
+
+def request_resume(paths: StudyPaths) -> Request:
+    """Look at a study that is to go on as it is. Nothing is written.
+
+    Raises:
+        StudyLockedError, StoreError: as `request_run`.
+    """
+    state = _look(paths)
+    if state is None:
+        raise StoreError(
+            f"{paths.root}: no study; `sweep ls --store {paths.root.parent}` lists them"
+        )
+    spec = StudySpec.model_validate(state.spec)
+    return Request(paths=paths, spec=spec, project=state.project, state=state, changes=())
+
+
+def open_study(request: Request) -> DrivenStudy:
+    """Take the lock and open the journal, beginning the study where there is none.
+
+    Raises:
+        StudyLockedError, SpecChangedError, StoreError: as `request_run`; a look may be out of date.
+    """
+    paths, spec = request.paths, request.spec
+    try:
+        fsio.make_directory(paths.root)
+    except OSError as error:
+        raise StoreError(
+            f"{paths.root}: cannot be made: {error.strerror}; give another --store"
+        ) from error
+    lock = Lock(paths.lock)
+    try:
+        fsio.make_directory(paths.journal)
+        created = first_event(paths.journal)
+        search = Search(spec if created is None else StudySpec.model_validate(created.spec))
+        journal = Journal(paths.journal, follow=search.apply)
+        _accept(journal, request)
+        fsio.write_bytes(paths.spec, dump_spec(spec).encode())
+        paths.stop.unlink(missing_ok=True)
+        study = DrivenStudy(paths, lock, journal, search, spec)
+        study.begin(versions())
+    except OSError as error:
+        lock.release()
+        if isinstance(error, StoreError):
+            raise
+        raise StoreError(f"{paths.root}: cannot be written: {error}; give another --store") from (
+            error
+        )
+    except BaseException:
+        lock.release()
+        raise
+    return study
+
+
+def versions() -> dict[str, str]:
+    """Versions of what decides a study's results, without importing any of it."""
+    found = {"python": platform.python_version()}
+    for package in ("sweep", "optuna", "numpy", "scipy", "torch", "ray"):
+        try:
+            found[package] = metadata.version(package)
+        except metadata.PackageNotFoundError:
+            continue
+    return found
+
+
+def _accept(journal: Journal, request: Request) -> None:
+    """Journal the spec where it is new or changed; the lock is held, so this is what counts."""
+    spec, state = request.spec, journal.state
+    described = spec.model_dump(mode="json")
+    if state.seq < 0:
+        journal.append(StudyCreated(spec=described, project=request.project))
+        return
+    changes = difference(StudySpec.model_validate(state.spec), spec)
+    _refuse(request.paths, state, changes)
+    if changes or state.project != request.project:
+        journal.append(
+            SpecChanged(
+                spec=described, project=request.project, changes=[str(change) for change in changes]
+            )
+        )
+
+
+def _look(paths: StudyPaths) -> StudyState | None:
+    if not paths.exists():
+        return None
+    other = holder(paths.lock)
+    if other is not None:
+        raise StudyLockedError(
+            f"{paths.root}: is being run by {other}; wait for it, or end it with "
+            f"`sweep stop {paths.name}`"
+        )
+    state = read_state(paths.journal)
+    return None if state.seq < 0 else state
+
+
+def _refuse(paths: StudyPaths, state: StudyState, changes: Sequence[Change]) -> None:
+    if not state.trials:
+        return  # nothing was tried yet: there is no history that a change could falsify
+    wrong = [
+        change
+        for change in refused(changes)
+        if state.iterations or not change.path.startswith("metric")
+    ]
+    if wrong:
+        lines = "\n".join(f"  {change}" for change in wrong)
+        raise SpecChangedError(
+            f"{paths.root}: the study was made with another spec:\n{lines}\n"
+            "its results would not fit; undo the change, or give the study another name "
+            "(`--set name=...`)"
+        )

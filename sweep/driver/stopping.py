@@ -1,0 +1,61 @@
+"""SIGINT and SIGTERM: the first asks for an orderly end, the second ends the process at once."""
+
+from __future__ import annotations
+
+import os
+import signal
+from collections.abc import Callable
+from types import FrameType, TracebackType
+from typing import Any, Self
+
+SIGNALS = (signal.SIGINT, signal.SIGTERM)
+
+
+class StopSignals:
+    """Takes the signals over while it is entered.
+
+    Attributes:
+        received: the first signal that came, or None.
+    """
+
+    def __init__(self) -> None:
+        self.received: signal.Signals | None = None
+        self._noticed: list[Callable[[], None]] = []
+        self._abort: list[Callable[[], None]] = []
+        self._before: dict[signal.Signals, Any] = {}
+
+    def on_first(self, call: Callable[[], None]) -> None:
+        """Have ``call`` made from within the handler when the first signal comes."""
+        self._noticed.append(call)
+
+    def on_second(self, call: Callable[[], None]) -> None:
+        """Have ``call`` made before the second one ends the process."""
+        self._abort.append(call)
+
+    def take(self) -> None:
+        """Take the signals over (again: a library may have taken them in between)."""
+        for number in SIGNALS:
+            before = signal.signal(number, self._handle)
+            self._before.setdefault(number, before)
+
+    def __enter__(self) -> Self:
+        self.take()
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        value: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        for number, before in self._before.items():
+            signal.signal(number, before)
+
+    def _handle(self, number: int, frame: FrameType | None) -> None:
+        if self.received is not None:
+            for call in self._abort:
+                call()
+            os._exit(128 + number)
+        self.received = signal.Signals(number)
+        for call in self._noticed:
+            call()

@@ -1,0 +1,109 @@
+"""The planner: states in, actions out."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from sweep.driver.plan import Ask, Conclude, Dispatch, Halt, Limits, is_complete, plan
+from sweep.journal.event import (
+    AttemptFailed,
+    CheckpointSaved,
+    DriverStarted,
+    Entry,
+    Event,
+    StudyCreated,
+    TrialAsked,
+    TrialDispatched,
+    TrialFinished,
+    TrialReported,
+    TrialState,
+)
+from sweep.journal.state import StudyState, fold
+
+
+def asked(number: int) -> TrialAsked:
+    return TrialAsked(trial=number, params={}, latents={}, seed=0, wrote={}, told=0, running=[])
+
+
+def dispatched(number: int, attempt: int = 1) -> TrialDispatched:
+    return TrialDispatched(trial=number, attempt=attempt, session=1, checkpoint=None)
+
+
+def finished(number: int) -> TrialFinished:
+    return TrialFinished(
+        trial=number, attempt=1, state=TrialState.COMPLETE, value=0.0, checkpoint=None
+    )
+
+
+def started(session: int = 1) -> DriverStarted:
+    return DriverStarted(session=session, host="", pid=1, versions={})
+
+
+def state_of(events: Sequence[Event]) -> StudyState:
+    every = [StudyCreated(spec={}, project=""), started(), *events]
+    return fold(Entry(seq=seq, time=float(seq), event=e) for seq, e in enumerate(every))
+
+
+def limits(**values: Any) -> Limits:
+    defaults: dict[str, Any] = {"total": 4, "concurrency": None, "timeout": None, "retries": 1}
+    return Limits(**(defaults | values))
+
+
+def test_empty_study_asks() -> None:
+    """A study with room begins with a question, and without room with nothing."""
+    assert plan(state_of([]), 1, limits(), 1.0) == [Ask()]
+    assert plan(state_of([]), 0, limits(), 1.0) == []
+
+
+def test_unfinished_trials_come_first_in_order() -> None:
+    """What was interrupted goes on before anything new begins."""
+    state = state_of([asked(0), asked(1), dispatched(1), dispatched(0), started(2)])
+    assert plan(state, 1, limits(), 9.0) == [Dispatch(0)]
+    assert plan(state, 3, limits(), 9.0) == [Dispatch(0), Dispatch(1), Ask()]
+
+
+def test_total_counts_all_trials_that_were_ever_asked() -> None:
+    """No trial beyond the total is asked, however often the study was stopped."""
+    state = state_of([asked(0), dispatched(0), finished(0), asked(1), dispatched(1)])
+    assert plan(state, 4, limits(total=2), 9.0) == []
+    assert plan(state, 4, limits(total=3), 9.0) == [Ask()]
+
+
+def test_concurrency_bounds_what_executes() -> None:
+    """No more trials execute than `concurrency` allows."""
+    state = state_of([asked(0), dispatched(0)])
+    assert plan(state, 5, limits(concurrency=1), 9.0) == []
+    assert plan(state, 5, limits(concurrency=2), 9.0) == [Ask()]
+
+
+def test_timeout_halts() -> None:
+    """When drivers have spent the time, the study halts."""
+    assert plan(state_of([]), 1, limits(timeout=10.0), 5.0) == [Ask()]
+    assert plan(state_of([]), 1, limits(timeout=10.0), 50.0) == [Halt("timeout")]
+
+
+def test_pruned_trial_that_had_saved_is_concluded() -> None:
+    """A trial whose verdict and last checkpoint are journaled is not executed again."""
+    verdict = TrialReported(trial=0, attempt=1, step=2, value=1.0, metrics={}, prune=True)
+    saved = CheckpointSaved(trial=0, attempt=1, step=2, checkpoint="0@3.0", record={})
+    state = state_of([asked(0), dispatched(0), verdict, saved, started(2)])
+    assert plan(state, 1, limits(), 9.0)[0] == Conclude(0, TrialState.PRUNED)
+    unsaved = state_of([asked(0), dispatched(0), verdict, started(2)])
+    assert plan(unsaved, 1, limits(), 9.0)[0] == Dispatch(0)
+
+
+def test_trial_with_no_retries_left_is_concluded() -> None:
+    """A trial that used up its retries is failed, also when fewer are allowed than before."""
+    failed = AttemptFailed(trial=0, attempt=1, reason="x", error="")
+    state = state_of([asked(0), dispatched(0), failed])
+    assert plan(state, 1, limits(retries=1), 9.0) == [Dispatch(0)]
+    assert plan(state, 1, limits(retries=0), 9.0)[0] == Conclude(0, TrialState.FAILED)
+
+
+def test_complete_means_all_finished() -> None:
+    """A study is complete when every trial of the total is finished."""
+    some = [asked(0), dispatched(0), finished(0)]
+    assert is_complete(state_of(some), limits(total=1))
+    assert not is_complete(state_of(some), limits(total=2))
+    assert not is_complete(state_of([*some, asked(1)]), limits(total=2))
