@@ -1,0 +1,1 @@
+"""Reading studies: tables for pandas. Needs no driver, and takes no lock."""

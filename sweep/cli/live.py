@@ -1,0 +1,131 @@
+"""The live table of a run: a pure rendering of states, and what keeps it on the screen."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+
+from rich.console import Console, Group, RenderableType
+from rich.live import Live
+from rich.progress_bar import ProgressBar
+from rich.table import Table
+from rich.text import Text
+
+from sweep.cli.output import duration_text, params_text, text
+from sweep.driver.plan import Limits
+from sweep.journal.event import TrialState
+from sweep.journal.state import StudyState, Trial
+from sweep.spec import StudySpec
+
+REFRESH_S = 0.25
+
+Row = tuple[StudySpec, Limits, StudyState]
+
+
+class LiveView:
+    """Keeps `render` of the newest state on the screen."""
+
+    def __init__(self, console: Console) -> None:
+        self._live = Live(console=console, auto_refresh=False, transient=True)
+        self._due = 0.0
+
+    def start(self) -> None:
+        self._live.start()
+
+    def stop(self) -> None:
+        self._live.stop()
+
+    def refresh(self, rows: Sequence[Row]) -> None:
+        now = time.monotonic()
+        if now >= self._due:
+            self._due = now + REFRESH_S
+            self._live.update(render(rows, time.time()), refresh=True)
+
+    def print_above(self, line: str) -> None:
+        self._live.console.print(line, highlight=False, markup=False)
+
+
+def render(rows: Sequence[Row], now: float) -> RenderableType:
+    """Two tables: studies with their progress and incumbents, and what each slot does."""
+    return Group(_studies(rows, now), Text(""), _slots(rows, now))
+
+
+def _studies(rows: Sequence[Row], now: float) -> Table:
+    table = Table(box=None, pad_edge=False, header_style="bold", expand=False)
+    for name in ("study", "trials", "", "pruned", "failed", "left", "best", "parameters"):
+        right = name in ("trials", "pruned", "failed", "left")
+        table.add_column(
+            name,
+            justify="right" if right else "left",
+            no_wrap=name != "parameters",
+            overflow="ellipsis" if name == "parameters" else "fold",
+        )
+    for spec, limits, state in rows:
+        best = state.best
+        table.add_row(
+            spec.name,
+            f"{state.finished}/{limits.total}",
+            ProgressBar(total=limits.total, completed=state.finished, width=16),
+            str(state.counts[TrialState.PRUNED]),
+            str(state.counts[TrialState.FAILED]),
+            duration_text(time_left(state, limits, now)),
+            "-" if best is None else f"{spec.metric.name} {text(best.value)} (trial {best.number})",
+            "" if best is None else params_text(best.params),
+        )
+    return table
+
+
+def _slots(rows: Sequence[Row], now: float) -> Table:
+    table = Table(box=None, pad_edge=False, header_style="bold", expand=False)
+    for name in ("slot", "trial", "step", "rate", "since", "value", "parameters"):
+        right = name in ("slot", "step", "rate", "since", "value")
+        table.add_column(
+            name,
+            justify="right" if right else "left",
+            no_wrap=True,
+            overflow="ellipsis",
+        )
+    executing = [
+        (spec, trial)
+        for spec, _, state in rows
+        for trial in state.running.values()
+        if trial.executing
+    ]
+    for slot, (spec, trial) in enumerate(executing):
+        step = trial.step
+        report = None if step is None else trial.reports[step]
+        table.add_row(
+            str(slot),
+            f"{spec.name}/{trial.number}",
+            text(step),
+            rate_text(trial, now),
+            duration_text(now - (trial.dispatched or now)),
+            text(None if report is None else report.value),
+            params_text(trial.params),
+        )
+    return table
+
+
+def rate_text(trial: Trial, now: float) -> str:
+    """Reports a second in this attempt, or seconds for each where they are slow."""
+    made = sum(report.attempt == trial.attempts for report in trial.reports.values())
+    spent = now - (trial.dispatched or now)
+    if not made or spent <= 0:
+        return "-"
+    rate = made / spent
+    return f"{rate:.1f}/s" if rate >= 1 else f"{1 / rate:.1f}s"
+
+
+def time_left(state: StudyState, limits: Limits, now: float) -> float | None:
+    """Seconds until the study is complete, if trials go on taking what they took so far."""
+    done = [trial.duration for trial in state.trials.values() if trial.finished is not None]
+    slots = sum(trial.executing for trial in state.running.values())
+    if not done or not slots:
+        return None
+    mean = sum(done) / len(done)
+    spent = sum(
+        min(mean, trial.duration + now - (trial.dispatched or now))
+        for trial in state.running.values()
+        if trial.executing
+    )
+    return max(0.0, (limits.total - len(done)) * mean - spent) / slots

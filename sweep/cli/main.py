@@ -1,0 +1,189 @@
+"""The command `sweep`.
+
+Commands import what they need when they run, so that `sweep --help` is there at once.
+"""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from sweep.cli import output
+from sweep.errors import SweepError
+
+EXIT_CODES = (
+    "Exit codes: 0 complete; 1 complete, but trials failed; 2 usage or spec; 3 store; "
+    "130 or 143 interrupted, and resumable."
+)
+
+app = typer.Typer(
+    name="sweep",
+    help="Hyperparameter sweeps whose trials resume.",
+    epilog=EXIT_CODES,
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    rich_markup_mode=None,
+)
+
+StoreOption = Annotated[
+    Path, typer.Option("--store", help="Directory of the studies.", envvar="SWEEP_STORE")
+]
+JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON.")]
+InlineOption = Annotated[
+    bool, typer.Option("--inline", help="Run in this process, one trial at a time (for pdb).")
+]
+AddressOption = Annotated[
+    str | None, typer.Option("--address", help="Use the Ray cluster at this address.")
+]
+GraceOption = Annotated[
+    float,
+    typer.Option("--grace", min=0.0, help="Seconds that running trials get to save when stopped."),
+]
+StudyArgument = Annotated[
+    str, typer.Argument(metavar="STUDY", help="Name or directory of a study.")
+]
+TrialArgument = Annotated[
+    str, typer.Argument(metavar="STUDY[/TRIAL]", help="A study, or one of its trials.")
+]
+
+RUNS = Path("runs")
+
+
+@app.callback(invoke_without_command=True)
+def root(
+    context: typer.Context,
+    version: Annotated[bool, typer.Option("--version", help="Print the version.")] = False,
+) -> None:
+    if version:
+        from sweep import __version__
+
+        output.Output(False).line(f"sweep {__version__}")
+        raise typer.Exit
+
+
+@app.command(epilog=EXIT_CODES)
+def run(
+    specs: Annotated[list[Path], typer.Argument(metavar="SPEC.yaml...", help="Sweeps to run.")],
+    overrides: Annotated[
+        list[str] | None,
+        typer.Option("--set", metavar="KEY=VALUE", help="Override, such as parameters.lr.max=0.1."),
+    ] = None,
+    store: StoreOption = RUNS,
+    inline: InlineOption = False,
+    address: AddressOption = None,
+    grace: GraceOption = 10.0,
+    as_json: JsonOption = False,
+) -> None:
+    """Run sweeps, or go on with them exactly where they were."""
+    from sweep.cli import run as command
+
+    options = command.Options(store=store, inline=inline, address=address, grace=grace)
+    raise typer.Exit(command.run(specs, overrides or [], options, output.Output(as_json)))
+
+
+@app.command(epilog=EXIT_CODES)
+def resume(
+    studies: Annotated[
+        list[str] | None,
+        typer.Argument(metavar="[STUDY]...", help="Default: every interrupted study."),
+    ] = None,
+    store: StoreOption = RUNS,
+    inline: InlineOption = False,
+    address: AddressOption = None,
+    grace: GraceOption = 10.0,
+    as_json: JsonOption = False,
+) -> None:
+    """Go on with interrupted studies. Needs no YAML."""
+    from sweep.cli import run as command
+
+    options = command.Options(store=store, inline=inline, address=address, grace=grace)
+    raise typer.Exit(command.resume(studies or [], options, output.Output(as_json)))
+
+
+@app.command("ls")
+def list_studies(store: StoreOption = RUNS, as_json: JsonOption = False) -> None:
+    """List the studies of the store."""
+    from sweep.cli import show as command
+
+    command.list_studies(store, output.Output(as_json))
+
+
+@app.command()
+def show(study: TrialArgument, store: StoreOption = RUNS, as_json: JsonOption = False) -> None:
+    """Show a study with its trials, or one trial with its reports, checkpoints and error."""
+    from sweep.cli import show as command
+
+    command.show(store, study, output.Output(as_json))
+
+
+@app.command()
+def best(
+    study: StudyArgument,
+    count: Annotated[int, typer.Option("-n", min=1, help="How many.")] = 5,
+    store: StoreOption = RUNS,
+    as_json: JsonOption = False,
+) -> None:
+    """Show the best trials of a study, the incumbent first."""
+    from sweep.cli import show as command
+
+    command.best(store, study, count, output.Output(as_json))
+
+
+@app.command()
+def stop(
+    study: StudyArgument,
+    store: StoreOption = RUNS,
+    wait: Annotated[float, typer.Option("--wait", help="Seconds to wait for the end.")] = 60.0,
+    as_json: JsonOption = False,
+) -> None:
+    """Let a running study save and end, from anywhere that sees its store."""
+    from sweep.cli import stop as command
+
+    raise typer.Exit(command.stop(store, study, wait, output.Output(as_json)))
+
+
+@app.command()
+def replay(study: StudyArgument, store: StoreOption = RUNS, as_json: JsonOption = False) -> None:
+    """Derive every suggestion again from the journal, and compare."""
+    from sweep.cli import replay as command
+
+    raise typer.Exit(command.replay(store, study, output.Output(as_json)))
+
+
+@app.command()
+def schema() -> None:
+    """Print the JSON Schema of the YAML, for editors."""
+    import json
+
+    from sweep.spec import json_schema
+
+    output.Output(True).line(json.dumps(json_schema(), indent=2))
+
+
+@app.command()
+def init(
+    directory: Annotated[Path, typer.Argument(help="Where to write.")] = Path(),
+) -> None:
+    """Write a first trial and its YAML."""
+    from sweep.cli import starter as command
+
+    command.init(directory, output.Output(False))
+
+
+def main() -> None:
+    """Entry point: errors of ours become one line and their exit code."""
+    try:
+        app(standalone_mode=True)
+    except SweepError as error:
+        output.error(str(error))
+        sys.exit(error.exit_code)
+    except BrokenPipeError:
+        sys.stderr.close()  # the reader of a pipe has left, which is its right
+        sys.exit(141)
+    except KeyboardInterrupt:
+        output.error("interrupted before anything was begun; run the same command again")
+        sys.exit(130)

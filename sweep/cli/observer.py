@@ -1,0 +1,248 @@
+"""What a run shows while it goes on, and how it says what it came to."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+
+from sweep.cli.live import LiveView
+from sweep.cli.output import Output, duration_text, params_text, text
+from sweep.driver.study import DrivenStudy
+from sweep.journal.event import AttemptFailed, Entry, TrialFinished, TrialRestored, TrialState
+from sweep.journal.state import StudyState, Trial
+from sweep.paths import StudyPaths
+from sweep.spec import StudySpec
+
+
+class QuietObserver:
+    """Shows nothing; the base of those that do."""
+
+    def entry(self, study: DrivenStudy, entry: Entry) -> None:
+        pass
+
+    def tick(self, studies: Sequence[DrivenStudy]) -> None:
+        pass
+
+    def abort(self) -> None:
+        pass
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        value: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        pass
+
+
+class PlainObserver(QuietObserver):
+    """One line for each finished trial, and for what a user should know of."""
+
+    def __init__(self, out: Output) -> None:
+        self._out = out
+
+    def entry(self, study: DrivenStudy, entry: Entry) -> None:
+        match entry.event:
+            case TrialFinished():
+                self._out.line(finished_line(study, entry.event))
+            case AttemptFailed(trial=trial, attempt=attempt, reason=reason):
+                self._out.line(f"{study.name}: trial {trial}: attempt {attempt}: {reason}")
+            case TrialRestored(trial=trial, skipped=skipped) if skipped:
+                self._out.line(skipped_line(study, trial, skipped))
+
+
+class JsonObserver(QuietObserver):
+    """One JSON document for each finished trial."""
+
+    def __init__(self, out: Output) -> None:
+        self._out = out
+
+    def entry(self, study: DrivenStudy, entry: Entry) -> None:
+        if isinstance(entry.event, TrialFinished):
+            trial = study.state.trials[entry.event.trial]
+            self._out.data({"study": study.name} | trial_record(trial))
+
+
+class LiveObserver(QuietObserver):
+    """A table that follows the run, on a terminal."""
+
+    def __init__(self, out: Output) -> None:
+        self._plain = PlainObserver(_Above(self))
+        self._view = LiveView(out.console)
+
+    def entry(self, study: DrivenStudy, entry: Entry) -> None:
+        if not isinstance(entry.event, TrialFinished) or entry.event.state is TrialState.FAILED:
+            self._plain.entry(study, entry)
+
+    def tick(self, studies: Sequence[DrivenStudy]) -> None:
+        self._view.refresh([(study.spec, study.limits, study.state) for study in studies])
+
+    def abort(self) -> None:
+        sys.stderr.write("\x1b[?25h\n")  # the cursor, which the live table hides
+        sys.stderr.flush()
+
+    def above(self, line: str) -> None:
+        self._view.print_above(line)
+
+    def __enter__(self) -> Self:
+        self._view.start()
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        value: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self._view.stop()
+
+
+class _Above(Output):
+    """Prints lines above the live table."""
+
+    def __init__(self, live: LiveObserver) -> None:
+        super().__init__(False)
+        self._live = live
+
+    def line(self, text: str) -> None:
+        self._live.above(text)
+
+
+def make_observer(out: Output, *, inline: bool) -> QuietObserver:
+    """The observer for this output. Inline trials own the terminal: plain lines there."""
+    if out.as_json:
+        return JsonObserver(out)
+    if out.console.is_terminal and not inline:
+        return LiveObserver(out)
+    return PlainObserver(out)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Conclusion:
+    """What a study came to. ``already`` where there was nothing left to do."""
+
+    spec: StudySpec
+    state: StudyState
+    reason: str
+    paths: StudyPaths
+    already: bool = False
+
+    @classmethod
+    def of(
+        cls,
+        spec: StudySpec,
+        state: StudyState,
+        reason: str,
+        paths: StudyPaths,
+        already: bool = False,
+    ) -> Conclusion:
+        return cls(spec=spec, state=state, reason=reason, paths=paths, already=already)
+
+
+def conclude(conclusion: Conclusion, out: Output, *, store: Path) -> None:
+    """Print how a study ended, and how to go on where it was not complete."""
+    if out.as_json:
+        out.data(
+            summary_record(conclusion.paths, conclusion.spec, conclusion.state)
+            | {"reason": conclusion.reason}
+        )
+        return
+    name, state = conclusion.spec.name, conclusion.state
+    out.line(f"{name}: {_headline(conclusion)}: {counts_text(state)}{_best(conclusion)}")
+    if conclusion.reason in ("complete", "timeout"):
+        return
+    where = "" if store == Path("runs") else f" --store {store}"
+    out.line(f"{name}: {len(state.running)} unfinished; go on with: sweep resume {name}{where}")
+
+
+def _headline(conclusion: Conclusion) -> str:
+    match conclusion.reason:
+        case "complete":
+            return "already complete" if conclusion.already else "complete"
+        case "timeout":
+            return "its timeout is reached"
+        case "SIGINT" | "SIGTERM":
+            return f"interrupted ({conclusion.reason}), all is saved"
+        case "stopped":
+            return "stopped, all is saved"
+        case reason:
+            return f"given up ({reason})"
+
+
+def _best(conclusion: Conclusion) -> str:
+    best = conclusion.state.best
+    if best is None:
+        return ""
+    metric = conclusion.spec.metric.name
+    return f"; best {metric} {text(best.value)} in trial {best.number} ({params_text(best.params)})"
+
+
+def counts_text(state: StudyState) -> str:
+    """``20 trials (14 complete, 6 pruned)``."""
+    parts = [
+        f"{count} {str(kind).lower()}"
+        for kind, count in sorted(state.counts.items(), key=lambda item: not item[0].finished)
+        if count
+    ]
+    noun = "trial" if len(state.trials) == 1 else "trials"
+    return f"{len(state.trials)} {noun}" + (f" ({', '.join(parts)})" if parts else "")
+
+
+def finished_line(study: DrivenStudy, event: TrialFinished) -> str:
+    """The plain line of a finished trial."""
+    trial, state = study.state.trials[event.trial], study.state
+    done = f"[{study.shown}/{study.limits.total}]"
+    result = (
+        f"{study.spec.metric.name} {text(event.value)}"
+        if event.value is not None
+        else event.reason or ""
+    )
+    incumbent = "" if state.best is None else f"; best {text(state.best.value)}"
+    kind = str(event.state).lower()
+    took = duration_text(trial.duration)
+    return (
+        f"{study.name} {done} trial {event.trial} {kind}: {result} in {took} "
+        f"({params_text(trial.params)}){incumbent}"
+    )
+
+
+def skipped_line(study: DrivenStudy, trial: int, skipped: list[list[str]]) -> str:
+    """Says which damaged checkpoints were passed over."""
+    what = "; ".join(f"{name}: {why}" for name, why in skipped)
+    return f"{study.name}: trial {trial}: went on from an older checkpoint, damaged: {what}"
+
+
+def trial_record(trial: Trial) -> dict[str, Any]:
+    """A trial for JSON."""
+    return {
+        "trial": trial.number,
+        "state": str(trial.state),
+        "value": trial.value,
+        "params": trial.params,
+        "attempts": trial.attempts,
+        "step": trial.step,
+        "duration_s": trial.duration,
+        "checkpoint": trial.kept[-1].id if trial.kept else None,
+        "reason": trial.reason,
+    }
+
+
+def summary_record(paths: StudyPaths, spec: StudySpec, state: StudyState) -> dict[str, Any]:
+    """A study for JSON."""
+    best = state.best
+    return {
+        "study": spec.name,
+        "path": str(paths.root),
+        "metric": spec.metric.name,
+        "goal": str(spec.metric.goal),
+        "trials": len(state.trials),
+        "states": {str(kind): count for kind, count in state.counts.items() if count},
+        "best": None if best is None else trial_record(best),
+    }

@@ -1,0 +1,98 @@
+"""What commands print: data as JSON, or as text for people. Nothing else of this package prints."""
+
+from __future__ import annotations
+
+import json
+import math
+import sys
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from rich.console import Console
+from rich.table import Table
+
+
+class Output:
+    """Prints the result of one command, to the standard output."""
+
+    def __init__(self, as_json: bool) -> None:
+        self.as_json = as_json
+        self.console = Console(highlight=False, soft_wrap=True)
+
+    def data(self, value: Any) -> None:
+        """One JSON document on one line."""
+        sys.stdout.write(json.dumps(jsonable(value), allow_nan=False) + "\n")
+        sys.stdout.flush()
+
+    def line(self, text: str) -> None:
+        sys.stdout.write(text + "\n")
+        sys.stdout.flush()
+
+    def table(self, columns: Sequence[str], rows: Sequence[Sequence[Any]]) -> None:
+        """A plain aligned table; numbers to the right."""
+        table = Table(box=None, pad_edge=False, header_style="bold")
+        for index, name in enumerate(columns):
+            numeric = all(isinstance(row[index], int | float | None) for row in rows)
+            table.add_column(
+                name,
+                justify="right" if numeric and rows else "left",
+                overflow="fold",
+            )
+        for row in rows:
+            table.add_row(*(text(cell) for cell in row))
+        if self.console.is_terminal:
+            self.console.print(table)
+        else:  # into a file or a pipe: as wide as it needs, never folded
+            Console(highlight=False, width=10_000, file=sys.stdout).print(table)
+
+    def pairs(self, values: Mapping[str, Any]) -> None:
+        """One aligned ``name  value`` line for each."""
+        width = max(map(len, values), default=0)
+        for name, value in values.items():
+            self.line(f"{name:<{width}}  {text(value)}")
+
+
+def error(message: str) -> None:
+    """An error, to the standard error."""
+    sys.stderr.write(f"sweep: {message}\n")
+
+
+def jsonable(value: Any) -> Any:
+    """``value`` in types of strict JSON: what is not finite becomes null."""
+    if isinstance(value, float) and not math.isfinite(value):
+        return None
+    if isinstance(value, Mapping):
+        return {str(key): jsonable(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [jsonable(item) for item in value]
+    return value
+
+
+def text(value: Any) -> str:
+    """A value for people: four significant digits, a dash for nothing."""
+    if value is None:
+        return "-"
+    if isinstance(value, bool):
+        return str(value).lower()
+    if isinstance(value, float):
+        return f"{value:.4g}"
+    return str(value)
+
+
+def params_text(params: Mapping[str, Any]) -> str:
+    return " ".join(f"{name}={text(value)}" for name, value in params.items())
+
+
+def duration_text(seconds: float | None) -> str:
+    """A time for people: ``8.3s``, ``2m05s``, ``3h20m``, ``4d02h``."""
+    if seconds is None or not math.isfinite(seconds):
+        return "-"
+    if seconds < 60:
+        return f"{seconds:.1f}s"
+    minutes, rest = divmod(round(seconds), 60)
+    if minutes < 60:
+        return f"{minutes}m{rest:02d}s"
+    hours, minutes = divmod(minutes, 60)
+    if hours < 48:
+        return f"{hours}h{minutes:02d}m"
+    return f"{hours // 24}d{hours % 24:02d}h"

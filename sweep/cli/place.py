@@ -1,0 +1,45 @@
+"""Which study a command means."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from sweep.errors import StudyNotFoundError, UsageError
+from sweep.paths import StudyPaths
+
+
+def find_study(store: Path, name: str) -> StudyPaths:
+    """The study called ``name`` in ``store``; a path to its directory is understood too.
+
+    Raises:
+        StudyNotFoundError: there is none; the message lists what there is.
+    """
+    path = Path(name)
+    for root in (store / name, path):
+        paths = StudyPaths(root.absolute())
+        if paths.exists():
+            return paths
+    known = ", ".join(paths.name for paths in studies(store)) or "none"
+    raise StudyNotFoundError(f"{store}: no study {name!r}; there is: {known}")
+
+
+def find_trial(store: Path, name: str) -> tuple[StudyPaths, int | None]:
+    """The study, and the number of the trial where ``name`` is ``STUDY/TRIAL``."""
+    head, slash, tail = name.rstrip("/").rpartition("/")
+    if slash and tail.isdecimal() and not StudyPaths((store / name).absolute()).exists():
+        return find_study(store, head), int(tail)
+    return find_study(store, name), None
+
+
+def studies(store: Path) -> list[StudyPaths]:
+    """All studies of ``store``, by name.
+
+    Raises:
+        UsageError: ``store`` is a file.
+    """
+    if not store.exists():
+        return []
+    if not store.is_dir():
+        raise UsageError(f"{store}: is no directory; give another --store")
+    found = [StudyPaths(path.absolute()) for path in sorted(store.iterdir()) if path.is_dir()]
+    return [paths for paths in found if paths.exists()]

@@ -1,0 +1,38 @@
+"""`sweep replay`: prove that a study follows from its journal."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from pathlib import Path
+
+from sweep.cli.output import Output
+from sweep.cli.place import find_study
+from sweep.driver.prepare import versions
+from sweep.errors import ReplayError
+from sweep.journal.segment import changed_events, read_entries
+from sweep.search.replay import replay as derive
+
+
+def replay(store: Path, name: str, out: Output) -> int:
+    """Replay a study. The exit code: 0 where all was derived alike.
+
+    Raises:
+        ReplayError: something deviates (not raised with ``--json``, which lists it; exit code 3).
+    """
+    paths = find_study(store, name)
+    found = derive(read_entries(paths.journal), versions(), changed_events(paths.journal))
+    if out.as_json:
+        out.data(asdict(found) | {"study": paths.name, "passed": found.passed})
+        return 0 if found.passed else ReplayError.exit_code
+    for package, (was, now) in found.drift.items():
+        out.line(f"{paths.name}: note: {package} was {was} and is {now}; other versions may differ")
+    if not found.passed:
+        lines = "\n".join(f"  {deviation}" for deviation in found.deviations[:20])
+        more = len(found.deviations) - 20
+        rest = f"\n  and {more} more" if more > 0 else ""
+        raise ReplayError(f"{paths.name}: the journal does not follow from itself:\n{lines}{rest}")
+    out.line(
+        f"{paths.name}: replayed: {found.suggestions} suggestions, {found.verdicts} verdicts and "
+        f"{found.tellings} results follow from the journal"
+    )
+    return 0

@@ -1,0 +1,189 @@
+"""`sweep run` and `sweep resume`."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from sweep.cli.observer import Conclusion, conclude, make_observer
+from sweep.cli.output import Output, error
+from sweep.cli.place import find_study, studies
+from sweep.driver.backend import Backend
+from sweep.driver.driver import Driver, Result
+from sweep.driver.inline import InlineBackend
+from sweep.driver.plan import Limits
+from sweep.driver.prepare import Request, open_study, request_resume, request_run
+from sweep.driver.stopping import StopSignals
+from sweep.driver.study import DrivenStudy
+from sweep.errors import ResourceError, SpecError, StoreError, SweepError, UsageError
+from sweep.journal.event import TrialState
+from sweep.journal.lock import holder
+from sweep.spec import load_spec
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Options:
+    store: Path
+    inline: bool
+    address: str | None
+    grace: float
+
+
+def run(files: Sequence[Path], overrides: Sequence[str], options: Options, out: Output) -> int:
+    """Run the sweeps that ``files`` describe. The exit code."""
+    specs = []
+    problems = []
+    for file in files:
+        try:
+            specs.append(load_spec(file, overrides))
+        except SpecError as problem:
+            problems.append(str(problem))
+    if problems:
+        raise SpecError("\n".join(problems))
+    names = [spec.name for spec in specs]
+    for name in names:
+        if names.count(name) > 1:
+            raise UsageError(f"two of the sweeps are called {name!r}; give each its own `name:`")
+    project = str(Path.cwd())
+    requests = [request_run(options.store, spec, project) for spec in specs]
+    return _drive(requests, options, out)
+
+
+def resume(names: Sequence[str], options: Options, out: Output) -> int:
+    """Go on with the studies called ``names``, or with all that were interrupted. The exit code."""
+    if names:
+        requests = [request_resume(find_study(options.store, name)) for name in names]
+    else:
+        requests = []
+        for paths in studies(options.store):
+            if holder(paths.lock) is not None:
+                continue  # it is not interrupted: it runs
+            request = request_resume(paths)
+            if not request.complete and not request.timed_out:
+                requests.append(request)
+        if not requests:
+            message = f"{options.store}: no interrupted study"
+            out.data({"studies": []}) if out.as_json else out.line(message)
+            return 0
+    return _drive(requests, options, out)
+
+
+def _drive(requests: Sequence[Request], options: Options, out: Output) -> int:
+    over = [request for request in requests if request.complete or request.timed_out]
+    open_requests = [request for request in requests if request not in over]
+    codes = [_report_over(request, options, out) for request in over]
+    if open_requests:
+        codes += _run_open(open_requests, options, out)
+    return next((code for code in (3, 2, 130, 143, 1) if code in codes), 0)
+
+
+def _report_over(request: Request, options: Options, out: Output) -> int:
+    if request.state is None:
+        raise UsageError(f"{request.paths.name}: has no trials to run")
+    if request.changes:
+        _adopt_changes(request)
+    reason = "complete" if request.complete else "timeout"
+    conclusion = Conclusion.of(request.spec, request.state, reason, request.paths, already=True)
+    conclude(conclusion, out, store=options.store)
+    return _code_of_state(request.state.counts[TrialState.FAILED])
+
+
+def _adopt_changes(request: Request) -> None:
+    """A complete study under a changed spec needs no workers, but its journal must know."""
+    open_study(request).end("complete", lambda entry: None)
+
+
+def _run_open(requests: Sequence[Request], options: Options, out: Output) -> list[int]:
+    _check_store(options.store)
+    backend = _backend(options)
+    with StopSignals() as signals:
+        results = _run_studies(requests, backend, signals, options, out)
+    codes = []
+    for result in results:
+        conclude(
+            Conclusion.of(result.study.spec, result.study.state, result.reason, result.study.paths),
+            out,
+            store=options.store,
+        )
+        codes.append(_code(result))
+    return codes
+
+
+def _run_studies(
+    requests: Sequence[Request],
+    backend: Backend,
+    signals: StopSignals,
+    options: Options,
+    out: Output,
+) -> Sequence[Result]:
+    try:
+        backend.open()
+        signals.take()  # Ray has its own idea of SIGTERM
+        opened = _open_all(requests, backend)
+        for request in requests:
+            for change in request.changes:
+                out.line(f"{request.paths.name}: {change}") if not out.as_json else None
+        observer = make_observer(out, inline=options.inline)
+        driver = Driver(opened, backend, observer, signals, grace=options.grace)
+        with observer:
+            return driver.run()
+    finally:
+        backend.close()
+
+
+def _open_all(requests: Sequence[Request], backend: Backend) -> list[DrivenStudy]:
+    for request in requests:
+        spec = request.spec
+        slots = backend.slots(spec.resources)
+        if slots < 1:
+            raise ResourceError(
+                f"{spec.name}: resources: a trial asks for {spec.resources}, "
+                "and that is more than there is"
+            )
+        wanted = min(slots, spec.concurrency or slots, Limits.of(spec).total)
+        backend.prepare(spec.program, request.project, spec.resources, wanted)
+    opened: list[DrivenStudy] = []
+    try:
+        opened.extend(open_study(request) for request in requests)
+    except SweepError:
+        for study in opened:
+            study.end("not begun", lambda entry: None)
+        raise
+    return opened
+
+
+def _backend(options: Options) -> Backend:
+    if options.inline and options.address is not None:
+        raise UsageError("--inline runs in this process; it does not go with --address")
+    if options.inline:
+        return InlineBackend()
+    from sweep.driver.cluster import RayBackend
+
+    return RayBackend(options.address, options.store.absolute())
+
+
+def _check_store(store: Path) -> None:
+    """Say early, before Ray starts, that the store cannot be one."""
+    existing = store.absolute()
+    while not existing.exists():
+        existing = existing.parent
+    if not existing.is_dir():
+        raise StoreError(f"{store}: {existing} is no directory; give another --store")
+
+
+def _code(result: Result) -> int:
+    if isinstance(result.error, SweepError):
+        error(str(result.error))
+        return result.error.exit_code
+    match result.reason:
+        case "SIGINT":
+            return 130
+        case "SIGTERM" | "stopped":
+            return 143
+        case _:
+            return _code_of_state(result.study.state.counts[TrialState.FAILED])
+
+
+def _code_of_state(failed: int) -> int:
+    return 1 if failed else 0

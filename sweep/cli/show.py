@@ -1,0 +1,239 @@
+"""`sweep ls`, `sweep show` and `sweep best`: what the store knows, also while a driver runs."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from sweep.cli.observer import counts_text, summary_record, trial_record
+from sweep.cli.output import Output, duration_text, params_text, text
+from sweep.cli.place import find_study, find_trial, studies
+from sweep.driver.plan import Limits, elapsed, is_complete, timed_out
+from sweep.errors import SweepError, UsageError
+from sweep.journal.event import TrialState
+from sweep.journal.journal import read_state
+from sweep.journal.lock import holder
+from sweep.journal.state import StudyState, Trial
+from sweep.journal.table import final_metrics
+from sweep.paths import StudyPaths
+from sweep.spec import Goal, StudySpec
+
+
+def list_studies(store: Path, out: Output) -> None:
+    """All studies of the store, a line each; a damaged one is named and does not hide the rest."""
+    records: list[dict[str, Any]] = []
+    for paths in studies(store):
+        try:
+            spec, state = _read(paths)
+        except SweepError as error:
+            records.append({"study": paths.name, "status": "damaged", "error": str(error)})
+            continue
+        status = _status(paths, spec, state)
+        records.append(
+            summary_record(paths, spec, state)
+            | {"status": status, "total": Limits.of(spec).total, "updated": state.time}
+        )
+    if out.as_json:
+        out.data(records)
+        return
+    if not records:
+        out.line(f"{store}: no studies; `sweep init` writes a first one")
+        return
+    rows = []
+    for record in records:
+        best = record.get("best")
+        done = sum(
+            count for kind, count in record.get("states", {}).items() if TrialState(kind).finished
+        )
+        rows.append(
+            [
+                record["study"],
+                record["status"],
+                f"{done}/{record['total']}" if "total" in record else "-",
+                record.get("metric", "-"),
+                None if best is None else best["value"],
+                record.get("error", "") if best is None else params_text(best["params"]),
+            ]
+        )
+    out.table(["study", "status", "trials", "metric", "best", "parameters"], rows)
+
+
+def show(store: Path, name: str, out: Output) -> None:
+    """A study, or one of its trials."""
+    paths, number = find_trial(store, name)
+    spec, state = _read(paths)
+    if number is None:
+        _show_study(paths, spec, state, out)
+        return
+    trial = state.trials.get(number)
+    if trial is None:
+        raise UsageError(f"{paths.name}: has no trial {number}; it has {len(state.trials)} trials")
+    _show_trial(paths, spec, trial, out)
+
+
+def best(store: Path, name: str, count: int, out: Output) -> None:
+    """The best completed trials."""
+    paths = find_study(store, name)
+    spec, state = _read(paths)
+    ranked = rank(spec, state)[:count]
+    if out.as_json:
+        out.data([trial_record(trial) | {"metrics": final_metrics(trial)} for trial in ranked])
+        return
+    if not ranked:
+        out.line(f"{paths.name}: no trial is complete yet ({counts_text(state)})")
+        return
+    names = list(dict.fromkeys(name for trial in ranked for name in trial.params))
+    rows = [
+        [
+            trial.number,
+            trial.value,
+            *(trial.params.get(name) for name in names),
+            len(trial.reports),
+            duration_text(trial.duration),
+            trial.checkpoint,
+        ]
+        for trial in ranked
+    ]
+    columns = ["trial", spec.metric.name, *names, "steps", "time", "checkpoint"]
+    out.table(columns, rows)
+
+
+def rank(spec: StudySpec, state: StudyState) -> list[Trial]:
+    """Completed trials, the best first (the earlier one of equals)."""
+    sign = -1.0 if spec.metric.goal is Goal.MAXIMIZE else 1.0
+    complete = [trial for trial in state.trials.values() if trial.state is TrialState.COMPLETE]
+    return sorted(complete, key=lambda trial: (sign * (trial.value or 0.0), trial.number))
+
+
+def _read(paths: StudyPaths) -> tuple[StudySpec, StudyState]:
+    state = read_state(paths.journal)
+    if state.seq < 0:
+        raise UsageError(f"{paths.root}: the study has not begun; run its YAML again")
+    return StudySpec.model_validate(state.spec), state
+
+
+def _status(paths: StudyPaths, spec: StudySpec, state: StudyState) -> str:
+    if holder(paths.lock) is not None:
+        return "running"
+    limits = Limits.of(spec)
+    if is_complete(state, limits):
+        return "complete"
+    if timed_out(state, limits, state.time):
+        return "timed out"
+    return "interrupted"
+
+
+def _show_study(paths: StudyPaths, spec: StudySpec, state: StudyState, out: Output) -> None:
+    status = _status(paths, spec, state)
+    if out.as_json:
+        out.data(
+            summary_record(paths, spec, state)
+            | {
+                "status": status,
+                "total": Limits.of(spec).total,
+                "sessions": state.sessions,
+                "elapsed_s": elapsed(state, state.time),
+                "spec": state.spec,
+                "trial_records": [trial_record(trial) for trial in state.trials.values()],
+            }
+        )
+        return
+    best = state.best
+    out.pairs(
+        {
+            "study": f"{spec.name} ({status})",
+            "program": spec.program,
+            "method": str(spec.method),
+            "trials": f"{counts_text(state)} of {Limits.of(spec).total}",
+            "best": "-"
+            if best is None
+            else f"{spec.metric.name} {text(best.value)} in trial {best.number} "
+            f"({params_text(best.params)})",
+            "sessions": f"{state.sessions}, {duration_text(elapsed(state, state.time))} in all",
+            "store": str(paths.root),
+        }
+    )
+    if state.trials:
+        out.line("")
+        out.table(*_trials_table(spec, list(state.trials.values())))
+
+
+def _trials_table(spec: StudySpec, trials: Sequence[Trial]) -> tuple[list[str], list[list[Any]]]:
+    names = list(dict.fromkeys(name for trial in trials for name in trial.params))
+    rows = [
+        [
+            trial.number,
+            str(trial.state).lower(),
+            _value(trial),
+            *(trial.params.get(name) for name in names),
+            len(trial.reports),
+            trial.attempts,
+            duration_text(trial.duration),
+            trial.reason or "",
+        ]
+        for trial in trials
+    ]
+    return ["trial", "state", spec.metric.name, *names, "steps", "attempts", "time", ""], rows
+
+
+def _value(trial: Trial) -> float | None:
+    if trial.value is not None or trial.step is None:
+        return trial.value
+    return trial.reports[trial.step].value
+
+
+def _show_trial(paths: StudyPaths, spec: StudySpec, trial: Trial, out: Output) -> None:
+    reports = [trial.reports[step] for step in sorted(trial.reports)]
+    log = paths.root / "logs" / f"{trial.number:05d}.log"
+    if out.as_json:
+        out.data(
+            trial_record(trial)
+            | {
+                "metrics": final_metrics(trial),
+                "reports": [
+                    {"step": report.step, "attempt": report.attempt, **report.metrics}
+                    for report in reports
+                ],
+                "checkpoints": [
+                    known.record | {"retired": known.retired, "damaged": known.damaged}
+                    for known in trial.checkpoints.values()
+                ],
+                "error": trial.error,
+                "log": str(log) if log.exists() else None,
+            }
+        )
+        return
+    out.pairs(
+        {
+            "trial": f"{spec.name}/{trial.number} ({str(trial.state).lower()})",
+            **{f"params.{name}": value for name, value in trial.params.items()},
+            spec.metric.name: _value(trial),
+            "attempts": trial.attempts,
+            "time": duration_text(trial.duration),
+            **({"log": str(log)} if log.exists() else {}),
+        }
+    )
+    if reports:
+        names = list(dict.fromkeys(name for report in reports for name in report.metrics))
+        out.line("")
+        rows = [[r.step, r.attempt, *(r.metrics.get(name) for name in names)] for r in reports]
+        out.table(["step", "attempt", *names], rows)
+    if trial.checkpoints:
+        out.line("")
+        saved = [
+            [known.id, known.record["kind"], known.record["bytes"], _fate(known)]
+            for known in trial.checkpoints.values()
+        ]
+        out.table(["checkpoint", "kind", "bytes", ""], saved)
+    if trial.reason:
+        out.line("")
+        out.line(f"{str(trial.state).lower()}: {trial.reason}")
+    if trial.error:
+        out.line(trial.error.rstrip())
+
+
+def _fate(checkpoint: Any) -> str:
+    if checkpoint.damaged is not None:
+        return f"damaged: {checkpoint.damaged}"
+    return "" if checkpoint.retired is None else "retired"

@@ -1,0 +1,351 @@
+"""The command line as users meet it: one clear line and an exit code for whatever goes wrong."""
+
+from __future__ import annotations
+
+import json
+import time
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import pytest
+from conftest import Project, until
+
+import sweep
+
+
+def one_line(text: str) -> str:
+    lines = text.strip().splitlines()
+    assert len(lines) == 1, text
+    return lines[0]
+
+
+BAD_YAML = [
+    ("parameters: {x: {min: 1, max: 0}}", "parameters.x"),
+    ("parameters: {x: {min: 0, max: 1, distribution: log_uniform_values}}", "parameters.x.min"),
+    ("parameters: {x: {values: []}}", "parameters.x.values"),
+    ("parameters: {x: {min: 0, max: 1, when: {y: 1}}}", "y"),
+    ("parameters: {a: {values: [1, 2]}, x: {min: 0, max: 1, when: {a: 9}}}", "9"),
+    ("parameters: {x: {values: [1], when: {y: 1}}, y: {values: [1], when: {x: 1}}}", "when"),
+    ("parameters: {x: {min: 0.0, max: 1.0}}\ntrails: 3", "did you mean"),
+    ("parameters: {x: {min: 0.0, max: 1.0}}\ntrials: many", "trials"),
+    ("parameters: [", "bad.yaml"),
+]
+
+
+@pytest.mark.parametrize(("content", "names"), BAD_YAML)
+def test_bad_yaml_is_one_line_with_its_place(project: Project, content: str, names: str) -> None:
+    """Each mistake in a YAML is one line with file and line, exit code 2, and nothing written."""
+    base = "program: odd:returns_loss\nmethod: random\nmetric: {name: loss}\n"
+    trials = "" if "trials" in content else "trials: 3\n"
+    (project.root / "bad.yaml").write_text(base + trials + content + "\n")
+    done = project.run("run", "bad.yaml")
+    assert done.returncode == 2
+    message = one_line(done.stderr)
+    assert "bad.yaml:" in message
+    assert names in message
+    assert not project.store.exists()
+
+
+def test_missing_file_and_wrong_override(project: Project) -> None:
+    """A YAML that is not there and an override that fits nothing are named."""
+    done = project.run("run", "none.yaml")
+    assert done.returncode == 2
+    assert "none.yaml" in one_line(done.stderr)
+    done = project.run("run", project.spec("s"), "--set", "trails=5")
+    assert done.returncode == 2
+    assert "trials" in one_line(done.stderr)
+    assert not project.store.exists()
+
+
+@pytest.mark.parametrize(
+    ("program", "says"),
+    [
+        ("nowhere:train", "nowhere"),
+        ("odd:nothing", "nothing"),
+        ("odd:NOT_CALLABLE", "NOT_CALLABLE"),
+        ("broken:train", "broken"),
+    ],
+)
+def test_program_that_cannot_be_had(project: Project, program: str, says: str) -> None:
+    """A program that is missing, broken or no function is one line, and no study is made."""
+    (project.root / "broken.py").write_text("def train(:\n")
+    done = project.run("run", "--inline", project.spec("s", program=program))
+    assert done.returncode == 2
+    assert says in one_line(done.stderr)
+    assert not (project.store / "s").exists()
+
+
+@pytest.mark.ray
+def test_program_is_checked_where_it_will_run(project: Project) -> None:
+    """Under Ray the worker says what is wrong with the program, before a study is made."""
+    done = project.run("run", project.spec("s", program="nowhere:train"))
+    assert done.returncode == 2
+    assert "nowhere" in one_line(done.stderr)
+    assert not (project.store / "s").exists()
+
+
+def test_metric_that_is_never_reported(project: Project) -> None:
+    """The first finished trial without the metric ends the study, and says what it reported."""
+    done = project.run("run", "--inline", project.spec("s", program="odd:other_metric"))
+    assert done.returncode == 2
+    assert "accuracy" in one_line(done.stderr)
+    assert "'loss'" in done.stderr
+    fixed = project.run(
+        "run", "--inline", project.spec("s", program="odd:other_metric"), "--set",
+        "metric.name=accuracy",
+    )  # fmt: skip
+    assert fixed.returncode == 1, fixed.stderr  # the trial that failed stays failed
+
+
+def test_store_that_cannot_be_written(project: Project) -> None:
+    """A store that is a file is one line and exit code 3."""
+    (project.root / "file").write_text("")
+    done = project.run("run", "--inline", project.spec("s"), "--store", "file")
+    assert done.returncode == 3
+    assert "file" in one_line(done.stderr)
+
+
+def test_torn_and_foreign_journals(project: Project) -> None:
+    """A damaged journal is exit code 3 for every command that needs it, and stays as it is."""
+    spec = project.spec("s")
+    assert project.run("run", "--inline", spec).returncode == 0
+    (segment,) = (project.store / "s" / "journal").glob("*.parquet")
+    whole = segment.read_bytes()
+    segment.write_bytes(whole[:-20])
+    for command in (["run", "--inline", spec], ["show", "s"], ["resume", "s"], ["replay", "s"]):
+        done = project.run(*command)
+        assert done.returncode == 3, done
+        assert segment.name in one_line(done.stderr)
+    assert segment.read_bytes() == whole[:-20]
+    listed = project.run("ls")
+    assert listed.returncode == 0
+    assert "damaged" in listed.stdout
+    segment.write_bytes(whole)
+    (segment.parent / "stray").touch()
+    assert "stray" in one_line(project.run("show", "s").stderr)
+
+
+def test_second_driver_is_refused(project: Project) -> None:
+    """While a driver runs a study, a second one is refused with the first one's number."""
+    spec = project.spec("s", program="odd:sleeps", trials=1)
+    first = project.start("run", "--inline", spec)
+    until(lambda: (project.root / "running-0").exists())
+    second = project.run("run", "--inline", spec)
+    assert second.returncode == 3
+    assert str(first.pid) in one_line(second.stderr)
+
+
+def test_changed_space_is_refused_with_the_difference(project: Project) -> None:
+    """Another space, metric or method is refused and shown; nothing of the study changes."""
+    spec = project.spec("s")
+    assert project.run("run", "--inline", spec).returncode == 0
+    before = sorted((project.store / "s" / "journal").iterdir())
+    for override, shown in [
+        ("parameters.x.max=2.0", "parameters.x.max: 1.0 -> 2.0"),
+        ("metric.name=accuracy", "metric.name"),
+        ("metric.goal=maximize", "metric.goal"),
+        ("method=tpe", "method"),
+        ("seed=9", "seed"),
+    ]:
+        done = project.run("run", "--inline", spec, "--set", override)
+        assert done.returncode == 2
+        assert shown in done.stderr
+    assert sorted((project.store / "s" / "journal").iterdir()) == before
+
+
+def test_more_trials_go_on(project: Project) -> None:
+    """A complete study says so; with more trials it goes on, and the old ones stay."""
+    spec = project.spec("s")
+    assert project.run("run", "--inline", spec).returncode == 0
+    first = sweep.open_study(project.store / "s").trials
+    again = project.run("run", spec)  # not inline: Ray must not be needed
+    assert again.returncode == 0
+    assert "already complete" in again.stdout
+    assert project.run("run", "--inline", spec, "--set", "trials=5").returncode == 0
+    second = sweep.open_study(project.store / "s").trials
+    assert len(second) == 5
+    pd.testing.assert_frame_equal(second.head(3), first)
+    assert project.run("replay", "s").returncode == 0
+
+
+def test_complete_study_starts_no_ray(project: Project) -> None:
+    """Running a complete study takes a second at most: nothing heavy is started."""
+    spec = project.spec("s")
+    assert project.run("run", "--inline", spec).returncode == 0
+    begun = time.monotonic()
+    assert project.run("run", spec).returncode == 0
+    assert time.monotonic() - begun < 4.0
+    assert not list(project.root.glob("ray*"))
+
+
+def test_failed_trials_are_shown(project: Project) -> None:
+    """A raising trial is tried again, then failed with its traceback; the study goes on: exit 1."""
+    spec = project.spec("s", program="odd:raises", retries=2)
+    done = project.run("run", "--inline", spec)
+    assert done.returncode == 1
+    trials = sweep.open_study(project.store / "s").trials
+    assert list(trials["state"]) == ["FAILED"] * 3
+    assert list(trials["attempts"]) == [3, 3, 3]
+    assert trials["error"].str.contains("RuntimeError: no luck").all()
+    shown = project.run("show", "s/1").stdout
+    assert "Traceback" in shown
+    assert "no luck with" in shown
+
+
+def test_raising_trial_goes_on_from_its_checkpoint(project: Project) -> None:
+    """A trial that raised once goes on from its last checkpoint and completes."""
+    spec = project.spec("s", program="odd:raises_once")
+    assert project.run("run", "--inline", spec).returncode == 0
+    study = sweep.open_study(project.store / "s")
+    assert list(study.trials["attempts"]) == [2, 2, 2]
+    assert list(study.reports[study.reports["trial"] == 0]["attempt"]) == [1, 1, 2, 2]
+
+
+def test_nan_is_a_failed_trial(project: Project) -> None:
+    """A NaN objective fails its trial, is not told, and is not tried again."""
+    spec = project.spec("s", program="odd:is_nan", trials=4)
+    assert project.run("run", "--inline", spec).returncode == 1
+    study = sweep.open_study(project.store / "s")
+    assert list(study.trials["state"]) == ["COMPLETE", "FAILED", "COMPLETE", "FAILED"]
+    assert list(study.trials["attempts"]) == [1, 1, 1, 1]
+    assert list(study.iterations["trial"]) == [0, 2]
+
+
+def test_resume_needs_no_yaml(project: Project) -> None:
+    """`sweep resume` goes on with every interrupted study, and only with those."""
+    spec = project.spec("s", trials=3)
+    other = project.spec("other", program="odd:sleeps", trials=1)
+    assert project.run("run", "--inline", spec).returncode == 0
+    running = project.start("run", "--inline", other)
+    until(lambda: (project.root / "running-0").exists())
+    assert "no interrupted study" in project.run("resume").stdout
+    running.terminate()
+    out, _ = running.communicate(timeout=30)
+    assert running.returncode == 143
+    assert out.splitlines()[-1].endswith("sweep resume other")
+    other.unlink()
+    again = project.start("resume", "--inline")
+    until(lambda: "running" in project.run("ls").stdout)
+    again.terminate()
+    assert again.wait(timeout=30) == 143
+    assert sweep.open_study(project.store / "other").trials["attempts"][0] == 2
+
+
+def test_json_everywhere(project: Project) -> None:
+    """`--json` prints valid JSON for every command that prints."""
+    spec = project.spec("s", program="odd:is_nan", trials=2)
+    lines = project.run("run", "--inline", "--json", spec).stdout.splitlines()
+    records = [json.loads(line) for line in lines]
+    assert [record.get("trial") for record in records[:2]] == [0, 1]
+    assert records[-1]["reason"] == "complete"
+    for command in (["ls"], ["show", "s"], ["show", "s/0"], ["best", "s"], ["replay", "s"]):
+        done = project.run(*command, "--json")
+        assert done.returncode == 0, done.stderr
+        json.loads(one_line(done.stdout))
+    assert json.loads(project.run("stop", "s", "--json").stdout)["state"] == "not running"
+    assert json.loads(project.run("resume", "--json").stdout) == {"studies": []}
+    assert "properties" in json.loads(project.run("schema").stdout)
+
+
+def test_unknown_study_lists_what_there_is(project: Project) -> None:
+    """A study that is not there is one line that names those that are."""
+    assert project.run("run", "--inline", project.spec("s")).returncode == 0
+    for command in ("show", "best", "stop", "resume", "replay"):
+        done = project.run(command, "nope")
+        assert done.returncode == 3
+        message = one_line(done.stderr)
+        assert "nope" in message
+        assert "there is: s" in message
+    assert "has no trial 77" in one_line(project.run("show", "s/77").stderr)
+
+
+def test_empty_store(project: Project) -> None:
+    """Without a study, `ls` and `resume` say so and are no errors."""
+    for command in ("ls", "resume"):
+        done = project.run(command)
+        assert done.returncode == 0
+        one_line(done.stdout)
+
+
+def test_two_sweeps_of_one_name(project: Project) -> None:
+    """Two files with the same study name in one command are refused."""
+    done = project.run("run", project.spec("a", name="x"), project.spec("b", name="x"))
+    assert done.returncode == 2
+    assert "'x'" in one_line(done.stderr)
+
+
+def test_timeout_ends_the_study(project: Project) -> None:
+    """When the time is up the running trial saves, and the study says so; more time goes on."""
+    spec = project.spec("s", program="odd:sleeps", trials=1, timeout=0.5)
+    done = project.run("run", "--inline", spec)
+    assert done.returncode == 0, done.stderr
+    assert "timeout" in done.stdout
+    assert "timeout" in project.run("run", "--inline", spec).stdout
+    state = sweep.open_study(project.store / "s").trials["state"][0]
+    assert state == "RUNNING"
+
+
+def test_init_gives_a_sweep_that_runs(project: Project) -> None:
+    """What `sweep init` writes runs as it is, and is never overwritten."""
+    assert project.run("init", "new").returncode == 0
+    new = Project(project.root / "new")
+    done = new.run("run", "--inline", "my_sweep.yaml", "--set", "trials=2")
+    assert done.returncode == 0, done.stderr
+    again = project.run("init", "new")
+    assert again.returncode == 2
+    assert "is there already" in one_line(again.stderr)
+
+
+def test_help_is_quick() -> None:
+    """`sweep --help` answers in under a quarter of a second (median of five)."""
+    import statistics
+    import subprocess
+    import sys
+
+    times = []
+    for _ in range(5):
+        begun = time.perf_counter()
+        subprocess.run([sys.executable, "-m", "sweep", "--help"], capture_output=True, check=True)
+        times.append(time.perf_counter() - begun)
+    assert statistics.median(times) < 0.25, times
+
+
+@pytest.mark.ray
+def test_several_sweeps_share_the_slots(project: Project) -> None:
+    """Several specs in one command run together, and each gets its turn."""
+    a = project.spec("a", trials=20)
+    b = project.spec("b", trials=20)
+    done = project.run("run", a, b)
+    assert done.returncode == 0, done.stderr
+    starts: dict[str, Any] = {
+        name: pd.read_parquet(project.store / name / "tables" / "trials.parquet")["started"]
+        for name in ("a", "b")
+    }
+    assert starts["a"].min() < starts["b"].max()
+    assert starts["b"].min() < starts["a"].max()
+    names = ["a", "b"]
+    assert [line for line in done.stdout.splitlines() if "complete:" in line][-2:][0][0] in names
+
+
+@pytest.mark.ray
+def test_asking_for_more_than_there_is(project: Project) -> None:
+    """A trial that can never be placed is refused instead of waited for."""
+    done = project.run("run", project.spec("s", resources={"cpu": 4096}))
+    assert done.returncode == 2
+    assert "4096" in one_line(done.stderr)
+    assert not (project.store / "s").exists()
+
+
+def test_shipped_specs_are_valid() -> None:
+    """Every YAML in search_spaces/ loads."""
+    from sweep.spec import load_spec
+
+    root = Path(__file__).parents[2] / "search_spaces"
+    assert {load_spec(path).name for path in root.glob("*.yaml")} == {"digits", "chars", "tabular"}
+
+
+def test_shipped_schema_is_current(project: Project) -> None:
+    """The schema that editors are pointed at is the one that `sweep schema` prints."""
+    shipped = Path(__file__).parents[2] / "search_spaces" / "schema.json"
+    assert json.loads(shipped.read_text()) == json.loads(project.run("schema").stdout)
