@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
+@dataclass(frozen=True, kw_only=True)
 class Policy:
     """Save every so many epochs, steps or seconds; of several, whichever comes first.
 
@@ -24,7 +24,7 @@ class Policy:
                 raise ValueError(f"checkpoint every {name} must be above 0, not {value}")
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
+@dataclass(frozen=True, kw_only=True)
 class Progress:
     """What happened since the last save (or the start, or the restore)."""
 

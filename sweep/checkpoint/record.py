@@ -21,7 +21,7 @@ class Kind(StrEnum):
     """The function returned."""
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
+@dataclass(frozen=True, kw_only=True)
 class CheckpointRecord:
     """Where a trial stood when it was saved, and the file that holds it."""
 

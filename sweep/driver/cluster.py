@@ -1,8 +1,9 @@
 """The Ray backend: a pool of long-lived actors. The one module that imports Ray.
 
-Each slot is an asynchronous actor with one stream of messages for its whole life, and commands that
-go the other way as actor calls. Ray places actors, gives them their resources and tells when one
-dies; nothing of a study is kept in it.
+Each slot is an actor. One call to it is always under way: it takes orders there (an attempt, the
+verdict on a report) and comes back with all that the attempt has said since. So a report and its
+verdict cost one round trip, and many reports between two looks of the driver cost one, too. Ray
+places actors, gives them their resources and tells when one dies; nothing of a study is kept in it.
 """
 
 from __future__ import annotations
@@ -10,7 +11,7 @@ from __future__ import annotations
 import logging
 import os
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -23,7 +24,7 @@ from ray.exceptions import RayError
 import sweep
 from sweep.driver.backend import Handler, Key, WorkerDied
 from sweep.driver.reaper import Reaper
-from sweep.driver.worker import Worker
+from sweep.driver.worker import Order, Worker
 from sweep.errors import ProgramError, ResourceError
 from sweep.spec import Resources
 from sweep.trial.message import Assignment, Ended, Verdict
@@ -34,13 +35,27 @@ _EXCLUDED = [".git", ".venv", "venv", "**/__pycache__", "*.egg-info"]
 
 @dataclass(slots=True, eq=False)
 class _Slot:
-    """One actor, its stream, and the attempt that it runs (None: idle)."""
+    """One actor, the call that is under way, and the attempt that it runs (None: idle)."""
 
     actor: Any
-    stream: Any
     resources: Resources
     project: str
     key: Key | None = None
+    pending: Any = None
+    orders: list[Order] = field(default_factory=list)
+
+    def order(self, order: Order) -> None:
+        """Send ``order`` with the next call, or by itself where one is under way."""
+        if self.pending is None:
+            self.orders.append(order)
+        else:
+            self.actor.submit.remote([order])
+
+    def call(self) -> None:
+        """See that a call is under way."""
+        if self.pending is None:
+            self.pending = self.actor.exchange.remote(self.orders)
+            self.orders = []
 
     def serves(self, resources: Resources, project: str) -> bool:
         return self.resources == resources and self.project == project
@@ -115,24 +130,28 @@ class RayBackend:
     def dispatch(self, assignment: Assignment, resources: Resources) -> None:
         slot = self._idle_or_new(resources, assignment.project)
         slot.key = Key.of(assignment)
-        project = self._seen_from_worker(assignment.project)
-        slot.actor.dispatch.remote(replace(assignment, project=project))
+        if self._address is not None:
+            assignment = replace(assignment, project=self._seen_from_worker(assignment.project))
+        slot.order(assignment)
+        slot.call()
 
     def poll(self, timeout: float, handle: Handler) -> None:
-        streams = {slot.stream: slot for slot in self._slots}
-        if not streams:
+        for slot in self._slots:
+            slot.call()  # idle ones too: so the death of one is noticed before it gets a trial
+        pending = {slot.pending: slot for slot in self._slots}
+        if not pending:
             return
-        ready, _ = ray.wait(list(streams), num_returns=1, timeout=timeout, fetch_local=False)
+        ready, _ = ray.wait(list(pending), num_returns=1, timeout=timeout)
         while ready:
-            for stream in ready:
-                self._receive(streams.pop(stream), handle)
-            if not streams:
+            for call in ready:
+                self._receive(pending.pop(call), handle)
+            if not pending:
                 return
-            ready, _ = ray.wait(list(streams), num_returns=1, timeout=0, fetch_local=False)
+            ready, _ = ray.wait(list(pending), num_returns=1, timeout=0)
 
     def command(self, key: Key, verdict: Verdict) -> None:
         for slot in self._holding(key):
-            slot.actor.command.remote(key, verdict)
+            slot.order((key, verdict))
 
     def interrupt(self) -> None:
         pass  # the driver's loop wakes often enough, and Ray must not be called in a signal handler
@@ -149,9 +168,10 @@ class RayBackend:
             self._reaper.close()
 
     def _receive(self, slot: _Slot, handle: Handler) -> None:
+        call, slot.pending = slot.pending, None
         try:
-            batch = ray.get(next(slot.stream))
-        except (RayError, StopIteration) as error:
+            batch = ray.get(call)
+        except RayError as error:
             key = slot.key
             self._end(slot)
             if key is not None:
@@ -161,6 +181,8 @@ class RayBackend:
             if slot.key == key and isinstance(message, Ended):
                 slot.key = None
             handle(key, message)
+        if slot.key is not None and slot in self._slots:
+            slot.call()  # at once: a verdict may be waited for. An idle slot waits for a dispatch
 
     def _holding(self, key: Key) -> Iterator[_Slot]:
         return (slot for slot in list(self._slots) if slot.key == key)
@@ -185,6 +207,7 @@ class RayBackend:
             "num_cpus": resources.cpu,
             "num_gpus": resources.gpu,
             "max_restarts": 0,
+            "max_concurrency": Worker.CONCURRENT_CALLS,
         }
         if resources.memory is not None:
             options["memory"] = resources.memory
@@ -193,8 +216,7 @@ class RayBackend:
         actor: Any = (
             ray.remote(Worker).options(**options).remote(die_with_parent=self._address is None)
         )
-        stream = actor.stream.options(num_returns="streaming").remote()
-        slot = _Slot(actor, stream, resources, project)
+        slot = _Slot(actor, resources, project)
         self._slots.append(slot)
         return slot
 

@@ -1,22 +1,21 @@
-"""What runs in a worker process: it takes assignments one after another and streams messages back.
+"""What runs in a worker process: it takes assignments one after another and hands messages back.
 
 The class is plain Python; `sweep.driver.cluster` makes a Ray actor of it. Trials run in one thread
-of their own while the actor's event loop carries messages, so a trial that computes for an hour
-still hears that it shall stop at its next safe point.
+of their own while Ray's threads carry messages, so a trial that computes for an hour still hears
+that it shall stop at its next safe point.
 """
 
 from __future__ import annotations
 
-import asyncio
 import ctypes
 import os
 import queue
 import signal
-import socket
 import sys
 import threading
 import traceback
-from collections.abc import AsyncIterator, Callable
+from collections.abc import Callable, Sequence
+from concurrent.futures import Future
 from dataclasses import replace
 from pathlib import Path
 
@@ -28,10 +27,14 @@ from sweep.trial.outcome import Outcome
 from sweep.trial.program import load_program
 
 Delivery = tuple[Key, Message]
+Order = Assignment | tuple[Key, Verdict]
 
 
 class Worker:
-    """Runs attempts. Methods are coroutines so that Ray makes the actor an asynchronous one."""
+    """Runs attempts. Its methods are called from several threads at a time."""
+
+    CONCURRENT_CALLS = 3
+    """`exchange` waits for messages while `submit` and `check` are called."""
 
     def __init__(self, *, die_with_parent: bool) -> None:
         """``die_with_parent``: the parent, Ray's local server, dies with the driver. The worker
@@ -39,56 +42,50 @@ class Worker:
         """
         if die_with_parent:
             _die_with_parent()
-        self._loop = asyncio.get_event_loop()
-        self._outbox: asyncio.Queue[Delivery] = asyncio.Queue()
+        self._outbox: queue.SimpleQueue[Delivery] = queue.SimpleQueue()
         self._work: queue.SimpleQueue[Callable[[], None]] = queue.SimpleQueue()
         self._link: _WorkerLink | None = None
         threading.Thread(target=self._run, name="trial", daemon=True).start()
 
-    async def describe(self) -> tuple[str, int]:
-        """Host name and process id."""
-        return socket.gethostname(), os.getpid()
-
-    async def check(self, program: str, project: str) -> str | None:
+    def check(self, program: str, project: str) -> str | None:
         """Import ``program`` where trials will run. What is wrong with it, or None.
 
         An empty ``project``, here and in assignments, is the worker's own directory, where Ray has
         put its copy.
         """
-        answer: asyncio.Future[str | None] = self._loop.create_future()
+        answer: Future[str | None] = Future()
 
         def work() -> None:
             try:
                 load_program(program, project or str(Path.cwd()))
-                found = None
+                answer.set_result(None)
             except ProgramError as error:
-                found = str(error)
-            self._loop.call_soon_threadsafe(answer.set_result, found)
+                answer.set_result(str(error))
 
         self._work.put(work)
-        return await answer
+        return answer.result()
 
-    async def dispatch(self, assignment: Assignment) -> None:
-        """Begin an attempt; what it says comes out of `stream`."""
-        assignment = replace(assignment, project=assignment.project or str(Path.cwd()))
-        self._link = link = _WorkerLink(Key.of(assignment), self._send)
+    def submit(self, orders: Sequence[Order]) -> None:
+        """Begin an attempt, or pass the driver's word to the one that runs."""
+        for order in orders:
+            if isinstance(order, Assignment):
+                self._begin(order)
+            elif self._link is not None and self._link.key == order[0]:
+                self._link.hear(order[1])
+
+    def exchange(self, orders: Sequence[Order]) -> list[Delivery]:
+        """Take ``orders``, and return what attempts have said, once they have said something."""
+        self.submit(orders)
+        batch = [self._outbox.get()]
+        while not self._outbox.empty():
+            batch.append(self._outbox.get())
+        return batch
+
+    def _begin(self, assignment: Assignment) -> None:
+        if not assignment.project:
+            assignment = replace(assignment, project=str(Path.cwd()))
+        self._link = link = _WorkerLink(Key.of(assignment), self._outbox.put)
         self._work.put(lambda: _execute(assignment, link))
-
-    async def command(self, key: Key, verdict: Verdict) -> None:
-        """Pass the driver's word to the attempt, if it is still the one that runs."""
-        if self._link is not None and self._link.key == key:
-            self._link.hear(verdict)
-
-    async def stream(self) -> AsyncIterator[list[Delivery]]:
-        """All messages of all attempts, in batches, for as long as the worker lives."""
-        while True:
-            batch = [await self._outbox.get()]
-            while not self._outbox.empty():
-                batch.append(self._outbox.get_nowait())
-            yield batch
-
-    def _send(self, delivery: Delivery) -> None:
-        self._loop.call_soon_threadsafe(self._outbox.put_nowait, delivery)
 
     def _run(self) -> None:
         while True:

@@ -100,7 +100,13 @@ def _write(directory: Path, table: pa.Table) -> Segment:
     first, last = table["seq"][0].as_py(), table["seq"][-1].as_py()
     path = segment_path(directory, first, last)
     with fsio.writing(path) as file:
-        pq.write_table(table, file, compression="zstd", write_page_checksum=True)
+        pq.write_table(
+            table,
+            file,
+            compression="zstd",
+            use_dictionary=len(table) > 1000,  # not worth its time in small ones
+            write_page_checksum=True,
+        )
     return Segment(first, last, path)
 
 

@@ -44,6 +44,12 @@ def make_sampler(method: Method, study_seed: int, number: int) -> optuna.sampler
             assert_never(method)
 
 
+def notes_results(method: Method) -> bool:
+    """Whether the sampler may write something down when it learns of a result."""
+    kind = type(make_sampler(method, 0, 0))
+    return kind.after_trial is not optuna.samplers.BaseSampler.after_trial
+
+
 def make_pruner(spec: StudySpec) -> optuna.pruners.BasePruner | None:
     """The pruner that ``early_terminate`` describes; it holds no state of its own."""
     match spec.early_terminate:

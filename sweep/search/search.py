@@ -27,7 +27,7 @@ from sweep.journal.event import (
 )
 from sweep.journal.state import StudyState, Trial
 from sweep.search import latent
-from sweep.search.sampler import ask_seed, make_pruner, make_sampler
+from sweep.search.sampler import ask_seed, make_pruner, make_sampler, notes_results
 from sweep.search.storage import HistoryStorage, running_trial
 from sweep.spec import Goal, Method, StudySpec
 
@@ -56,6 +56,7 @@ class Search:
         self._space = spec.space
         self._maximize = spec.metric.goal is Goal.MAXIMIZE
         self._pruner = make_pruner(spec)
+        self._notes_results = notes_results(spec.method)
 
     @property
     def prunes(self) -> bool:
@@ -115,22 +116,7 @@ class Search:
 
     def tell(self, state: StudyState, trial: Trial) -> TrialTold:
         """Tell a trial that was completed or pruned, and say who is the incumbent now."""
-        before = self._storage.study_attrs
-        frozen = self._storage.get_trial(trial.number)
-        # Optuna tells trials that run, and does so itself; the journal had it finish before.
-        self._storage.change(trial.number, state=OptunaState.RUNNING, values=None)
-        study = self._study_with_sampler(trial.number)
-        if trial.state is TrialState.COMPLETE:
-            study.tell(trial.number, trial.value, OptunaState.COMPLETE)
-        else:
-            study.tell(trial.number, state=OptunaState.PRUNED)
-        told = self._storage.get_trial(trial.number)
-        wrote = {
-            "trial": _changed(frozen.system_attrs, told.system_attrs),
-            "study": _changed(before, self._storage.study_attrs),
-        }
-        self._storage.put(frozen)
-        self._storage.study_attrs = before
+        wrote = self._after_trial(trial) if self._notes_results else {}
         best = self._incumbent(state, trial)
         return TrialTold(
             trial=trial.number,
@@ -168,6 +154,24 @@ class Search:
                 self._write(event.trial, event.wrote)
             case _:
                 pass
+
+    def _after_trial(self, trial: Trial) -> dict[str, dict[str, Any]]:
+        """What the sampler writes when it learns of a result."""
+        before = self._storage.study_attrs
+        frozen = self._storage.get_trial(trial.number)
+        # A sampler learns of it before the trial is finished; the journal had it finish already.
+        self._storage.change(trial.number, state=OptunaState.RUNNING, values=None)
+        study = self._study_with_sampler(trial.number)
+        values = None if trial.value is None else [trial.value]
+        running = self._storage.get_trial(trial.number)
+        study.sampler.after_trial(study, running, _STATES[trial.state], values)
+        told = self._storage.get_trial(trial.number)
+        self._storage.put(frozen)
+        after, self._storage.study_attrs = self._storage.study_attrs, before
+        return {
+            "trial": _changed(frozen.system_attrs, told.system_attrs),
+            "study": _changed(before, after),
+        }
 
     def _study_with_sampler(self, number: int) -> optuna.Study:
         self._study.sampler = make_sampler(self._spec.method, self._spec.seed, number)

@@ -148,6 +148,8 @@ class HistoryStorage(BaseStorage):
         deepcopy: bool = True,
         states: Container[TrialState] | None = None,
     ) -> list[FrozenTrial]:
+        if states == (TrialState.WAITING,):
+            return []  # asked before every trial; here none waits
         chosen = [trial for trial in self.trials if states is None or trial.state in states]
         return copy.deepcopy(chosen) if deepcopy else chosen
 

@@ -33,9 +33,7 @@ class _Before:
         self._torch = {name: get() for name, (get, _, _) in _torch_settings().items()}
 
     def restore(self) -> None:
-        if dict(os.environ) != self._environment:
-            os.environ.clear()
-            os.environ.update(self._environment)
+        self._restore_environment()
         sys.path[:] = self._path
         if self._directory is not None and _current_directory() != self._directory:
             with suppress(OSError):
@@ -43,11 +41,22 @@ class _Before:
         root = logging.getLogger()
         if root.handlers != self._handlers:
             root.handlers[:] = self._handlers
-        root.setLevel(self._level)
+        if root.level != self._level:
+            root.setLevel(self._level)
         for name, (get, set_, default) in _torch_settings().items():
             value = self._torch.get(name, default)
             if get() != value:
                 set_(value)
+
+    def _restore_environment(self) -> None:
+        now = dict(os.environ)
+        if now == self._environment:
+            return
+        for name in now.keys() - self._environment.keys():
+            del os.environ[name]
+        for name, value in self._environment.items():
+            if now.get(name) != value:
+                os.environ[name] = value
 
 
 def _current_directory() -> str | None:

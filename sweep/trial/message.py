@@ -12,7 +12,7 @@ from sweep.checkpoint.record import CheckpointRecord
 from sweep.trial.outcome import Outcome
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
+@dataclass(frozen=True, kw_only=True)
 class Assignment:
     """Everything a worker needs to run one attempt of one trial."""
 
@@ -46,7 +46,7 @@ class Assignment:
     """Whether each report that holds ``metric`` waits for the driver's verdict."""
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
+@dataclass(frozen=True, kw_only=True)
 class Restored:
     """What the attempt goes on from: its first message, sent where ``restore`` had names."""
 
@@ -56,7 +56,7 @@ class Restored:
     """Damaged manifests that were passed over, each with what is wrong with it."""
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
+@dataclass(frozen=True, kw_only=True)
 class Reported:
     """Metrics of the trial at a step."""
 
@@ -64,14 +64,14 @@ class Reported:
     metrics: dict[str, float]
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
+@dataclass(frozen=True, kw_only=True)
 class Saved:
     """A checkpoint is durable: its blobs, its manifest and their names are on the disk."""
 
     record: CheckpointRecord
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
+@dataclass(frozen=True, kw_only=True)
 class Ended:
     """The attempt is over. The last message of every attempt, sent exactly once."""
 
