@@ -96,7 +96,7 @@ def _adopt_changes(request: Request) -> None:
 
 def _run_open(requests: Sequence[Request], options: Options, out: Output) -> list[int]:
     _check_store(options.store)
-    backend = _backend(options)
+    backend = _backend(options, {request.project for request in requests})
     with StopSignals() as signals:
         results = _run_studies(requests, backend, signals, options, out)
     codes = []
@@ -153,14 +153,19 @@ def _open_all(requests: Sequence[Request], backend: Backend) -> list[DrivenStudy
     return opened
 
 
-def _backend(options: Options) -> Backend:
+def _backend(options: Options, projects: set[str]) -> Backend:
     if options.inline and options.address is not None:
         raise UsageError("--inline runs in this process; it does not go with --address")
     if options.inline:
         return InlineBackend()
+    if options.address is not None and len(projects) > 1:
+        raise UsageError(
+            "--address: these studies were begun in several directories, and a cluster is sent "
+            "one: resume them one after the other"
+        )
     from sweep.driver.cluster import RayBackend
 
-    return RayBackend(options.address, options.store.absolute())
+    return RayBackend(options.address, min(projects), options.store.absolute())
 
 
 def _check_store(store: Path) -> None:

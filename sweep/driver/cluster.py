@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import logging
 import os
+import socket
 from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -17,6 +18,9 @@ from typing import Any
 
 os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
 os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")
+if (Path.home() / ".ray" / "auth_token").exists():
+    # `ray start` asks for the token where there is one; a driver must say so before the import.
+    os.environ.setdefault("RAY_AUTH_MODE", "token")
 
 import ray
 from ray.exceptions import RayError
@@ -30,6 +34,9 @@ from sweep.spec import Resources
 from sweep.trial.message import Assignment, Ended, Verdict
 
 _OBJECT_STORE_BYTES = 128 * 1024**2  # messages are small; Ray's default is a third of the memory
+CONNECT_S = 5.0
+"""How long an existing cluster has to accept a connection."""
+
 _EXCLUDED = [".git", ".venv", "venv", "**/__pycache__", "*.egg-info"]
 
 
@@ -64,12 +71,14 @@ class _Slot:
 class RayBackend:
     name = "ray"
 
-    def __init__(self, address: str | None = None, store: Path | None = None) -> None:
+    def __init__(
+        self, address: str | None = None, project: str = ".", store: Path | None = None
+    ) -> None:
         """Use the cluster at ``address``, or start one on this machine and end it with the driver.
 
-        ``store`` is left out of what is sent to the workers of an existing cluster.
+        An existing cluster is sent the directory ``project``, without the ``store``.
         """
-        self._address = address
+        self._address, self._project = address, project
         self._store = store
         self._slots: list[_Slot] = []
         self._reaper: Reaper | None = None
@@ -87,10 +96,14 @@ class RayBackend:
                     **quiet,
                 )
             else:
-                ray.init(address=self._address, **quiet)
-        except (ConnectionError, RuntimeError, ValueError) as error:
+                _check_reachable(self._address)
+                ray.init(address=self._address, runtime_env=self._runtime_environment(), **quiet)
+        except (OSError, RuntimeError, ValueError) as error:
             where = self._address or "on this machine"
-            raise ResourceError(f"Ray {where}: cannot be reached or started: {error}") from error
+            raise ResourceError(
+                f"Ray {where}: cannot be reached or started: {error}; check the address, and "
+                "RAY_AUTH_MODE if the cluster asks for a token"
+            ) from error
         total: dict[str, float] = ray.cluster_resources()  # type: ignore[no-untyped-call]
         self._capacity = Resources(
             cpu=max(total.get("CPU", 0.0), 0.001),
@@ -211,8 +224,6 @@ class RayBackend:
         }
         if resources.memory is not None:
             options["memory"] = resources.memory
-        if self._address is not None:
-            options["runtime_env"] = self._runtime_environment(project)
         actor: Any = (
             ray.remote(Worker).options(**options).remote(die_with_parent=self._address is None)
         )
@@ -224,7 +235,12 @@ class RayBackend:
         self._slots.remove(slot)
         ray.kill(slot.actor, no_restart=True)
 
-    def _runtime_environment(self, project: str) -> dict[str, Any]:
+    def _runtime_environment(self) -> dict[str, Any]:
+        """The project and this package, for the workers of an existing cluster.
+
+        Ray takes directories for a whole job only, hence one project for a driver.
+        """
+        project = self._project
         excluded = list(_EXCLUDED)
         if self._store is not None and self._store.is_relative_to(project):
             excluded.append(f"/{self._store.relative_to(project)}")
@@ -237,6 +253,13 @@ class RayBackend:
     def _seen_from_worker(self, project: str) -> str:
         """Workers of an existing cluster get a copy of the project as their working directory."""
         return project if self._address is None else ""
+
+
+def _check_reachable(address: str) -> None:
+    """Raise `OSError` where nothing listens: Ray itself would try for minutes."""
+    host, _, port = address.removeprefix("ray://").rpartition(":")
+    if host and port.isdecimal():
+        socket.create_connection((host, int(port)), timeout=CONNECT_S).close()
 
 
 def _amounts(resources: Resources) -> tuple[float, float, float]:
