@@ -25,8 +25,8 @@ Row = tuple[StudySpec, Limits, StudyState]
 class LiveView:
     """Keeps `render` of the newest state on the screen."""
 
-    def __init__(self, console: Console) -> None:
-        self._live = Live(console=console, auto_refresh=False, transient=True)
+    def __init__(self) -> None:
+        self._live = Live(console=Console(highlight=False), auto_refresh=False, transient=True)
         self._due = 0.0
 
     def start(self) -> None:
@@ -70,21 +70,16 @@ def _studies(rows: Sequence[Row], now: float) -> Table:
             str(state.counts[TrialState.FAILED]),
             duration_text(time_left(state, limits, now)),
             "-" if best is None else f"{spec.metric.name} {text(best.value)} (trial {best.number})",
-            "" if best is None else params_text(best.params),
+            "" if best is None else params_text(spec.space.searched(best.params)),
         )
     return table
 
 
 def _slots(rows: Sequence[Row], now: float) -> Table:
-    table = Table(box=None, pad_edge=False, header_style="bold", expand=False)
-    for name in ("slot", "trial", "step", "rate", "since", "value", "parameters"):
-        right = name in ("slot", "step", "rate", "since", "value")
-        table.add_column(
-            name,
-            justify="right" if right else "left",
-            no_wrap=True,
-            overflow="ellipsis",
-        )
+    table = Table(box=None, pad_edge=False, header_style="bold", expand=True)
+    for name in ("slot", "trial", "step", "rate", "since", "value"):
+        table.add_column(name, justify="left" if name == "trial" else "right", min_width=5)
+    table.add_column("parameters", no_wrap=True, overflow="ellipsis", ratio=1)
     executing = [
         (spec, trial)
         for spec, _, state in rows
@@ -101,7 +96,7 @@ def _slots(rows: Sequence[Row], now: float) -> Table:
             rate_text(trial, now),
             duration_text(now - (trial.dispatched or now)),
             text(None if report is None else report.value),
-            params_text(trial.params),
+            params_text(spec.space.searched(trial.params)),
         )
     return table
 

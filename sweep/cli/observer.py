@@ -75,7 +75,7 @@ class LiveObserver(QuietObserver):
 
     def __init__(self, out: Output) -> None:
         self._plain = PlainObserver(_Above(self))
-        self._view = LiveView(out.console)
+        self._view = LiveView()
 
     def entry(self, study: DrivenStudy, entry: Entry) -> None:
         if not isinstance(entry.event, TrialFinished) or entry.event.state is TrialState.FAILED:
@@ -180,8 +180,13 @@ def _best(conclusion: Conclusion) -> str:
     best = conclusion.state.best
     if best is None:
         return ""
+    params = _params(conclusion.spec, best)
     metric = conclusion.spec.metric.name
-    return f"; best {metric} {text(best.value)} in trial {best.number} ({params_text(best.params)})"
+    return f"; best {metric} {text(best.value)} in trial {best.number} ({params})"
+
+
+def _params(spec: StudySpec, trial: Trial) -> str:
+    return params_text(spec.space.searched(trial.params))
 
 
 def counts_text(state: StudyState) -> str:
@@ -209,7 +214,7 @@ def finished_line(study: DrivenStudy, event: TrialFinished) -> str:
     took = duration_text(trial.duration)
     return (
         f"{study.name} {done} trial {event.trial} {kind}: {result} in {took} "
-        f"({params_text(trial.params)}){incumbent}"
+        f"({_params(study.spec, trial)}){incumbent}"
     )
 
 

@@ -33,6 +33,7 @@ def list_studies(store: Path, out: Output) -> None:
         records.append(
             summary_record(paths, spec, state)
             | {"status": status, "total": Limits.of(spec).total, "updated": state.time}
+            | {"searched": None if state.best is None else spec.space.searched(state.best.params)}
         )
     if out.as_json:
         out.data(records)
@@ -53,7 +54,7 @@ def list_studies(store: Path, out: Output) -> None:
                 f"{done}/{record['total']}" if "total" in record else "-",
                 record.get("metric", "-"),
                 None if best is None else best["value"],
-                record.get("error", "") if best is None else params_text(best["params"]),
+                record.get("error", "") if best is None else params_text(record["searched"]),
             ]
         )
     out.table(["study", "status", "trials", "metric", "best", "parameters"], rows)
@@ -83,7 +84,7 @@ def best(store: Path, name: str, count: int, out: Output) -> None:
     if not ranked:
         out.line(f"{paths.name}: no trial is complete yet ({counts_text(state)})")
         return
-    names = list(dict.fromkeys(name for trial in ranked for name in trial.params))
+    names = _searched_names(spec, ranked)
     rows = [
         [
             trial.number,
@@ -149,7 +150,7 @@ def _show_study(paths: StudyPaths, spec: StudySpec, state: StudyState, out: Outp
             "best": "-"
             if best is None
             else f"{spec.metric.name} {text(best.value)} in trial {best.number} "
-            f"({params_text(best.params)})",
+            f"({params_text(spec.space.searched(best.params))})",
             "sessions": f"{state.sessions}, {duration_text(elapsed(state, state.time))} in all",
             "store": str(paths.root),
         }
@@ -160,7 +161,7 @@ def _show_study(paths: StudyPaths, spec: StudySpec, state: StudyState, out: Outp
 
 
 def _trials_table(spec: StudySpec, trials: Sequence[Trial]) -> tuple[list[str], list[list[Any]]]:
-    names = list(dict.fromkeys(name for trial in trials for name in trial.params))
+    names = _searched_names(spec, trials)
     rows = [
         [
             trial.number,
@@ -175,6 +176,11 @@ def _trials_table(spec: StudySpec, trials: Sequence[Trial]) -> tuple[list[str], 
         for trial in trials
     ]
     return ["trial", "state", spec.metric.name, *names, "steps", "attempts", "time", ""], rows
+
+
+def _searched_names(spec: StudySpec, trials: Sequence[Trial]) -> list[str]:
+    rows = [spec.space.searched(trial.params) for trial in trials]
+    return list(dict.fromkeys(name for row in rows for name in row))
 
 
 def _value(trial: Trial) -> float | None:

@@ -63,6 +63,8 @@ class Driver:
         signals.on_first(backend.interrupt)
         signals.on_second(observer.abort)
         self._executing: dict[Key, DrivenStudy] = {}
+        self._begun: dict[Key, float] = {}
+        self._slot_time = dict.fromkeys(self._by_name, 0.0)
         self._told_to_stop: set[Key] = set()
         self._deadlines: dict[str, float] = {}
 
@@ -90,15 +92,17 @@ class Driver:
         ]
 
     def _fill_slots(self) -> None:
-        """Give slots to studies, the one that holds the fewest first, while there is room."""
+        """Give slots to studies while there is room: to the one first that had the least."""
         waiting = self._unfinished()
         while waiting:
-            study = min(waiting, key=lambda study: (self._held(study), self._studies.index(study)))
+            study = min(waiting, key=self._share)
             if not self._place(study):
                 waiting.remove(study)
 
-    def _held(self, study: DrivenStudy) -> int:
-        return sum(owner is study for owner in self._executing.values())
+    def _share(self, study: DrivenStudy) -> tuple[int, float, int]:
+        """Slots that a study holds, and slot time that it had in this run."""
+        held = sum(owner is study for owner in self._executing.values())
+        return held, self._slot_time[study.name], self._studies.index(study)
 
     def _place(self, study: DrivenStudy) -> bool:
         """Do the first thing that the plan says; False where it says nothing that can be done."""
@@ -114,6 +118,7 @@ class Driver:
                     case Dispatch(trial=trial):
                         assignment = study.assign(trial)
                         self._executing[Key.of(assignment)] = study
+                        self._begun[Key.of(assignment)] = time.monotonic()
                         self._backend.dispatch(assignment, resources)
                     case Halt(reason=reason):
                         self._halt(study, reason)
@@ -130,6 +135,8 @@ class Driver:
             self._backend.command(key, verdict)
         if _ends(message):
             self._executing.pop(key, None)
+            begun = self._begun.pop(key, None)
+            self._slot_time[key.study] += 0.0 if begun is None else time.monotonic() - begun
             self._told_to_stop.discard(key)
         self._look_for_stops()
         self._settle()

@@ -8,6 +8,7 @@ from functools import cached_property
 from typing import Any
 
 from sweep.spec.domain import Domain
+from sweep.spec.latent import Fixed
 from sweep.spec.parameter import Parameter
 from sweep.spec.value import fresh, identity
 
@@ -48,6 +49,11 @@ class Space:
             parameter = waiting.pop(name)
             ordered.append(Dimension(name, parameter.domain, tuple(parameter.when.items())))
         return cls(tuple(ordered))
+
+    def searched(self, params: Mapping[str, Any]) -> dict[str, Any]:
+        """``params`` without the constants, which say nothing about a trial."""
+        fixed = {each.name for each in self.dimensions if isinstance(each.domain.latent, Fixed)}
+        return {name: value for name, value in params.items() if name not in fixed}
 
     def complete(self, choose: Callable[[Dimension], Any]) -> dict[str, Any]:
         """Parameters with the user's values that ``choose`` gives for each active dimension."""
