@@ -121,15 +121,26 @@ def _run_studies(
         backend.open()
         signals.take()  # Ray has its own idea of SIGTERM
         opened = _open_all(requests, backend)
-        for request in requests:
-            for change in request.changes:
-                out.line(f"{request.paths.name}: {change}") if not out.as_json else None
+        if not out.as_json:
+            _announce(requests, out)
         observer = make_observer(out, inline=options.inline)
         driver = Driver(opened, backend, observer, signals, grace=options.grace)
         with observer:
             return driver.run()
     finally:
         backend.close()
+
+
+def _announce(requests: Sequence[Request], out: Output) -> None:
+    for request in requests:
+        name, state = request.paths.name, request.state
+        if state is not None:
+            out.line(
+                f"{name}: goes on: {state.finished} of {Limits.of(request.spec).total} trials are "
+                f"finished, {len(state.running)} were running"
+            )
+        for change in request.changes:
+            out.line(f"{name}: {change}")
 
 
 def _open_all(requests: Sequence[Request], backend: Backend) -> list[DrivenStudy]:
