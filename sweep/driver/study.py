@@ -7,17 +7,15 @@ import socket
 import time
 from collections import deque
 from collections.abc import Callable, Mapping
-from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
 from typing import Any
 
 from sweep.checkpoint.policy import Policy
 from sweep.checkpoint.record import CheckpointRecord
 from sweep.checkpoint.retention import Keep, retired
-from sweep.checkpoint.store import CheckpointStore
 from sweep.driver.backend import Key, WorkerDied
+from sweep.driver.disposal import Disposal
 from sweep.driver.plan import Limits
-from sweep.errors import MetricError, StoreError
+from sweep.errors import MetricError
 from sweep.journal.event import (
     AttemptFailed,
     AttemptStopped,
@@ -51,14 +49,6 @@ STOP_INTERVAL_S = 0.2
 """The longest time between two looks for a stop request."""
 
 
-@dataclass(slots=True)
-class _Deletion:
-    """Files to remove once the event that retires them is durable."""
-
-    seq: int
-    manifest: str
-
-
 class DrivenStudy:
     """A study that this process writes.
 
@@ -79,9 +69,7 @@ class DrivenStudy:
         self.halted: str | None = None
         self.shown = self.state.finished
         self._unshown: deque[Entry] = deque()
-        self._deletions: deque[_Deletion] = deque()
-        self._deleter = ThreadPoolExecutor(1, thread_name_prefix="delete")
-        self._store = CheckpointStore(paths.checkpoints)
+        self._disposal = Disposal(paths.checkpoints)
         self._tables_due = time.monotonic() + TABLES_INTERVAL_S
         self._stop_due = 0.0
 
@@ -104,7 +92,13 @@ class DrivenStudy:
             )
         )
         self._journal.flush()
-        self._clear_leftovers()
+        known = {
+            checkpoint.record["manifest"]
+            for trial in self.state.trials.values()
+            for checkpoint in trial.checkpoints.values()
+            if checkpoint.retired is None
+        }
+        self._disposal.clear_leftovers(known, self.state.sessions)
 
     def ask(self) -> int:
         """Let the sampler propose the next trial; its number."""
@@ -190,8 +184,7 @@ class DrivenStudy:
             entry = self._unshown.popleft()
             self.shown += isinstance(entry.event, TrialFinished)
             show(entry)
-        while self._deletions and self._deletions[0].seq <= committed:
-            self._deleter.submit(self._store.delete, self._deletions.popleft().manifest)
+        self._disposal.settle(committed)
         if time.monotonic() >= self._tables_due:
             self._write_tables()
 
@@ -212,7 +205,7 @@ class DrivenStudy:
             self._write_tables()
             self._journal.close()
         finally:
-            self._deleter.shutdown(wait=True)
+            self._disposal.close()
             self._lock.release()
 
     def _record(self, *events: Event) -> None:
@@ -269,7 +262,7 @@ class DrivenStudy:
             )
         )
         if older is not None:  # the same position, reached again after a resume
-            self._deletions.append(_Deletion(self.state.seq, older.record["manifest"]))
+            self._disposal.give_up(older.record["manifest"], self.state.seq)
         self._retire(trial, finished=False)
 
     def _retire(self, trial: Trial, *, finished: bool) -> None:
@@ -284,7 +277,7 @@ class DrivenStudy:
             finished=finished,
         ):
             self._record(CheckpointRetired(trial=trial.number, checkpoint=name))
-            self._deletions.append(_Deletion(self.state.seq, manifests[name]))
+            self._disposal.give_up(manifests[name], self.state.seq)
 
     def _ended(self, trial: Trial, message: Ended) -> None:
         match message.outcome:
@@ -349,19 +342,6 @@ class DrivenStudy:
             f"metric.name: trial {trial.number} finished and never reported "
             f"{self.spec.metric.name!r}; it reported {known}"
         )
-
-    def _clear_leftovers(self) -> None:
-        """Remove files of checkpoints that were retired, or never recorded, before a kill."""
-        known = set()
-        for trial in self.state.trials.values():
-            for checkpoint in trial.checkpoints.values():
-                if checkpoint.retired is None:
-                    known.add(checkpoint.record["manifest"])
-        try:
-            for leftover in self._store.garbage(known, session=self.state.sessions):
-                self._store.delete(leftover)
-        except OSError as error:
-            raise StoreError(f"{self.paths.checkpoints}: cannot be cleaned: {error}") from error
 
     def _write_tables(self) -> None:
         begun = time.monotonic()
