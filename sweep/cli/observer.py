@@ -54,8 +54,8 @@ class PlainObserver(QuietObserver):
                 self._out.line(finished_line(study, entry.event))
             case AttemptFailed(trial=trial, attempt=attempt, reason=reason):
                 self._out.line(f"{study.name}: trial {trial}: attempt {attempt}: {reason}")
-            case TrialRestored(trial=trial, skipped=skipped) if skipped:
-                self._out.line(skipped_line(study, trial, skipped))
+            case TrialRestored(skipped=skipped) if skipped:
+                self._out.line(skipped_line(study.name, entry.event))
 
 
 class JsonObserver(QuietObserver):
@@ -218,10 +218,13 @@ def finished_line(study: DrivenStudy, event: TrialFinished) -> str:
     )
 
 
-def skipped_line(study: DrivenStudy, trial: int, skipped: list[list[str]]) -> str:
-    """Says which damaged checkpoints were passed over."""
-    what = "; ".join(f"{name}: {why}" for name, why in skipped)
-    return f"{study.name}: trial {trial}: went on from an older checkpoint, damaged: {what}"
+def skipped_line(name: str, event: TrialRestored) -> str:
+    """Says which damaged checkpoints were passed over, and what was lost."""
+    damaged = "; ".join(f"{checkpoint}: {why}" for checkpoint, why in event.skipped)
+    where = (
+        "starts from scratch" if event.checkpoint is None else f"goes on from {event.checkpoint}"
+    )
+    return f"{name}: trial {event.trial} {where}, since what is newer is damaged: {damaged}"
 
 
 def trial_record(trial: Trial) -> dict[str, Any]:

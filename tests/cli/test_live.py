@@ -1,0 +1,99 @@
+"""The live table: what it says of a state, at the widths that terminals have."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from rich.console import Console
+
+from sweep.cli.live import rate_text, render, time_left
+from sweep.cli.output import duration_text
+from sweep.driver.plan import Limits
+from sweep.journal.event import (
+    DriverStarted,
+    Entry,
+    Event,
+    StudyCreated,
+    TrialAsked,
+    TrialDispatched,
+    TrialFinished,
+    TrialReported,
+    TrialState,
+    TrialTold,
+)
+from sweep.journal.state import StudyState, fold
+from sweep.spec import StudySpec
+
+SPEC = StudySpec.model_validate(
+    {
+        "name": "digits",
+        "program": "m:f",
+        "method": "random",
+        "metric": {"name": "accuracy", "goal": "maximize"},
+        "parameters": {
+            "lr": {"min": 0.0, "max": 1.0},
+            "a_rather_long_name": {"min": 0.0, "max": 1.0},
+            "epochs": {"value": 10},
+        },
+        "trials": 4,
+    }
+)
+
+
+def asked(number: int) -> TrialAsked:
+    params: dict[str, Any] = {"lr": 0.125, "a_rather_long_name": 0.5, "epochs": 10}
+    return TrialAsked(trial=number, params=params, latents={}, seed=0, wrote={}, told=0, running=[])
+
+
+def state() -> StudyState:
+    """One trial complete after 10 s, and one that has run for 5 s with two reports."""
+    timed: list[tuple[float, Event]] = [
+        (0.0, StudyCreated(spec=SPEC.model_dump(mode="json"), project="")),
+        (0.0, DriverStarted(session=1, host="", pid=1, versions={})),
+        (0.0, asked(0)),
+        (0.0, TrialDispatched(trial=0, attempt=1, session=1, checkpoint=None)),
+        (10.0, TrialFinished(trial=0, attempt=1, state=TrialState.COMPLETE, value=0.5,
+                             checkpoint=None)),
+        (10.0, TrialTold(trial=0, value=0.5, checkpoint=None, iteration=0, best_trial=0,
+                         best_value=0.5, wrote={})),
+        (10.0, asked(1)),
+        (10.0, TrialDispatched(trial=1, attempt=1, session=1, checkpoint=None)),
+        (12.0, TrialReported(trial=1, attempt=1, step=0, value=0.25, metrics={}, prune=None)),
+        (14.0, TrialReported(trial=1, attempt=1, step=1, value=0.75, metrics={}, prune=None)),
+    ]  # fmt: skip
+    return fold(Entry(seq=seq, time=time, event=event) for seq, (time, event) in enumerate(timed))
+
+
+@pytest.mark.parametrize("width", [80, 120, 200])
+def test_table_says_what_matters_at_every_width(width: int) -> None:
+    """Progress, incumbent and slots are readable, and no line is wider than the terminal."""
+    console = Console(width=width, record=True, file=None, force_terminal=False)
+    with console.capture() as capture:
+        console.print(render([(SPEC, Limits.of(SPEC), state())], now=15.0))
+    text = capture.get()
+    assert all(len(line) <= width for line in text.splitlines())
+    for word in ("digits", "1/4", "accuracy 0.5", "digits/1", "0.75", "lr=0.125"):
+        assert word in text
+    assert "epochs=10" not in text
+
+
+def test_time_left_counts_what_runs() -> None:
+    """Three trials of about 10 s are left, 5 s of one are done, on one slot: 25 s."""
+    assert time_left(state(), Limits.of(SPEC), now=15.0) == pytest.approx(25.0)
+    assert time_left(StudyState(), Limits.of(SPEC), now=15.0) is None
+
+
+def test_rate_is_of_this_attempt() -> None:
+    """Two reports in 5 s are one every 2.5 s."""
+    assert rate_text(state().trials[1], now=15.0) == "2.5s"
+    assert rate_text(state().trials[1], now=10.5) == "4.0/s"
+
+
+@pytest.mark.parametrize(
+    ("seconds", "text"),
+    [(None, "-"), (8.26, "8.3s"), (125, "2m05s"), (12_000, "3h20m"), (360_000, "4d04h")],
+)
+def test_durations_are_for_people(seconds: float | None, text: str) -> None:
+    """A duration has the two units that matter."""
+    assert duration_text(seconds) == text
