@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
+from sweep.checkpoint.store import CheckpointStore
 from sweep.errors import StudyNotFoundError
 from sweep.journal.journal import read_state
 from sweep.journal.state import StudyState
@@ -74,6 +75,28 @@ class Study:
         """The row of the incumbent, or None while no trial is complete."""
         best = self._state.best
         return None if best is None else self.trials.iloc[best.number]
+
+    def load_checkpoint(self, checkpoint: str) -> dict[str, Any]:
+        """The states that a trial tracked, by name, such as ``{"model": {...}, ...}``.
+
+        ``checkpoint`` is an id as the tables and ``sweep best`` give it, such as
+        ``"15@10.220.final"``. Every byte is verified.
+
+        Raises:
+            StudyNotFoundError: the study has no such checkpoint, or does not keep it any more.
+            CheckpointDamagedError: a file is missing or not as it was saved.
+        """
+        number = checkpoint.partition("@")[0]
+        trial = self._state.trials.get(int(number)) if number.isdecimal() else None
+        kept = {known.id: known for known in (trial.kept if trial is not None else [])}
+        if checkpoint not in kept:
+            there = ", ".join(kept) or "nothing"
+            raise StudyNotFoundError(
+                f"{self.name}: keeps no checkpoint {checkpoint!r}; of this trial it has {there}"
+            )
+        store = CheckpointStore(self.paths.checkpoints)
+        tracked: dict[str, Any] = store.read(kept[checkpoint].record["manifest"]).tree["tracked"]
+        return tracked
 
     def refresh(self) -> None:
         """Read the journal again."""

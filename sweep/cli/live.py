@@ -26,7 +26,9 @@ class LiveView:
     """Keeps `render` of the newest state on the screen."""
 
     def __init__(self) -> None:
-        self._live = Live(console=Console(highlight=False), auto_refresh=False, transient=True)
+        self._live = Live(
+            console=Console(highlight=False, markup=False), auto_refresh=False, transient=True
+        )
         self._due = 0.0
 
     def start(self) -> None:

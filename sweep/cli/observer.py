@@ -53,7 +53,10 @@ class PlainObserver(QuietObserver):
             case TrialFinished():
                 self._out.line(finished_line(study, entry.event))
             case AttemptFailed(trial=trial, attempt=attempt, reason=reason):
-                self._out.line(f"{study.name}: trial {trial}: attempt {attempt}: {reason}")
+                self._out.line(
+                    f"{study.name}: trial {trial}: attempt {attempt}: {reason} "
+                    f"(traceback: sweep show {study.name}/{trial})"
+                )
             case TrialRestored(skipped=skipped) if skipped:
                 self._out.line(skipped_line(study.name, entry.event))
 
@@ -133,6 +136,7 @@ class Conclusion:
     reason: str
     paths: StudyPaths
     already: bool = False
+    unsaved: Sequence[int] = ()
 
     @classmethod
     def of(
@@ -142,8 +146,16 @@ class Conclusion:
         reason: str,
         paths: StudyPaths,
         already: bool = False,
+        unsaved: Sequence[int] = (),
     ) -> Conclusion:
-        return cls(spec=spec, state=state, reason=reason, paths=paths, already=already)
+        return cls(
+            spec=spec,
+            state=state,
+            reason=reason,
+            paths=paths,
+            already=already,
+            unsaved=unsaved,
+        )
 
 
 def conclude(conclusion: Conclusion, out: Output, *, store: Path) -> None:
@@ -155,11 +167,11 @@ def conclude(conclusion: Conclusion, out: Output, *, store: Path) -> None:
         )
         return
     name, state = conclusion.spec.name, conclusion.state
-    out.line(f"{name}: {_headline(conclusion)}: {counts_text(state)}{_best(conclusion)}")
+    out.line(f"{name}: {_headline(conclusion)}: {counts_text(state, 'ended')}{_best(conclusion)}")
     if conclusion.reason in ("complete", "timeout"):
         return
     where = "" if store == Path("runs") else f" --store {store}"
-    out.line(f"{name}: {len(state.running)} unfinished; go on with: sweep resume {name}{where}")
+    out.line(f"{name}: go on with: sweep resume {name}{where}")
 
 
 def _headline(conclusion: Conclusion) -> str:
@@ -169,11 +181,21 @@ def _headline(conclusion: Conclusion) -> str:
         case "timeout":
             return "its timeout is reached"
         case "SIGINT" | "SIGTERM":
-            return f"interrupted ({conclusion.reason}), all is saved"
+            return f"interrupted ({conclusion.reason}), {_saved(conclusion)}"
         case "stopped":
-            return "stopped, all is saved"
+            return f"stopped, {_saved(conclusion)}"
         case reason:
             return f"given up ({reason})"
+
+
+def _saved(conclusion: Conclusion) -> str:
+    """What is safe: all, or from where the trials go on that could not save at the end."""
+    parts = []
+    for number in conclusion.unsaved:
+        kept = conclusion.state.trials[number].kept
+        where = f"goes on from {kept[-1].id}" if kept else "starts again"
+        parts.append(f"trial {number} did not save and {where}")
+    return "; ".join(parts) or "all is saved"
 
 
 def _best(conclusion: Conclusion) -> str:
@@ -189,10 +211,17 @@ def _params(spec: StudySpec, trial: Trial) -> str:
     return params_text(spec.space.searched(trial.params))
 
 
-def counts_text(state: StudyState) -> str:
-    """``20 trials (14 complete, 6 pruned)``."""
+def state_text(state: TrialState, status: str = "running") -> str:
+    """A trial's state for people: nothing runs in a study that no driver runs."""
+    if state is TrialState.RUNNING and status != "running":
+        return "interrupted"
+    return str(state).lower()
+
+
+def counts_text(state: StudyState, status: str = "running") -> str:
+    """``20 trials (14 complete, 6 pruned)``. ``status`` is the study's."""
     parts = [
-        f"{count} {str(kind).lower()}"
+        f"{count} {state_text(kind, status)}"
         for kind, count in sorted(state.counts.items(), key=lambda item: not item[0].finished)
         if count
     ]

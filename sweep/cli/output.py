@@ -17,7 +17,7 @@ class Output:
 
     def __init__(self, as_json: bool) -> None:
         self.as_json = as_json
-        self.console = Console(highlight=False, soft_wrap=True)
+        self.console = Console(highlight=False, markup=False)
 
     def data(self, value: Any) -> None:
         """One JSON document on one line."""
@@ -36,14 +36,15 @@ class Output:
             table.add_column(
                 name,
                 justify="right" if numeric and rows else "left",
-                overflow="fold",
+                no_wrap=True,
+                overflow="ellipsis",
             )
         for row in rows:
             table.add_row(*(text(cell) for cell in row))
         if self.console.is_terminal:
             self.console.print(table)
         else:  # into a file or a pipe: as wide as it needs, never folded
-            Console(highlight=False, width=10_000, file=sys.stdout).print(table)
+            Console(highlight=False, markup=False, width=10_000, file=sys.stdout).print(table)
 
     def pairs(self, values: Mapping[str, Any]) -> None:
         """One aligned ``name  value`` line for each."""

@@ -13,7 +13,7 @@ from sweep.driver.backend import Backend
 from sweep.driver.driver import Driver, Result
 from sweep.driver.inline import InlineBackend
 from sweep.driver.plan import Limits
-from sweep.driver.prepare import Request, open_study, request_resume, request_run
+from sweep.driver.prepare import Request, begun, open_study, request_resume, request_run
 from sweep.driver.stopping import StopSignals
 from sweep.driver.study import DrivenStudy
 from sweep.errors import ResourceError, SpecError, StoreError, SweepError, UsageError
@@ -56,20 +56,37 @@ def resume(names: Sequence[str], options: Options, out: Output) -> int:
         requests = [request_resume(find_study(options.store, name)) for name in names]
     else:
         requests = []
+        damaged: list[int] = []
         for paths in studies(options.store):
             if holder(paths.lock) is not None:
                 continue  # it is not interrupted: it runs
-            request = request_resume(paths)
+            if not begun(paths):
+                continue  # killed in its first instant; its YAML begins it
+            try:
+                request = request_resume(paths)
+            except SweepError as problem:
+                error(str(problem))
+                damaged.append(problem.exit_code)
+                continue
             if not request.complete and not request.timed_out:
                 requests.append(request)
-        if not requests:
+        if not requests and not damaged:
             message = f"{options.store}: no interrupted study"
             out.data({"studies": []}) if out.as_json else out.line(message)
             return 0
+        if damaged:
+            return max(damaged[0], _drive(requests, options, out))
     return _drive(requests, options, out)
 
 
 def _drive(requests: Sequence[Request], options: Options, out: Output) -> int:
+    names = [request.spec.name for request in requests]
+    for request in requests:
+        if names.count(request.spec.name) > 1:
+            raise UsageError(
+                f"{request.paths.root}: another of these studies is called {request.spec.name!r} "
+                "too (a copy?); resume them one after the other"
+            )
     over = [request for request in requests if request.complete or request.timed_out]
     open_requests = [request for request in requests if request not in over]
     codes = [_report_over(request, options, out) for request in over]
@@ -81,28 +98,29 @@ def _drive(requests: Sequence[Request], options: Options, out: Output) -> int:
 def _report_over(request: Request, options: Options, out: Output) -> int:
     if request.state is None:
         raise UsageError(f"{request.paths.name}: has no trials to run")
-    if request.changes:
-        _adopt_changes(request)
     reason = "complete" if request.complete else "timeout"
     conclusion = Conclusion.of(request.spec, request.state, reason, request.paths, already=True)
     conclude(conclusion, out, store=options.store)
     return _code_of_state(request.state.counts[TrialState.FAILED])
 
 
-def _adopt_changes(request: Request) -> None:
-    """A complete study under a changed spec needs no workers, but its journal must know."""
-    open_study(request).end("complete", lambda entry: None)
-
-
 def _run_open(requests: Sequence[Request], options: Options, out: Output) -> list[int]:
     _check_store(options.store)
     backend = _backend(options, {request.project for request in requests})
+    if out.console.is_terminal and not out.as_json and not options.inline:
+        out.line("starting Ray ...")
     with StopSignals() as signals:
         results = _run_studies(requests, backend, signals, options, out)
     codes = []
     for result in results:
         conclude(
-            Conclusion.of(result.study.spec, result.study.state, result.reason, result.study.paths),
+            Conclusion.of(
+                result.study.spec,
+                result.study.state,
+                result.reason,
+                result.study.paths,
+                unsaved=sorted(result.study.unsaved),
+            ),
             out,
             store=options.store,
         )

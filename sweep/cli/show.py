@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from sweep.cli.observer import counts_text, summary_record, trial_record
+from sweep.cli.observer import counts_text, state_text, summary_record, trial_record
 from sweep.cli.output import Output, duration_text, params_text, text
 from sweep.cli.place import find_study, find_trial, studies
 from sweep.driver.plan import Limits, elapsed, is_complete, timed_out
@@ -32,7 +32,7 @@ def list_studies(store: Path, out: Output) -> None:
         status = _status(paths, spec, state)
         records.append(
             summary_record(paths, spec, state)
-            | {"status": status, "total": Limits.of(spec).total, "updated": state.time}
+            | {"status": status, "total": _total(spec, state), "updated": state.time}
             | {"searched": None if state.best is None else spec.space.searched(state.best.params)}
         )
     if out.as_json:
@@ -132,7 +132,7 @@ def _show_study(paths: StudyPaths, spec: StudySpec, state: StudyState, out: Outp
             summary_record(paths, spec, state)
             | {
                 "status": status,
-                "total": Limits.of(spec).total,
+                "total": _total(spec, state),
                 "sessions": state.sessions,
                 "elapsed_s": elapsed(state, state.time),
                 "spec": state.spec,
@@ -146,7 +146,7 @@ def _show_study(paths: StudyPaths, spec: StudySpec, state: StudyState, out: Outp
             "study": f"{spec.name} ({status})",
             "program": spec.program,
             "method": str(spec.method),
-            "trials": f"{counts_text(state)} of {Limits.of(spec).total}",
+            "trials": f"{counts_text(state, status)} of {_total(spec, state)}",
             "best": "-"
             if best is None
             else f"{spec.metric.name} {text(best.value)} in trial {best.number} "
@@ -157,15 +157,17 @@ def _show_study(paths: StudyPaths, spec: StudySpec, state: StudyState, out: Outp
     )
     if state.trials:
         out.line("")
-        out.table(*_trials_table(spec, list(state.trials.values())))
+        out.table(*_trials_table(spec, list(state.trials.values()), status))
 
 
-def _trials_table(spec: StudySpec, trials: Sequence[Trial]) -> tuple[list[str], list[list[Any]]]:
+def _trials_table(
+    spec: StudySpec, trials: Sequence[Trial], status: str
+) -> tuple[list[str], list[list[Any]]]:
     names = _searched_names(spec, trials)
     rows = [
         [
             trial.number,
-            str(trial.state).lower(),
+            state_text(trial.state, status),
             _value(trial),
             *(trial.params.get(name) for name in names),
             len(trial.reports),
@@ -176,6 +178,11 @@ def _trials_table(spec: StudySpec, trials: Sequence[Trial]) -> tuple[list[str], 
         for trial in trials
     ]
     return ["trial", "state", spec.metric.name, *names, "steps", "attempts", "time", ""], rows
+
+
+def _total(spec: StudySpec, state: StudyState) -> int:
+    """Trials in all: what the spec says, or more where more were made before it said less."""
+    return max(Limits.of(spec).total, len(state.trials))
 
 
 def _searched_names(spec: StudySpec, trials: Sequence[Trial]) -> list[str]:
@@ -198,7 +205,7 @@ def _show_trial(paths: StudyPaths, spec: StudySpec, trial: Trial, out: Output) -
             | {
                 "metrics": final_metrics(trial),
                 "reports": [
-                    {"step": report.step, "attempt": report.attempt, **report.metrics}
+                    {"step": report.step, "attempt": report.attempt, "metrics": report.metrics}
                     for report in reports
                 ],
                 "checkpoints": [

@@ -170,6 +170,7 @@ class Driver:
             if late:
                 self._backend.kill(key)
                 del self._executing[key]
+                study.unsaved.add(key.trial)
             elif key not in self._told_to_stop:
                 self._told_to_stop.add(key)
                 self._backend.command(key, Verdict.STOP)

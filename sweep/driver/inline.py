@@ -26,6 +26,7 @@ class _InlineLink:
         self._waiting: deque[Message] = deque()
         self._stopping = False
         self.answer = Verdict.CONTINUE
+        self.failure: BaseException | None = None
 
     def send(self, message: Message) -> None:
         self._waiting.append(message)
@@ -45,8 +46,12 @@ class _InlineLink:
     def _drain(self) -> None:
         if threading.get_ident() != self._thread:
             return
-        while self._waiting:
-            self._deliver(self._waiting.popleft())
+        while self._waiting and self.failure is None:
+            try:
+                self._deliver(self._waiting.popleft())
+            except BaseException as error:  # noqa: BLE001  the driver's, which is not the trial's
+                self.failure = error
+                self._stopping = True
 
 
 class InlineBackend:
@@ -77,11 +82,13 @@ class InlineBackend:
         if assignment is None:
             return
         key = Key.of(assignment)
-        self._link = _InlineLink(lambda message: handle(key, message))
+        self._link = link = _InlineLink(lambda message: handle(key, message))
         try:
-            run_attempt(assignment, self._link)
+            run_attempt(assignment, link)
         finally:
             self._link = None
+        if link.failure is not None:
+            raise link.failure
 
     def command(self, key: Key, verdict: Verdict) -> None:
         if self._link is None:

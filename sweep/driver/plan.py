@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from sweep.checkpoint.record import Kind
 from sweep.journal.event import TrialState
 from sweep.journal.state import StudyState, Trial
 from sweep.spec import Method, StudySpec
@@ -117,9 +118,8 @@ def free(state: StudyState, limits: Limits) -> int:
 def _conclusion(trial: Trial, limits: Limits) -> Conclude | None:
     if trial.failures > limits.retries:
         return Conclude(trial.number, TrialState.FAILED)
-    kept, pruned_at = trial.kept, trial.pruned_at
-    if pruned_at is None or not kept:
+    if trial.pruned_at is None or not trial.kept:
         return None
-    saved = kept[-1].step
-    # The trial was judged and had saved after that: only its end was not recorded.
-    return Conclude(trial.number, TrialState.PRUNED) if saved == pruned_at else None
+    # The trial was judged and had saved its end: only that it ended was not recorded.
+    ended = trial.kept[-1].record["kind"] in (Kind.PRUNED, Kind.FINAL)
+    return Conclude(trial.number, TrialState.PRUNED) if ended else None

@@ -66,6 +66,11 @@ def request_run(store: Path, spec: StudySpec, project: str) -> Request:
     return Request(paths=paths, spec=spec, project=project, state=state, changes=changes)
 
 
+def begun(paths: StudyPaths) -> bool:
+    """Whether anything of the study was committed; damage counts as something."""
+    return paths.exists() and any(paths.journal.glob("[!.]*"))
+
+
 def request_resume(paths: StudyPaths) -> Request:
     """Look at a study that is to go on as it is. Nothing is written.
 
@@ -99,7 +104,7 @@ def open_study(request: Request) -> DrivenStudy:
         fsio.make_directory(paths.journal)
         created = first_event(paths.journal)
         search = Search(spec if created is None else StudySpec.model_validate(created.spec))
-        journal = Journal(paths.journal, follow=search.apply)
+        journal = Journal(paths.journal, follow=search.apply, guard=lock.check)
         _accept(journal, request)
         fsio.write_bytes(paths.spec, dump_spec(spec).encode())
         paths.stop.unlink(missing_ok=True)
@@ -162,10 +167,13 @@ def _look(paths: StudyPaths) -> StudyState | None:
 def _refuse(paths: StudyPaths, state: StudyState, changes: Sequence[Change]) -> None:
     if not state.trials:
         return  # nothing was tried yet: there is no history that a change could falsify
+    judged = bool(state.iterations) or any(
+        report.value is not None
+        for trial in state.running.values()
+        for report in trial.reports.values()
+    )
     wrong = [
-        change
-        for change in refused(changes)
-        if state.iterations or not change.path.startswith("metric")
+        change for change in refused(changes) if judged or not change.path.startswith("metric")
     ]
     if wrong:
         lines = "\n".join(f"  {change}" for change in wrong)

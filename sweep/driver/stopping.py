@@ -20,6 +20,7 @@ class StopSignals:
 
     def __init__(self) -> None:
         self.received: signal.Signals | None = None
+        self._active = False
         self._noticed: list[Callable[[], None]] = []
         self._abort: list[Callable[[], None]] = []
         self._before: dict[signal.Signals, Any] = {}
@@ -32,6 +33,12 @@ class StopSignals:
         """Have ``call`` made before the second one ends the process."""
         self._abort.append(call)
 
+    def _forked(self) -> None:
+        # A child of a trial's (a pool, a loader's worker) is ended by signals as any process is.
+        if self._active:
+            signal.signal(signal.SIGINT, signal.default_int_handler)
+            signal.signal(signal.SIGTERM, signal.SIG_DFL)
+
     def take(self) -> None:
         """Take the signals over (again: a library may have taken them in between)."""
         for number in SIGNALS:
@@ -39,6 +46,8 @@ class StopSignals:
             self._before.setdefault(number, before)
 
     def __enter__(self) -> Self:
+        self._active = True
+        os.register_at_fork(after_in_child=self._forked)
         self.take()
         return self
 
@@ -48,6 +57,7 @@ class StopSignals:
         value: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
+        self._active = False
         for number, before in self._before.items():
             signal.signal(number, before)
 

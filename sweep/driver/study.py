@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import socket
 import time
@@ -15,7 +16,7 @@ from sweep.checkpoint.retention import Keep, retired
 from sweep.driver.backend import Key, WorkerDied
 from sweep.driver.disposal import Disposal
 from sweep.driver.plan import Limits
-from sweep.errors import MetricError
+from sweep.errors import MetricError, StoreError
 from sweep.journal.event import (
     AttemptFailed,
     AttemptStopped,
@@ -41,6 +42,8 @@ from sweep.spec import Goal, StudySpec
 from sweep.trial.message import Assignment, Ended, Message, Reported, Restored, Saved, Verdict
 from sweep.trial.outcome import Outcome
 
+_log = logging.getLogger("sweep")
+
 TABLES_INTERVAL_S = 30.0
 TABLES_SHARE = 0.01
 """The derived tables are written anew after this time, and never for more than this share of it."""
@@ -55,6 +58,7 @@ class DrivenStudy:
     Attributes:
         limits: what the planner must keep to.
         error: why the study was given up, if it was.
+        unsaved: trials that were stopped and could not save.
         shown: how many trials were finished at the entry that was shown last.
         halted: why no more is started (a stop, a timeout), if so.
     """
@@ -67,6 +71,7 @@ class DrivenStudy:
         self._lock, self._journal, self._search = lock, journal, search
         self.error: Exception | None = None
         self.halted: str | None = None
+        self.unsaved: set[int] = set()
         self.shown = self.state.finished
         self._unshown: deque[Entry] = deque()
         self._disposal = Disposal(paths.checkpoints)
@@ -129,7 +134,7 @@ class DrivenStudy:
             restore=tuple(checkpoint.record["manifest"] for checkpoint in kept),
             metric=self.spec.metric.name,
             threads=max(1, int(self.spec.resources.cpu)),
-            verdicts=self._search.prunes,
+            verdicts=self._search.prunes or trial.pruned_at is not None,
         )
         self._record(
             TrialDispatched(
@@ -147,7 +152,8 @@ class DrivenStudy:
     def conclude(self, number: int, state: TrialState) -> None:
         """Finish a trial that was decided, but not recorded as over, before a kill."""
         trial = self.state.trials[number]
-        self._finish(trial, state, trial.metrics, reason=trial.reason, error=trial.error)
+        with self._journal.together():
+            self._finish(trial, state, trial.metrics, reason=trial.reason, error=trial.error)
 
     def handle(self, key: Key, message: Message | WorkerDied) -> Verdict | None:
         """Record what an attempt said. The verdict, where it waits for one.
@@ -159,6 +165,10 @@ class DrivenStudy:
         trial = self.state.running.get(key.trial)
         if trial is None or trial.attempts != key.attempt:
             return None
+        with self._journal.together():
+            return self._heard(trial, key, message)
+
+    def _heard(self, trial: Trial, key: Key, message: Message | WorkerDied) -> Verdict | None:
         match message:
             case Restored():
                 self._restored(trial.number, key.attempt, message)
@@ -227,13 +237,13 @@ class DrivenStudy:
 
     def _reported(self, trial: Trial, message: Reported) -> Verdict | None:
         value = message.metrics.get(self.spec.metric.name)
-        judged = value is not None and self._search.prunes
         pruned_at = trial.pruned_at
+        judged = value is not None and (self._search.prunes or pruned_at is not None)
         if pruned_at is not None and message.step > pruned_at:
             return Verdict.PRUNE if judged else None
         prune: bool | None = None
         wrote: dict[str, Any] = {}
-        if value is not None and judged:
+        if value is not None and (self._search.prunes or message.step in trial.verdicts):
             prune, wrote = self._search.judge(trial, message.step, value)
         self._record(
             TrialReported(
@@ -261,7 +271,8 @@ class DrivenStudy:
                 record=record.to_json(),
             )
         )
-        if older is not None:  # the same position, reached again after a resume
+        if older is not None and older.record["manifest"] != record.manifest:
+            # The same position, reached again after a resume.
             self._disposal.give_up(older.record["manifest"], self.state.seq)
         self._retire(trial, finished=False)
 
@@ -283,6 +294,11 @@ class DrivenStudy:
         match message.outcome:
             case Outcome.STOPPED:
                 self._record(AttemptStopped(trial=trial.number, attempt=trial.attempts))
+                if not trial.kept:
+                    self.unsaved.add(trial.number)
+            case Outcome.UNSAVED:
+                self._record(AttemptStopped(trial=trial.number, attempt=trial.attempts))
+                raise StoreError(f"{self.name}: trial {trial.number}: {message.reason}")
             case Outcome.FAILED:
                 self._failed(trial, message.reason or "failed", message.error or "")
             case Outcome.PRUNED:
@@ -293,6 +309,7 @@ class DrivenStudy:
                 self._finish(trial, state, message.returned or {})
 
     def _failed(self, trial: Trial, reason: str, error: str) -> None:
+        reason, error = _printable(reason), _printable(error)
         self._record(
             AttemptFailed(trial=trial.number, attempt=trial.attempts, reason=reason, error=error)
         )
@@ -345,9 +362,17 @@ class DrivenStudy:
 
     def _write_tables(self) -> None:
         begun = time.monotonic()
-        write_tables(self.state, self.paths.tables)
+        try:
+            write_tables(self.state, self.paths.tables)
+        except (OSError, ValueError) as error:  # they are derived: nothing is lost with them
+            _log.warning("%s: the tables cannot be written: %s", self.name, error)
         cost = time.monotonic() - begun
         self._tables_due = time.monotonic() + max(TABLES_INTERVAL_S, cost / TABLES_SHARE)
+
+
+def _printable(text: str) -> str:
+    """``text`` without what UTF-8 cannot say (half of a file's name, say)."""
+    return text.encode("utf-8", "backslashreplace").decode()
 
 
 def objective(trial: Trial, metric: str, returned: Mapping[str, float]) -> float | None:

@@ -16,11 +16,11 @@ import threading
 import traceback
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 
 from sweep.driver.backend import Key
-from sweep.errors import ProgramError
 from sweep.trial.attempt import run_attempt
 from sweep.trial.message import Assignment, Ended, Message, Verdict
 from sweep.trial.outcome import Outcome
@@ -59,8 +59,8 @@ class Worker:
             try:
                 load_program(program, project or str(Path.cwd()))
                 answer.set_result(None)
-            except ProgramError as error:
-                answer.set_result(str(error))
+            except BaseException as error:  # noqa: BLE001  importing may do anything
+                answer.set_result(str(error) or type(error).__name__)
 
         self._work.put(work)
         return answer.result()
@@ -95,11 +95,12 @@ class Worker:
 class _WorkerLink:
     def __init__(self, key: Key, send: Callable[[Delivery], None]) -> None:
         self.key = key
-        self.stopping = False
+        self.stopping = self.ended = False
         self._send = send
         self._verdicts: queue.SimpleQueue[Verdict] = queue.SimpleQueue()
 
     def send(self, message: Message) -> None:
+        self.ended |= isinstance(message, Ended)
         self._send((self.key, message))
 
     def verdict(self) -> Verdict:
@@ -113,10 +114,12 @@ class _WorkerLink:
 
 
 def _execute(assignment: Assignment, link: _WorkerLink) -> None:
-    with _output_to(log_path(assignment)):
-        try:
+    """Run an attempt; whatever goes wrong, its last word is sent."""
+    try:
+        with _output_to(log_path(assignment)):
             run_attempt(assignment, link)
-        except BaseException as error:  # noqa: BLE001  a KeyboardInterrupt of user code, say
+    except BaseException as error:  # noqa: BLE001  a KeyboardInterrupt of user code, say
+        if not link.ended:
             reason = f"{type(error).__name__}: {error}"
             text = traceback.format_exc()
             link.send(Ended(outcome=Outcome.FAILED, error=text, reason=reason))
@@ -135,9 +138,12 @@ class _output_to:  # noqa: N801  reads as a function
         self._saved: list[int] = []
 
     def __enter__(self) -> None:
-        self._path.parent.mkdir(parents=True, exist_ok=True)
-        file = os.open(self._path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o644)
         _flush()
+        try:
+            self._path.parent.mkdir(parents=True, exist_ok=True)
+            file = os.open(self._path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o644)
+        except OSError:  # then it goes where the worker's own output goes
+            return
         self._saved = [os.dup(1), os.dup(2)]
         os.dup2(file, 1)
         os.dup2(file, 2)
@@ -145,7 +151,7 @@ class _output_to:  # noqa: N801  reads as a function
 
     def __exit__(self, *_: object) -> None:
         _flush()
-        for number, saved in zip((1, 2), self._saved, strict=True):
+        for number, saved in zip((1, 2), self._saved, strict=False):
             os.dup2(saved, number)
             os.close(saved)
 
@@ -156,5 +162,6 @@ def _die_with_parent() -> None:
 
 
 def _flush() -> None:
-    sys.stdout.flush()
-    sys.stderr.flush()
+    for stream in (sys.stdout, sys.stderr):
+        with suppress(OSError, ValueError):  # a full disk; a stream that the trial has closed
+            stream.flush()

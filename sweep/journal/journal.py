@@ -11,6 +11,7 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 
 from sweep import fsio
@@ -72,19 +73,21 @@ class Journal:
         directory: Path,
         *,
         follow: Callable[[Event], None] = lambda event: None,
+        guard: Callable[[], None] = lambda: None,
         clock: Callable[[], float] = time.time,
     ) -> None:
         """Open the journal in ``directory``, which is made if it is not there.
 
         ``follow`` is called with each event after it was folded: those of the past now, those to
-        come as they are appended.
+        come as they are appended. ``guard`` is called before each commit, and raises where the
+        right to write was lost.
 
         Raises:
             JournalError, JournalVersionError: as `read_entries`.
             StoreError: the directory cannot be made or written.
         """
         self._directory = directory
-        self._follow = follow
+        self._follow, self._guard = follow, guard
         self._clock = clock
         self._segments = _recover(directory)
         self.state = StudyState()
@@ -97,6 +100,8 @@ class Journal:
                 follow(entry.event)
         self.committed = self.state.seq
         self._buffer: list[Entry] = []
+        self._gathered: list[Entry] = []
+        self._together = False
         self._changed = threading.Condition()
         self._urgent = False
         self._closing = False
@@ -120,9 +125,29 @@ class Journal:
             entries.append(entry)
         with self._changed:
             self._raise_error()
-            self._buffer.extend(entries)
-            self._changed.notify_all()
+            self._gathered.extend(entries)
+            if not self._together:
+                self._hand_over()
         return entries
+
+    @contextmanager
+    def together(self) -> Iterator[None]:
+        """What is appended in the block is committed as a whole: a kill cannot split it."""
+        if self._together:
+            yield
+            return
+        self._together = True
+        try:
+            yield
+        finally:
+            self._together = False
+            with self._changed:
+                self._hand_over()
+
+    def _hand_over(self) -> None:
+        self._buffer.extend(self._gathered)
+        self._gathered = []
+        self._changed.notify_all()
 
     def flush(self) -> None:
         """Return when everything appended so far is durable.
@@ -185,6 +210,7 @@ class Journal:
 
     def _commit(self, batch: Sequence[Entry], closing: bool) -> None:
         if batch:
+            self._guard()
             segment, self._digest = write_segment(self._directory, batch, self._digest)
             self._segments.append(segment)
             with self._changed:

@@ -67,6 +67,15 @@ class Lock:
         record = json.dumps({"pid": os.getpid(), "host": socket.gethostname()})
         os.pwrite(self._descriptor, record.encode(), 0)
 
+    def check(self) -> None:
+        """Raise `StoreError` where the lock file is not the one that was locked any more."""
+        try:
+            there = self._path.stat().st_ino
+        except OSError:
+            there = None
+        if there != os.fstat(self._descriptor).st_ino:
+            raise StoreError(f"{self._path}: was removed or replaced while the study ran")
+
     def release(self) -> None:
         if self._path in _held:
             _held.discard(self._path)

@@ -240,15 +240,13 @@ def _restored(state: StudyState, event: TrialRestored, time: float) -> None:
 
 def _reported(state: StudyState, event: TrialReported, time: float) -> None:
     trial = state.running[event.trial]
-    older = trial.reports.get(event.step)
-    if older is not None and older.attempt == event.attempt:
-        older.metrics.update(event.metrics)
-        older.time = time
-        older.value = event.value if event.value is not None else older.value
-    else:
-        trial.reports[event.step] = Report(
-            event.step, event.attempt, time, event.value, dict(event.metrics)
-        )
+    report = trial.reports.get(event.step)
+    if report is None:
+        report = trial.reports[event.step] = Report(event.step, event.attempt, time, None, {})
+    # What an older attempt has left at this step is contained in the checkpoint it went on from.
+    report.metrics.update(event.metrics)
+    report.attempt, report.time = event.attempt, time
+    report.value = event.value if event.value is not None else report.value
     if event.prune is not None:
         trial.verdicts[event.step] = event.prune
     trial.updated = time

@@ -8,6 +8,7 @@ float64; a trial without a value has null there.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -161,7 +162,7 @@ def _params(rows: Sequence[Mapping[str, Any]]) -> dict[str, pa.Array]:
 
 
 def _column(values: list[Any]) -> pa.Array:
-    """An array of the values' own type; where they are of several, their text.
+    """An array of the values' own type; their text where they are of several types, or nested.
 
     Integers among floats are floats; nothing else is converted silently into another kind.
     """
@@ -169,8 +170,8 @@ def _column(values: list[Any]) -> pa.Array:
     if kinds == {int, float}:
         return _float(values)
     if len(kinds) <= 1:
-        try:
-            return pa.array(values)
-        except (pa.ArrowInvalid, pa.ArrowTypeError):
-            pass
+        with suppress(pa.ArrowException, OverflowError):
+            array = pa.array(values)
+            if not pa.types.is_nested(array.type):
+                return array
     return pa.array([None if value is None else str(value) for value in values], pa.string())

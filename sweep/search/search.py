@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import itertools
 import math
+import warnings
 from typing import Any
 
 import optuna
@@ -44,9 +45,8 @@ class Search:
     def __init__(self, spec: StudySpec) -> None:
         """Begin with the spec that the study began with; a change of it is an event."""
         optuna.logging.set_verbosity(optuna.logging.ERROR)
+        self._storage = HistoryStorage(spec.name)
         self._adopt(spec)
-        direction = StudyDirection.MAXIMIZE if self._maximize else StudyDirection.MINIMIZE
-        self._storage = HistoryStorage(spec.name, direction)
         self._study = optuna.load_study(
             study_name=spec.name, storage=self._storage, sampler=optuna.samplers.RandomSampler()
         )
@@ -55,6 +55,9 @@ class Search:
         self._spec = spec
         self._space = spec.space
         self._maximize = spec.metric.goal is Goal.MAXIMIZE
+        self._storage.direction = (
+            StudyDirection.MAXIMIZE if self._maximize else StudyDirection.MINIMIZE
+        )
         self._pruner = make_pruner(spec)
         self._notes_results = notes_results(spec.method)
 
@@ -109,7 +112,9 @@ class Search:
             raise ValueError("no early_terminate in the spec")
         before = self._storage.get_trial(trial.number)
         self._storage.set_trial_intermediate_value(trial.number, step, value)
-        prune = self._pruner.prune(self._study, self._storage.get_trial(trial.number))
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", RuntimeWarning)  # a trial whose reports are all NaN
+            prune = self._pruner.prune(self._study, self._storage.get_trial(trial.number))
         after = self._storage.get_trial(trial.number)
         self._storage.put(before)
         return bool(prune), _changed(before.system_attrs, after.system_attrs)

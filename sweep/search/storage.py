@@ -26,14 +26,15 @@ class HistoryStorage(BaseStorage):
     Attributes:
         trials: by number.
         study_attrs: what samplers keep with the study (a counter of QMC, say).
+        direction: whether small or large values are better.
     """
 
-    def __init__(self, name: str, direction: StudyDirection) -> None:
+    def __init__(self, name: str) -> None:
+        self.direction = StudyDirection.MINIMIZE
         self.trials: list[FrozenTrial] = []
         self.study_attrs: dict[str, Any] = {}
         self._user_attrs: dict[str, Any] = {}
         self._name = name
-        self._direction = direction
 
     def put(self, trial: FrozenTrial) -> None:
         """Add ``trial``, or replace the one of its number."""
@@ -77,7 +78,7 @@ class HistoryStorage(BaseStorage):
         return self._name
 
     def get_study_directions(self, study_id: int) -> list[StudyDirection]:
-        return [self._direction]
+        return [self.direction]
 
     def get_study_user_attrs(self, study_id: int) -> dict[str, Any]:
         return self._user_attrs
@@ -89,7 +90,7 @@ class HistoryStorage(BaseStorage):
         return [
             FrozenStudy(
                 study_name=self._name,
-                direction=self._direction,
+                direction=self.direction,
                 user_attrs=self._user_attrs,
                 system_attrs=self.study_attrs,
                 study_id=_STUDY_ID,

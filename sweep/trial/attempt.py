@@ -76,6 +76,12 @@ def _attempt(assignment: Assignment, link: Link) -> Ended:
             return _call(function, _trial(assignment, session, seed, log), session, assignment)
         except KeyboardInterrupt:
             raise
+        except CheckpointError as error:
+            if isinstance(error.__cause__, OSError) and not isinstance(
+                error, CheckpointDamagedError
+            ):
+                return Ended(outcome=Outcome.UNSAVED, reason=str(error))
+            return _failed(error)
         except BaseException as error:  # noqa: BLE001  user code may raise anything
             return _failed(error)
         finally:

@@ -15,7 +15,9 @@ class Outcome(StrEnum):
     STOPPED = "stopped"
     """The driver asked the trial to leave; it goes on later from the state that was saved."""
     FAILED = "failed"
-    """The function raised, or its state could not be saved or restored."""
+    """The function raised, or its state could not be restored."""
+    UNSAVED = "unsaved"
+    """The store refused a checkpoint (a full disk, say): no fault of the trial's."""
 
 
 class TrialExit(BaseException):

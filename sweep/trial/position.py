@@ -23,11 +23,13 @@ class Position:
     looped: bool = False
     """Whether `Trial.epochs` was used."""
     reports: int = 0
-    """Completed reports, as long as there are no epochs."""
+    """Completed reports before the first epoch."""
+    loops: int = 0
+    """Loops over `Trial.epochs` that are over."""
     global_step: int = 0
     """Completed calls of `Trial.step`."""
     step: int | None = None
-    """Step of the last report."""
+    """The highest step that was reported."""
     partial: dict[str, float] = field(default_factory=dict)
     """What was reported in the epoch that is not completed yet."""
     metrics: dict[str, float] = field(default_factory=dict)
@@ -37,8 +39,8 @@ class Position:
 
     @property
     def progress(self) -> int:
-        """Completed epochs, or reports where there are no epochs."""
-        return self.epoch if self.looped else self.reports
+        """Completed epochs, and reports before them: never the same at two safe points."""
+        return self.epoch + self.reports
 
     def to_tree(self) -> dict[str, Any]:
         return dataclasses.asdict(self)

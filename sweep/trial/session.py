@@ -71,6 +71,7 @@ class Session:
         """Whether the checkpoint is in the middle of an epoch."""
         self.position.within, self._beside = False, 0
         self._returned: dict[str, float] = {}
+        self._loop, self._over = 0, self.position.loops
         self._exit: TrialExit | None = None
         self._stop, self._warned, self._state_read = False, False, False
         self._parent, self._written = self._restored, ""
@@ -101,6 +102,9 @@ class Session:
 
     def epochs(self, count: int) -> Iterator[int]:
         """See `Trial.epochs`."""
+        loop, self._loop = self._loop, self._loop + 1
+        if loop < self._over:
+            return  # it was over, by its count or a break, when the checkpoint was taken
         self._preamble = False
         if self.position.epoch == count and not self._inside and self._restoring:
             self.rewind()  # the checkpoint is at the end of this very loop
@@ -111,9 +115,11 @@ class Session:
                 yield self.position.epoch
             except GeneratorExit:
                 self._leave_epoch()
+                self.position.loops = loop + 1
                 raise
             self._end_epoch()
             self._safe_point(resumable=True)
+        self.position.loops = loop + 1
 
     def step(self) -> None:
         """See `Trial.step`."""
@@ -137,7 +143,8 @@ class Session:
         else:
             position.reports += 1
             self._send(position.reports - 1, metrics)
-            self._safe_point(resumable=True)
+            # Before any training, a report is one of a preamble, which is executed again.
+            self._safe_point(resumable=bool(self.state) or position.global_step > 0)
 
     def finish(self, returned: Mapping[str, float]) -> Outcome:
         """The function has returned: save the end, and return when it is durable.
@@ -149,7 +156,9 @@ class Session:
         if self._exit is not None:  # somebody caught it
             return self._exit.outcome
         self._settle()
-        self.position.metrics |= returned
+        # A checkpoint is judged by what was reported where it was taken: the best value of a trial
+        # that stopped early is not that of its last weights.
+        self.position.metrics = {**returned, **self.position.metrics}
         self._returned = dict(returned)
         outcome = Outcome.PRUNED if self.position.prune else Outcome.COMPLETE
         self._save(Kind.PRUNED if self.position.prune else Kind.FINAL)
@@ -193,7 +202,7 @@ class Session:
         self.position.within, self.loaders.epoch = False, None
 
     def _send(self, step: int, metrics: dict[str, float]) -> None:
-        self.position.step = step
+        self.position.step = max(step, self.position.step or 0)
         self.position.metrics |= metrics
         if self.reports and self.reports[-1].step == step:
             self.reports[-1] |= metrics

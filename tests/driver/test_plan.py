@@ -86,9 +86,15 @@ def test_timeout_halts() -> None:
 def test_pruned_trial_that_had_saved_is_concluded() -> None:
     """A trial whose verdict and last checkpoint are journaled is not executed again."""
     verdict = TrialReported(trial=0, attempt=1, step=2, value=1.0, metrics={}, prune=True)
-    saved = CheckpointSaved(trial=0, attempt=1, step=2, checkpoint="0@3.0", record={})
-    state = state_of([asked(0), dispatched(0), verdict, saved, started(2)])
-    assert plan(state, 1, limits(), 9.0)[0] == Conclude(0, TrialState.PRUNED)
+
+    def after(kind: str) -> StudyState:
+        saved = CheckpointSaved(
+            trial=0, attempt=1, step=2, checkpoint="0@3.0", record={"kind": kind}
+        )
+        return state_of([asked(0), dispatched(0), verdict, saved, started(2)])
+
+    assert plan(after("pruned"), 1, limits(), 9.0)[0] == Conclude(0, TrialState.PRUNED)
+    assert plan(after("periodic"), 1, limits(), 9.0)[0] == Dispatch(0)  # its epoch went on
     unsaved = state_of([asked(0), dispatched(0), verdict, started(2)])
     assert plan(unsaved, 1, limits(), 9.0)[0] == Dispatch(0)
 
