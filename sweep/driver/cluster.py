@@ -11,6 +11,7 @@ from __future__ import annotations
 import logging
 import os
 import socket
+import sys
 from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -18,8 +19,9 @@ from typing import Any
 
 os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
 os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")
-if (Path.home() / ".ray" / "auth_token").exists():
-    # `ray start` asks for the token where there is one; a driver must say so before the import.
+if "ray" not in sys.modules and (Path.home() / ".ray" / "auth_token").exists():
+    # `ray start` asks for the token where there is one. A driver must say so before the import;
+    # afterwards it would contradict what Ray has already settled on.
     os.environ.setdefault("RAY_AUTH_MODE", "token")
 
 import ray

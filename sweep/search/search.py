@@ -47,9 +47,6 @@ class Search:
         optuna.logging.set_verbosity(optuna.logging.ERROR)
         self._storage = HistoryStorage(spec.name)
         self._adopt(spec)
-        self._study = optuna.load_study(
-            study_name=spec.name, storage=self._storage, sampler=optuna.samplers.RandomSampler()
-        )
 
     def _adopt(self, spec: StudySpec) -> None:
         self._spec = spec
@@ -57,6 +54,10 @@ class Search:
         self._maximize = spec.metric.goal is Goal.MAXIMIZE
         self._storage.direction = (
             StudyDirection.MAXIMIZE if self._maximize else StudyDirection.MINIMIZE
+        )
+        # Made anew, since Optuna's study asks for its direction once.
+        self._study = optuna.load_study(
+            study_name=spec.name, storage=self._storage, sampler=optuna.samplers.RandomSampler()
         )
         self._pruner = make_pruner(spec)
         self._notes_results = notes_results(spec.method)

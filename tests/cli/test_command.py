@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import json
+import shutil
+import subprocess
+import sys
 import time
 from pathlib import Path
 
@@ -299,8 +302,6 @@ def test_init_gives_a_sweep_that_runs(project: Project) -> None:
 def test_help_is_quick() -> None:
     """`sweep --help` answers in under a quarter of a second (median of five)."""
     import statistics
-    import subprocess
-    import sys
 
     times = []
     for _ in range(5):
@@ -344,3 +345,109 @@ def test_shipped_schema_is_current(project: Project) -> None:
     """The schema that editors are pointed at is the one that `sweep schema` prints."""
     shipped = Path(__file__).parents[2] / "search_spaces" / "schema.json"
     assert json.loads(shipped.read_text()) == json.loads(project.run("schema").stdout)
+
+
+def test_changed_goal_turns_the_search_around(project: Project) -> None:
+    """A metric that is mended before the first result is the one that the sampler gets."""
+    spec = project.spec("s", program="odd:other_metric", method="tpe", trials=3)
+    assert project.run("run", "--inline", spec).returncode == 2
+    mended = project.spec(
+        "s",
+        program="odd:returns_loss",
+        method="tpe",
+        trials=40,
+        metric={"name": "loss", "goal": "maximize"},
+    )
+    assert project.run("run", "--inline", mended).returncode == 1  # the first one stays failed
+    trials = sweep.open_study(project.store / "s").trials
+    assert trials["params.x"].tail(15).mean() > 0.7
+    assert project.run("replay", "s").returncode == 0
+
+
+def test_full_disk_halts_and_fails_no_trial(project: Project) -> None:
+    """A checkpoint that the store refuses ends the run with exit code 3; with room it goes on."""
+    (project.root / "large.py").write_text(
+        "import numpy as np\n\n\nclass Large:\n"
+        "    def state_dict(self):\n        return {'a': np.zeros(200_000)}\n\n"
+        "    def load_state_dict(self, state):\n        pass\n\n\n"
+        "def train(trial):\n    trial.track(large=Large())\n"
+        "    for epoch in trial.epochs(3):\n        trial.report(loss=float(epoch))\n"
+    )
+    spec = project.spec("s", program="large:train", trials=2)
+    limited = (
+        "import resource, signal, sys\n"
+        "signal.signal(signal.SIGXFSZ, signal.SIG_IGN)\n"
+        "resource.setrlimit(resource.RLIMIT_FSIZE, (500_000, 500_000))\n"
+        "sys.argv = ['sweep', 'run', '--inline', sys.argv[1]]\n"
+        "from sweep.cli.main import main\nmain()\n"
+    )
+    full = subprocess.run(
+        [sys.executable, "-c", limited, str(spec)],
+        cwd=project.root,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert full.returncode == 3, full.stderr
+    assert "cannot be saved" in one_line(full.stderr)
+    assert project.run("run", "--inline", spec).returncode == 0
+    assert set(sweep.open_study(project.store / "s").trials["state"]) == {"COMPLETE"}
+
+
+def test_removed_lock_ends_the_driver(project: Project) -> None:
+    """A driver whose lock file was removed writes no more, so that a second one can."""
+    spec = project.spec("s", program="odd:sleeps", trials=1)
+    first = project.start("run", "--inline", spec)
+    until(lambda: (project.root / "running-0").exists())
+    (project.store / "s" / "lock").unlink()
+    _, err = first.communicate(timeout=30)
+    assert first.returncode == 3
+    assert "lock" in one_line(err)
+    second = project.start("run", "--inline", spec)
+    until(lambda: "running" in project.run("ls").stdout)
+    second.terminate()
+    assert second.wait(timeout=30) == 143
+
+
+def test_copies_and_beginnings_do_not_confuse_resume(project: Project) -> None:
+    """A copied study is refused by name; one that never began is passed over."""
+    spec = project.spec("s", program="odd:sleeps", trials=1)
+    running = project.start("run", "--inline", spec)
+    until(lambda: (project.root / "running-0").exists())
+    running.terminate()
+    running.communicate(timeout=30)
+    (project.store / "unborn" / "journal").mkdir(parents=True)
+    shutil.copytree(project.store / "s", project.store / "copy")
+    done = project.run("resume", "--inline")
+    assert done.returncode == 2
+    assert "'s'" in one_line(done.stderr)
+
+
+@pytest.mark.ray
+def test_unwritable_log_and_closed_output_do_not_hang(project: Project) -> None:
+    """A worker that cannot write its log, or whose output a trial has closed, goes on."""
+    (project.root / "closes.py").write_text(
+        "import sys\n\n\ndef train(trial):\n    print('hello')\n    sys.stdout.close()\n"
+        "    return 1.0\n"
+    )
+    (project.store / "s").mkdir(parents=True)
+    (project.store / "s" / "logs").touch()
+    done = project.run("run", project.spec("s", program="closes:train", concurrency=1))
+    assert done.returncode == 1, done.stderr  # later trials cannot print, and say so
+    assert list(sweep.open_study(project.store / "s").trials["attempts"]) == [1, 2, 2]
+
+
+def test_value_of_an_early_stop_does_not_choose_the_checkpoint(project: Project) -> None:
+    """The best checkpoint is that of the best report, also where the function returns the best."""
+    (project.root / "early.py").write_text(
+        "def train(trial):\n    trial.track()\n    values = [3.0, 1.0, 2.0, 4.0]\n"
+        "    for epoch in trial.epochs(4):\n        trial.report(loss=values[epoch])\n"
+        "    return min(values)\n"
+    )
+    spec = project.spec("s", program="early:train", trials=1)
+    assert project.run("run", "--inline", spec).returncode == 0
+    study = sweep.open_study(project.store / "s")
+    kept = study.checkpoints[study.checkpoints["retired"].isna()]
+    assert list(kept["id"]) == ["0@2.0", "0@4.0.final"]
+    assert study.trials["value"][0] == 1.0
+    assert study.load_checkpoint("0@2.0") == {}

@@ -1,0 +1,104 @@
+"""A kill after any commit: each prefix of the journal goes on to the same tables."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import pytest
+from conftest import Project
+
+import sweep
+from sweep.cli import run as command
+from sweep.cli.output import Output
+from sweep.driver import prepare
+from sweep.journal.event import Entry, Event
+from sweep.journal.journal import Journal
+
+SHAPES = [
+    "epochs",
+    "preamble",
+    "phases",
+    "phase_left",
+    "in_epoch",
+    "state_only",
+    "raises_in_the_middle",
+]
+
+
+def recorder(study: Path, copies: Path) -> type[Journal]:
+    """A journal that leaves a copy of the study's directory after each commit."""
+
+    class Recorder(Journal):
+        def append(self, *events: Event) -> list[Entry]:
+            entries = super().append(*events)
+            if not self._together:
+                self._copy()
+            return entries
+
+        @contextmanager
+        def together(self) -> Iterator[None]:
+            nested = self._together
+            with super().together():
+                yield
+            if not nested:
+                self._copy()
+
+        def _copy(self) -> None:
+            self.flush()
+            target = copies / f"{self.state.seq:05d}" / study.name
+            if not target.exists():
+                shutil.copytree(study, target)
+
+    return Recorder
+
+
+def run(project: Project, spec: Path, store: Path) -> int:
+    options = command.Options(store=store, inline=True, address=None, grace=10.0)
+    return command.run([spec], [], options, Output(True))
+
+
+def tables(study: Path) -> dict[str, pd.DataFrame]:
+    """The tables without times and attempts, columns in order of their names."""
+    opened = sweep.open_study(study)
+    apart = ["time", "started", "finished", "duration_s", "attempts", "attempt"]
+    return {
+        name: getattr(opened, name).drop(columns=apart, errors="ignore").sort_index(axis=1)
+        for name in ("trials", "reports", "iterations")
+    }
+
+
+@pytest.mark.parametrize("pruner", [None, {"type": "median", "startup_trials": 1}])
+@pytest.mark.parametrize("shape", SHAPES)
+def test_every_prefix_goes_on_to_the_same_tables(
+    project: Project,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    shape: str,
+    pruner: dict[str, Any] | None,
+) -> None:
+    """Killed after any commit and run again, a study ends with the tables of a whole run."""
+    monkeypatch.chdir(project.root)
+    spec = project.spec(
+        "s",
+        program=f"shapes:{shape}",
+        trials=4,
+        early_terminate=pruner,
+        checkpoint={"every": {"epochs": 1, "steps": 1}},
+    )
+    copies = project.root / "copies"
+    with monkeypatch.context() as patch:
+        patch.setattr(prepare, "Journal", recorder(project.store / "s", copies))
+        code = run(project, spec, project.store)
+    whole = tables(project.store / "s")
+    prefixes = sorted(copies.iterdir())
+    assert len(prefixes) > 15
+    for prefix in prefixes:
+        assert run(project, spec, prefix) == code, prefix.name
+        for name, table in tables(prefix / "s").items():
+            pd.testing.assert_frame_equal(table, whole[name], obj=f"{name} after {prefix.name}")
+    capsys.readouterr()
