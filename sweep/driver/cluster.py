@@ -30,7 +30,7 @@ from ray.exceptions import RayError
 import sweep
 from sweep.driver.backend import Handler, Key, WorkerDied
 from sweep.driver.reaper import Reaper
-from sweep.driver.worker import Order, Worker
+from sweep.driver.worker import Order, Worker, pack, unpack
 from sweep.errors import ProgramError, ResourceError
 from sweep.spec import Resources
 from sweep.trial.message import Assignment, Ended, Verdict
@@ -58,12 +58,12 @@ class _Slot:
         if self.pending is None:
             self.orders.append(order)
         else:
-            self.actor.submit.remote([order])
+            self.actor.submit.remote(pack([order]))
 
     def call(self) -> None:
         """See that a call is under way."""
         if self.pending is None:
-            self.pending = self.actor.exchange.remote(self.orders)
+            self.pending = self.actor.exchange.remote(pack(self.orders))
             self.orders = []
 
     def serves(self, resources: Resources, project: str) -> bool:
@@ -185,7 +185,7 @@ class RayBackend:
     def _receive(self, slot: _Slot, handle: Handler) -> None:
         call, slot.pending = slot.pending, None
         try:
-            batch = ray.get(call)
+            batch = unpack(ray.get(call))
         except RayError as error:
             key = slot.key
             self._end(slot)

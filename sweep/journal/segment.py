@@ -8,7 +8,6 @@ passed over, so that a kill between writing the wide one and removing the narrow
 from __future__ import annotations
 
 import hashlib
-import json
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -47,6 +46,9 @@ SCHEMA = pa.schema(
 )
 
 
+_DIGESTED = tuple(name for name in SCHEMA.names if name != "digest")
+
+
 @dataclass(frozen=True, slots=True, order=True)
 class Segment:
     """A file of the journal and the sequence numbers, both included, that it holds."""
@@ -72,7 +74,7 @@ def chain(previous: int, row: Mapping[str, Any]) -> int:
     A row that was changed does not have its digest any more, and one that was put in, taken out or
     moved breaks that of the next.
     """
-    content = json.dumps([previous, *(row[name] for name in SCHEMA.names if name != "digest")])
+    content = repr((previous, *(row[name] for name in _DIGESTED)))
     return int.from_bytes(hashlib.blake2b(content.encode(), digest_size=8).digest(), signed=True)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from functools import lru_cache
 from typing import Any
 
 import optuna
@@ -35,8 +36,13 @@ def suggest(trial: optuna.Trial, dimension: Dimension) -> Any:
 
 def to_journal(value: Any, distribution: BaseDistribution) -> list[Any]:
     """A latent value with its range, in JSON's types."""
+    return [value, *_described(distribution)]
+
+
+@lru_cache(maxsize=1024)
+def _described(distribution: BaseDistribution) -> tuple[str, dict[str, Any]]:
     described = json.loads(optuna.distributions.distribution_to_json(distribution))
-    return [value, described["name"], described["attributes"]]
+    return described["name"], described["attributes"]
 
 
 _KINDS: dict[str, type[BaseDistribution]] = {
