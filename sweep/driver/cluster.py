@@ -157,12 +157,8 @@ class RayBackend:
         if not pending:
             return
         ready, _ = ray.wait(list(pending), num_returns=1, timeout=timeout)
-        while ready:
-            for call in ready:
-                self._receive(pending.pop(call), handle)
-            if not pending:
-                return
-            ready, _ = ray.wait(list(pending), num_returns=1, timeout=0)
+        for call in ready:
+            self._receive(pending[call], handle)
 
     def command(self, key: Key, verdict: Verdict) -> None:
         for slot in self._holding(key):
