@@ -8,6 +8,7 @@ passed over, so that a kill between writing the wide one and removing the narrow
 from __future__ import annotations
 
 import hashlib
+import json
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -74,7 +75,8 @@ def chain(previous: int, row: Mapping[str, Any]) -> int:
     A row that was changed does not have its digest any more, and one that was put in, taken out or
     moved breaks that of the next.
     """
-    content = repr((previous, *(row[name] for name in _DIGESTED)))
+    # JSON, because it gives the same text for a value before it is written and after.
+    content = json.dumps([previous, *(row[name] for name in _DIGESTED)])
     return int.from_bytes(hashlib.blake2b(content.encode(), digest_size=8).digest(), signed=True)
 
 

@@ -390,7 +390,11 @@ def test_digests_go_on_over_sessions(tmp_path: Path) -> None:
         if session == 0:
             journal.append(created())
         for _ in range(40):
-            journal.append(asked(len(journal.state.trials)))
+            number = len(journal.state.trials)
+            end = TrialFinished(
+                trial=number, attempt=1, state=TrialState.COMPLETE, value=0.1, checkpoint="c"
+            )
+            journal.append(asked(number), reported(number, 0, 0.1), end)
             journal.flush()
         journal.close()
     assert changed_events(tmp_path) == []
