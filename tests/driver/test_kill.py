@@ -224,6 +224,8 @@ def test_nothing_is_left_after_a_kill(project: Project) -> None:
     spec = project.spec("study", program="odd:sleeps", trials=2, concurrency=2)
     process = project.start("run", spec)
     until(lambda: (project.root / "running-1").exists())
+    # What was not committed before the kill did not happen: both trials must be in the journal.
+    until(lambda: sum(bool(trial.reports) for trial in state_of(project).trials.values()) == 2)
     children = psutil.Process(process.pid).children(recursive=True)
     assert len(children) > 3
     os.kill(process.pid, signal.SIGKILL)
