@@ -239,7 +239,9 @@ class DrivenStudy:
         value = message.metrics.get(self.spec.metric.name)
         pruned_at = trial.pruned_at
         judged = value is not None and (self._search.prunes or pruned_at is not None)
-        if pruned_at is not None and message.step > pruned_at:
+        late = pruned_at is not None and message.step > pruned_at
+        if late and trial.told_to_end == trial.attempts:
+            # Sent before the verdict arrived. What comes before it in a later attempt is heard.
             return Verdict.PRUNE if judged else None
         prune: bool | None = None
         wrote: dict[str, Any] = {}

@@ -73,6 +73,8 @@ class Trial:
     value: float | None = None
     reports: dict[int, Report] = field(default_factory=dict)
     verdicts: dict[int, bool] = field(default_factory=dict)
+    told_to_end: int | None = None
+    """The newest attempt that the pruner told to end."""
     checkpoints: dict[str, Checkpoint] = field(default_factory=dict)
     attempts: int = 0
     failures: int = 0
@@ -249,6 +251,7 @@ def _reported(state: StudyState, event: TrialReported, time: float) -> None:
     report.value = event.value if event.value is not None else report.value
     if event.prune is not None:
         trial.verdicts[event.step] = event.prune
+        trial.told_to_end = event.attempt if event.prune else trial.told_to_end
     trial.updated = time
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +22,8 @@ from sweep.journal.journal import Journal
 SHAPES = [
     "epochs",
     "preamble",
+    "long_preamble",
+    "report_between",
     "phases",
     "phase_left",
     "in_epoch",
@@ -52,9 +54,15 @@ def recorder(study: Path, copies: Path) -> type[Journal]:
             self.flush()
             target = copies / f"{self.state.seq:05d}" / study.name
             if not target.exists():
-                shutil.copytree(study, target)
+                shutil.copytree(study, target, copy_function=copied_if_there)
 
     return Recorder
+
+
+def copied_if_there(source: str, target: str) -> None:
+    """Copy a file that a save may rename, or retention remove, while its directory is copied."""
+    with suppress(FileNotFoundError):
+        shutil.copy2(source, target)
 
 
 def run(project: Project, spec: Path, store: Path) -> int:

@@ -39,6 +39,26 @@ def preamble(trial: sweep.Trial) -> None:
         trial.report(loss=total.value)
 
 
+def long_preamble(trial: sweep.Trial) -> None:
+    total = tracked(trial)
+    for index in range(3):
+        trial.report(**{f"base{index}": float(index)})
+    for _ in trial.epochs(3):
+        total.value += trial.params.x
+        trial.report(loss=total.value)
+
+
+def report_between(trial: sweep.Trial) -> None:
+    total = tracked(trial)
+    for _ in trial.epochs(2):
+        total.value += trial.params.x
+        trial.report(loss=total.value)
+    trial.report(between=total.value)
+    for _ in trial.epochs(4):
+        total.value += 10 * trial.params.x
+        trial.report(loss=total.value)
+
+
 def phases(trial: sweep.Trial) -> None:
     total = tracked(trial)
     for _ in trial.epochs(2):
