@@ -167,11 +167,12 @@ def schema() -> None:
 @app.command()
 def init(
     directory: Annotated[Path, typer.Argument(help="Where to write.")] = Path(),
+    as_json: JsonOption = False,
 ) -> None:
     """Write a first trial and its YAML."""
     from sweep.cli import starter as command
 
-    command.init(directory, output.Output(False))
+    command.init(directory, output.Output(as_json))
 
 
 def main() -> None:

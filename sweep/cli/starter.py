@@ -28,6 +28,9 @@ def init(directory: Path, out: Output) -> None:
             (directory / name).write_bytes((templates / name).read_bytes())
     except OSError as error:
         raise StoreError(f"{directory}: cannot be written: {error.strerror}") from error
+    if out.as_json:
+        out.data({"directory": str(directory), "files": list(FILES)})
+        return
     for name in FILES:
         out.line(f"wrote {directory / name}")
     where = "" if directory == Path() else f"cd {directory} && "

@@ -294,6 +294,8 @@ def test_init_gives_a_sweep_that_runs(project: Project) -> None:
     new = Project(project.root / "new")
     done = new.run("run", "--inline", "my_sweep.yaml", "--set", "trials=2")
     assert done.returncode == 0, done.stderr
+    other = project.run("init", "other", "--json")
+    assert json.loads(other.stdout)["files"] == ["my_trial.py", "my_sweep.yaml"]
     again = project.run("init", "new")
     assert again.returncode == 2
     assert "is there already" in one_line(again.stderr)

@@ -253,7 +253,8 @@ def test_killed_worker_is_replaced(project: Project) -> None:
     assert attempts[2] == 1
     assert "worker died" in done.stdout
     gap = _gap_of_the_replacement(project)
-    assert gap < 5.0, f"the replacement took {gap:.1f} s"
+    # 0.6 to 0.8 s on two idle cores, the trial's own 0.1 s and its import included.
+    assert gap < 2.0, f"the replacement took {gap:.1f} s"
 
 
 def _gap_of_the_replacement(project: Project) -> float:
