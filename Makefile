@@ -3,11 +3,12 @@ PYTHON ?= python3
 BIN := .venv/bin
 .DEFAULT_GOAL := help
 
-.PHONY: help demo test check lint types bench clean
+.PHONY: help demo test torture check lint types bench clean
 
 help:
 	@echo "make demo    install, run search_spaces/digits.yaml, print its best trials"
 	@echo "make test    install, run the tests"
+	@echo "make torture the tests that take minutes: many kills, every fault"
 	@echo "make check   lint, types and tests: what CI runs"
 	@echo "make bench   the benchmarks whose figures the README gives"
 	@echo "make clean   remove .venv (studies in runs/ stay)"
@@ -24,6 +25,9 @@ demo: .venv/installed
 
 test: .venv/installed
 	$(BIN)/pytest
+
+torture: .venv/installed
+	$(BIN)/pytest -m long --timeout 3600
 
 lint: .venv/installed
 	$(BIN)/ruff check

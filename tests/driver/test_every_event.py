@@ -80,8 +80,17 @@ def tables(study: Path) -> dict[str, pd.DataFrame]:
     }
 
 
-@pytest.mark.parametrize("pruner", [None, {"type": "median", "startup_trials": 1}])
-@pytest.mark.parametrize("shape", SHAPES)
+MEDIAN = {"type": "median", "startup_trials": 1}
+
+
+@pytest.mark.parametrize(
+    ("shape", "pruner"),
+    [
+        *((shape, MEDIAN) for shape in SHAPES),
+        *((shape, None) for shape in SHAPES[:2]),
+        *(pytest.param(shape, None, marks=pytest.mark.long) for shape in SHAPES[2:]),
+    ],
+)
 def test_every_prefix_goes_on_to_the_same_tables(
     project: Project,
     monkeypatch: pytest.MonkeyPatch,
