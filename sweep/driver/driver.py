@@ -56,7 +56,8 @@ class Driver:
         grace: float,
     ) -> None:
         """``grace`` is the time in seconds that running trials have to save when they must stop."""
-        self._studies = list(studies)
+        self._all, self._studies = list(studies), list(studies)
+        self._results: dict[str, Result] = {}
         self._by_name = {study.name: study for study in studies}
         self._backend, self._observer, self._grace = backend, observer, grace
         self._signals = signals
@@ -69,18 +70,18 @@ class Driver:
         self._deadlines: dict[str, float] = {}
 
     def run(self) -> list[Result]:
-        """Run to the end and close every study.
+        """Run to the end; a study that has ended is closed at once, whatever the others do.
 
         A study's own error (see `DrivenStudy.handle`) ends that study alone and is in its result.
         """
         while True:
             self._look_for_stops()
             self._fill_slots()
-            if not self._executing and not self._unfinished():
-                break
+            self._close_ended()
+            if not self._studies:
+                return [self._results[study.name] for study in self._all]
             self._backend.poll(POLL_S, self._handle)
             self._settle()
-        return [self._close(study) for study in self._studies]
 
     def _unfinished(self) -> list[DrivenStudy]:
         return [
@@ -127,6 +128,8 @@ class Driver:
         return False
 
     def _handle(self, key: Key, message: Message | WorkerDied) -> None:
+        if key not in self._executing:
+            return  # what it said before it was ended; its study may be closed by now
         study = self._by_name[key.study]
         verdict = None
         with self._guarded(study):
@@ -145,7 +148,7 @@ class Driver:
         for study in self._studies:
             with self._guarded(study):
                 study.settle(partial(self._observer.entry, study))
-        self._observer.tick(self._studies)
+        self._observer.tick(self._all)
 
     def _look_for_stops(self) -> None:
         for study in self._studies:
@@ -186,6 +189,13 @@ class Driver:
             for key in [key for key, owner in self._executing.items() if owner is study]:
                 self._backend.kill(key)
                 del self._executing[key]
+
+    def _close_ended(self) -> None:
+        """Leave the studies that are over to others: `sweep resume`, another driver, a reader."""
+        busy = {study.name for study in (*self._executing.values(), *self._unfinished())}
+        for study in [study for study in self._studies if study.name not in busy]:
+            self._studies.remove(study)
+            self._results[study.name] = self._close(study)
 
     def _close(self, study: DrivenStudy) -> Result:
         reason = study.halted or "complete"

@@ -62,8 +62,8 @@ def last_event(project: Project) -> int:
     return segments[-1].last if segments else -1
 
 
-def state_of(project: Project) -> StudyState:
-    return read_state(project.store / "study" / "journal")
+def state_of(project: Project, study: str = "study") -> StudyState:
+    return read_state(project.store / study / "journal")
 
 
 def execution_log(project: Project) -> list[list[str]]:
@@ -306,6 +306,23 @@ def test_second_interrupt_ends_at_once(project: Project) -> None:
     until(lambda: process.poll() is not None or process.send_signal(signal.SIGINT), within=10)
     assert process.wait(timeout=5) == 130
     assert state_of(project).seq >= before
+
+
+@pytest.mark.ray
+def test_stop_of_one_of_two_studies(project: Project) -> None:
+    """A study that is stopped is free at once, while the other one of its driver goes on."""
+    specs = [project.spec(name, program="odd:sleeps", trials=1) for name in ("first", "second")]
+    process = project.start("run", *specs)
+    until(lambda: (project.store / "second" / "journal").exists())
+    until(lambda: all(state_of(project, name).running for name in ("first", "second")))
+    stopped = project.run("stop", "first")
+    assert stopped.returncode == 0, stopped.stdout
+    assert not any(trial.executing for trial in state_of(project, "first").trials.values())
+    before = state_of(project, "second").seq
+    until(lambda: state_of(project, "second").seq > before)
+    assert process.poll() is None
+    assert project.run("stop", "second").returncode == 0
+    process.communicate(timeout=30)
 
 
 @pytest.mark.ray
