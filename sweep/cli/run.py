@@ -16,7 +16,7 @@ from sweep.driver.plan import Limits
 from sweep.driver.prepare import Request, begun, open_study, request_resume, request_run
 from sweep.driver.stopping import StopSignals
 from sweep.driver.study import DrivenStudy
-from sweep.errors import ResourceError, SpecError, StoreError, SweepError, UsageError
+from sweep.errors import ProgramError, ResourceError, SpecError, StoreError, SweepError, UsageError
 from sweep.journal.event import TrialState
 from sweep.journal.lock import holder
 from sweep.spec import load_spec
@@ -171,7 +171,10 @@ def _open_all(requests: Sequence[Request], backend: Backend) -> list[DrivenStudy
                 "and that is more than there is"
             )
         wanted = min(slots, spec.concurrency or slots, Limits.of(spec).total)
-        backend.prepare(spec.program, request.project, spec.resources, wanted)
+        try:
+            backend.prepare(spec.program, request.project, spec.resources, wanted)
+        except ProgramError as problem:
+            raise ProgramError(f"{spec.name}: {problem}") from problem
     opened: list[DrivenStudy] = []
     try:
         opened.extend(open_study(request) for request in requests)
