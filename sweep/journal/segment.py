@@ -170,8 +170,11 @@ def read_table(segment: Segment) -> pa.Table:
         FileNotFoundError: it was compacted away since it was listed.
     """
     try:
-        with segment.path.open("rb") as file:
-            table = pq.read_table(file, page_checksum_verification=True)
+        # In this thread alone, and not from a Python file: a process that ends while Arrow's
+        # threads hold one is aborted (apache/arrow#34314, #50482).
+        content = pa.BufferReader(segment.path.read_bytes())
+        with pq.ParquetFile(content, page_checksum_verification=True) as file:
+            table = file.read(use_threads=False)
     except (pa.ArrowException, OSError) as error:
         if isinstance(error, FileNotFoundError):
             raise

@@ -87,14 +87,16 @@ def executed(project: Project, process: subprocess.Popen[str], lines: int) -> No
 
 
 @pytest.mark.ray
-@pytest.mark.timeout(600)
-def test_twenty_kills_of_the_driver_lose_nothing(project: Project) -> None:
-    """SIGKILL of the driver at 20 random instants: N trials, none executed again, little rework."""
+@pytest.mark.parametrize(
+    ("kills", "trials"),
+    [(7, 8), pytest.param(20, 24, marks=[pytest.mark.long, pytest.mark.timeout(900)])],
+)
+def test_kills_of_the_driver_lose_nothing(project: Project, kills: int, trials: int) -> None:
+    """SIGKILL of the driver at random instants: N trials, none executed again, little rework."""
     every = {"every": {"steps": INTERVAL}, "keep": {"last": 1, "best": 1}}
-    spec = exact_spec(project, "study", concurrency=2, trials=24, checkpoint=every)
+    spec = exact_spec(project, "study", concurrency=2, trials=trials, checkpoint=every)
     chooser = random.Random(4)
-    kills = 0
-    while kills < 20:
+    for _ in range(kills):
         before = last_event(project)
         done = finished(state_of(project)) if before >= 0 else set()
         logged = len(execution_log(project))
@@ -103,13 +105,12 @@ def test_twenty_kills_of_the_driver_lose_nothing(project: Project) -> None:
         reach(project, process, wanted)
         os.kill(process.pid, signal.SIGKILL)
         process.wait()
-        kills += 1
         again = {int(words[1]) for words in execution_log(project)[logged:]}
         assert not again & done, "a finished trial was executed again"
     done_process = project.run("run", spec)
     assert done_process.returncode == 0, done_process.stderr
     study = sweep.open_study(project.store / "study")
-    assert list(study.trials["number"]) == list(range(24))
+    assert list(study.trials["number"]) == list(range(trials))
     assert set(study.trials["state"]) <= {"COMPLETE", "PRUNED"}
     assert not study.reports.duplicated(["trial", "step"]).any()
     assert_little_rework(study, execution_log(project))
