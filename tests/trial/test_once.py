@@ -266,7 +266,8 @@ def test_a_flipped_bit_is_computed_anew(tmp_path: Path, pattern: str) -> None:
     runner.run()
     (path,) = tmp_path.glob(f"memos/study/{pattern}")
     data = bytearray(path.read_bytes())
-    data[len(data) // 2] ^= 1
+    # In the manifest: a digit of the time, which nothing but the seal would notice.
+    data[data.index(b'"saved":') + 12 if pattern == "*.json" else -1] ^= 1
     path.write_bytes(data)
     before = runner.reports
     assert runner.run().ended.outcome is Outcome.COMPLETE
@@ -359,6 +360,7 @@ def test_offline_computes_once_in_memory(tmp_path: Path) -> None:
             file.write("x")
         return random.random()
 
+    random.random()
     state = random.getstate()
     assert trial.once("draw", draw, calls) == trial.once("draw", draw, calls)
     assert random.getstate() == state
