@@ -36,6 +36,11 @@ class StudyPaths:
         return self.root / "checkpoints"
 
     @property
+    def memos(self) -> Path:
+        """Values that `Trial.once` keeps: `study/` and `<trial>/`."""
+        return self.root / "memos"
+
+    @property
     def scratch(self) -> Path:
         """Root of the trials' own directories, `<trial>/<session>.<attempt>`."""
         return self.root / "scratch"

@@ -111,7 +111,7 @@ def held_out_loss(model: nn.Module, windows: Windows) -> float:
 
 def train(trial: sweep.Trial) -> None:
     params = trial.params
-    characters = text(params.megabytes)
+    characters = trial.once("text", text, params.megabytes, scope="study")  # read by one for all
     split = int(0.9 * len(characters))
     training, validation = Windows(characters[:split]), Windows(characters[split:])
 

@@ -25,6 +25,7 @@ class _InlineLink:
         self._thread = threading.get_ident()
         self._waiting: deque[Message] = deque()
         self._stopping = False
+        self._wait_over: Callable[[], None] | None = None
         self.answer = Verdict.CONTINUE
         self.failure: BaseException | None = None
 
@@ -40,8 +41,15 @@ class _InlineLink:
         self._drain()
         return self._stopping
 
+    def when_stopping(self, call: Callable[[], None]) -> None:
+        self._wait_over = call
+        if self._stopping:
+            call()
+
     def stop(self) -> None:
         self._stopping = True
+        if self._wait_over is not None:
+            self._wait_over()
 
     def _drain(self) -> None:
         if threading.get_ident() != self._thread:

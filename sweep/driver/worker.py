@@ -110,6 +110,7 @@ class _WorkerLink:
         self.stopping = self.ended = False
         self._send = send
         self._verdicts: queue.SimpleQueue[Verdict] = queue.SimpleQueue()
+        self._waiting: Callable[[], None] | None = None
 
     def send(self, message: Message) -> None:
         self.ended |= isinstance(message, Ended)
@@ -118,9 +119,16 @@ class _WorkerLink:
     def verdict(self) -> Verdict:
         return self._verdicts.get()
 
+    def when_stopping(self, call: Callable[[], None]) -> None:
+        self._waiting = call  # before the look: a stop in between calls twice, never not at all
+        if self.stopping:
+            call()
+
     def hear(self, verdict: Verdict) -> None:
         if verdict is Verdict.STOP:
             self.stopping = True
+            if self._waiting is not None:
+                self._waiting()
         else:
             self._verdicts.put(verdict)
 

@@ -15,6 +15,7 @@ from typing import Any
 
 import sweep
 from sweep.checkpoint import rng
+from sweep.checkpoint.memo import MemoStore
 from sweep.checkpoint.record import CheckpointRecord, Kind
 from sweep.checkpoint.saver import Saver
 from sweep.checkpoint.store import Checkpoint, CheckpointStore
@@ -23,6 +24,7 @@ from sweep.paths import StudyPaths
 from sweep.trial.isolation import isolated
 from sweep.trial.message import Assignment, Ended, Link, Restored, Saved
 from sweep.trial.metric import as_metrics, as_number
+from sweep.trial.once import Once
 from sweep.trial.outcome import Outcome, TrialExit
 from sweep.trial.program import load_program
 from sweep.trial.seeding import on_import, trial_seed
@@ -183,9 +185,13 @@ def _trial(assignment: Assignment, session: Session, seed: int, log: logging.Log
         path.mkdir(parents=True, exist_ok=True)
         return path
 
+    memos = MemoStore(StudyPaths(Path(assignment.root)).memos)
+    study_seed, number = assignment.seed, assignment.trial
+    once = Once(session, memos, log, trial=number, study_seed=study_seed, trial_seed=seed)
     return Trial(
         session,
         assignment.params,
+        once=once,
         number=assignment.trial,
         seed=seed,
         log=log,

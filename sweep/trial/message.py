@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any, Protocol
@@ -111,3 +111,8 @@ class Link(Protocol):
     @property
     def stopping(self) -> bool:
         """True once the driver wants the trial to save and leave at its next safe point."""
+
+    def when_stopping(self, call: Callable[[], None]) -> None:
+        """Call ``call`` as soon as `stopping` is true: now, or from another thread or a signal
+        handler; perhaps more than once. For a trial that waits for something else than the driver.
+        """

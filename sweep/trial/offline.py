@@ -11,6 +11,7 @@ from pathlib import Path
 
 from sweep.checkpoint import rng
 from sweep.trial.message import Message, Verdict
+from sweep.trial.once import Once
 from sweep.trial.seeding import trial_seed
 from sweep.trial.session import Session, Setting
 
@@ -26,11 +27,14 @@ class _NoLink:
     def verdict(self) -> Verdict:
         return Verdict.CONTINUE
 
+    def when_stopping(self, call: Callable[[], None]) -> None:
+        pass
+
 
 def offline_parts(
     seed: int, directory: str | Path | None
-) -> tuple[Session, int, int, logging.Logger, Callable[[], Path]]:
-    """Session, number, seed, logger and maker of the directory of a trial on its own.
+) -> tuple[Session, Once, int, int, logging.Logger, Callable[[], Path]]:
+    """Session, memos, number, seed, logger and maker of the directory of a trial on its own.
 
     Seeds the global generators, as a study does.
     """
@@ -38,7 +42,8 @@ def offline_parts(
     rng.seed(own)
     log = logging.getLogger("sweep.trial")
     session = Session(Setting(seed=own), _NoLink(), log)
-    return session, 0, own, log, _Scratch(directory)
+    once = Once(session, None, log, trial=0, study_seed=seed, trial_seed=own)
+    return session, once, 0, own, log, _Scratch(directory)
 
 
 class _Scratch:

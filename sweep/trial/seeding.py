@@ -55,8 +55,9 @@ class _Finder(MetaPathFinder):
     ) -> ModuleSpec | None:
         if name not in self._waiting:
             return None
-        for finder in sys.meta_path:
-            if finder is not self and (spec := finder.find_spec(name, path, target)) is not None:
+        # Only those behind this one: another `on_import` around this block is one of them.
+        for finder in sys.meta_path[sys.meta_path.index(self) + 1 :]:
+            if (spec := finder.find_spec(name, path, target)) is not None:
                 if spec.loader is not None:
                     loaded = partial(self._loaded, self._waiting[name])
                     spec.loader = _Loader(spec, spec.loader, loaded)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any, NoReturn
 
@@ -175,6 +175,22 @@ class Session:
         self.loaders.close()
         if self._saver is not None:
             self._saver.close()
+
+    # ---- for `sweep.trial.once`
+
+    def when_stopping(self, call: Callable[[], None]) -> None:
+        """See `sweep.trial.message.Link`."""
+        self._link.when_stopping(call)
+
+    def leave(self) -> NoReturn:
+        """Leave as stopped from where nothing can be saved; what was saved before stands."""
+        self._leave(TrialStopped(), Kind.STOP, resumable=False)
+
+    def progress(self) -> tuple[int, int, int, int]:
+        """Changes with every step, report and epoch."""
+        position = self.position
+        beside = self._beside + len(position.partial)
+        return position.epoch, position.global_step, position.reports, beside
 
     @property
     def _in_flight(self) -> bool:

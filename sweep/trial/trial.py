@@ -5,14 +5,17 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable, Iterator, Mapping, MutableMapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from sweep.trial.metric import Report, as_metrics
+from sweep.trial.once import Once, Scope
 from sweep.trial.params import Params
 from sweep.trial.session import Session
 
 if TYPE_CHECKING:
     from sweep.trial.loader import Loader
+
+T = TypeVar("T")
 
 
 class Trial:
@@ -63,6 +66,7 @@ class Trial:
         session: Session,
         params: Mapping[str, Any],
         *,
+        once: Once,
         number: int,
         seed: int,
         log: logging.Logger,
@@ -71,7 +75,7 @@ class Trial:
         """Studies and `offline` make trials; ``directory`` creates the scratch directory."""
         self.params = Params(params)
         self.number, self.seed, self.log = number, seed, log
-        self._session, self._make_directory = session, directory
+        self._session, self._once, self._make_directory = session, once, directory
         self._directory: Path | None = None
 
     @classmethod
@@ -94,8 +98,10 @@ class Trial:
         """
         from sweep.trial.offline import offline_parts
 
-        session, number, trial_seed, log, make = offline_parts(seed, directory)
-        return cls(session, params, number=number, seed=trial_seed, log=log, directory=make)
+        session, once, number, trial_seed, log, make = offline_parts(seed, directory)
+        return cls(
+            session, params, once=once, number=number, seed=trial_seed, log=log, directory=make
+        )
 
     def track(self, **objects: Any) -> None:
         """Save these objects with every checkpoint; on a resume, restore them now.
@@ -197,6 +203,59 @@ class Trial:
         made = Loader(dataset, position, loaders, self.seed, **options)
         loaders.add(position.name, made)
         return made
+
+    def once(
+        self,
+        name: str,
+        function: Callable[..., T],
+        *arguments: Any,
+        scope: Scope = "trial",
+    ) -> T:
+        """What ``function(*arguments)`` gives, computed once and kept on the disk.
+
+        A preprocessing that all trials of a study share: one computes it, the others wait; where
+        that one is killed, another takes over::
+
+            tokens = trial.once("tokens", tokenise, trial.params.vocabulary, scope="study")
+
+        A validation that is not run again by a trial that was killed after it::
+
+            loss = trial.once(f"validate-{epoch}", validate, model.state_dict(), epoch)
+
+        Arguments are part of the key, so the value for another epoch's weights is never taken.
+
+        Args:
+            name: for messages, and to keep apart what has the same function and arguments.
+            function: is known by its compiled code, its defaults and what it closes over. **Not
+                seen** are functions that it calls, global variables, files, and versions of
+                libraries: pass what may change as an argument, a version number for example.
+                It must not `step`, `report` or iterate a loader of this trial: that would not
+                happen when the value is read back. It may call `once`, not for itself.
+            arguments: numbers, strings, bytes, paths (the name counts, not the file), arrays,
+                tensors, dataclasses and containers of these. All their bytes are hashed at every
+                call, at about the speed of SHA-256 on one core; pass large things by the path or
+                the seed that they come from.
+            scope: ``"study"``: one value for all trials. ``"trial"``: one for each trial, which
+                its attempts share.
+
+        Returns:
+            The value as it is read back, also where it was computed: tensors on the CPU, without
+            gradient. It may hold what a checkpoint may; see `track`.
+
+        The function runs with generators seeded for it alone, and those of the trial are put back
+        afterwards. It is not interrupted by a stop; waiting is. What it raises is raised here and
+        not kept. With `offline`, values are kept in memory. Damaged files are set aside, and the
+        value is computed anew. Values of code that has changed stay until the garbage of the study
+        is collected.
+
+        Raises:
+            UsageError: an argument, or what the function closes over, cannot be compared; or the
+                function is at fault, as described above.
+            CheckpointError: the value cannot be kept, with the path of the leaf
+                (``value.vocabulary[3]``), or the system refused.
+        """
+        value: T = self._once(name, function, arguments, scope)
+        return value
 
     @property
     def state(self) -> MutableMapping[str, Any]:

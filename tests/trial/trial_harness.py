@@ -40,6 +40,9 @@ class Recorder:
         self.safe_points += 1
         return self._stop_at is not None and self.safe_points >= self._stop_at
 
+    def when_stopping(self, call: Callable[[], None]) -> None:
+        """Stops are at safe points here."""
+
     def of(self, kind: type) -> list[Any]:
         return [message for message in self.messages if isinstance(message, kind)]
 
