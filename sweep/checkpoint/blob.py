@@ -102,7 +102,7 @@ class Shared:
         Raises:
             OSError: as the system says.
         """
-        with path.open("xb", buffering=0) as file:
+        with naming(path), path.open("xb", buffering=0) as file:
             for part in self.parts:
                 for start in range(0, len(part), _CHUNK):
                     _write(file.fileno(), part[start : start + _CHUNK])
@@ -117,7 +117,7 @@ def write_blob(path: Path, arrays: Mapping[str, Array]) -> Written:
     """
     views = {name: array.view() for name, array in arrays.items()}
     digest, size = hashlib.sha256(), 0
-    with path.open("xb", buffering=0) as file:
+    with naming(path), path.open("xb", buffering=0) as file:
         head = _head(arrays, views)
         for part in [memoryview(head), *(views[name] for name in _ordered(arrays))]:
             for start in range(0, len(part), _CHUNK):
@@ -127,6 +127,17 @@ def write_blob(path: Path, arrays: Mapping[str, Array]) -> Written:
             size += len(part)
         os.fsync(file.fileno())
     return Written(size, digest.hexdigest())
+
+
+@contextmanager
+def naming(path: Path) -> Iterator[None]:
+    """Errors of the system name ``path``, also those of calls that know only a descriptor."""
+    try:
+        yield
+    except OSError as error:
+        if error.filename is None and error.errno is not None:
+            error.filename = str(path)
+        raise
 
 
 def _ordered(arrays: Mapping[str, Array]) -> list[str]:
@@ -204,10 +215,9 @@ class OpenBlob:
                 digest.update(chunk[:count])
             self._compare(digest.hexdigest(), expected)
 
-    def identity(self) -> tuple[int, int, int, int]:
-        """Device, inode, time of the last change of its content in nanoseconds, and size."""
-        status = os.fstat(self._file.fileno())
-        return status.st_dev, status.st_ino, status.st_mtime_ns, status.st_size
+    def status(self) -> os.stat_result:
+        """What the system knows of the open file."""
+        return os.fstat(self._file.fileno())
 
     def close(self) -> None:
         self._file.close()

@@ -39,7 +39,7 @@ NO_LINK = {
 _NAME = re.compile(r"[0-9a-f]{64}\.safetensors")
 _TRUSTED_LIMIT = 1 << 16
 _trusted: set[tuple[int, int, int, int]] = set()
-"""Files that this process has written or verified; see `OpenBlob.identity`."""
+"""Files that this process has written or verified: device, inode, time of change, size."""
 
 
 class Pool:
@@ -80,8 +80,7 @@ class Pool:
         Raises:
             OSError: as the system says.
         """
-        with OpenBlob(path) as file:
-            trust(file)
+        trust(path.stat())
         entry = self.path(written.sha256)
         if not entry.parent.is_dir():
             fsio.make_directory(entry.parent)
@@ -129,22 +128,33 @@ class Pool:
 
 
 def is_whole(path: Path, expected: Written, *, trusting: bool = True) -> bool:
-    """Whether the content is as expected; read only where this process does not know it yet."""
+    """Whether the content is as expected; read only where this process does not know it yet.
+
+    Raises:
+        OSError: it cannot be read, for a reason that says nothing about its content.
+    """
     try:
         with OpenBlob(path) as file:
-            if not trusting or file.identity() not in _trusted:
+            if not trusting or _identity(file.status()) not in _trusted:
                 file.check(expected)
-                trust(file)
-    except CheckpointDamagedError:
+                trust(file.status())
+    except CheckpointDamagedError as error:
+        cause = error.__cause__
+        if isinstance(cause, OSError) and cause.errno not in (errno.EIO, errno.ENOENT):
+            raise cause from None
         return False
     return True
 
 
-def trust(file: OpenBlob) -> None:
+def trust(file: os.stat_result) -> None:
     """Remember a file that this process has written or verified."""
     if len(_trusted) >= _TRUSTED_LIMIT:
         _trusted.clear()  # costs reading some again, and nothing else
-    _trusted.add(file.identity())
+    _trusted.add(_identity(file))
+
+
+def _identity(file: os.stat_result) -> tuple[int, int, int, int]:
+    return file.st_dev, file.st_ino, file.st_mtime_ns, file.st_size
 
 
 def _drop_unused(entry: Path) -> int:

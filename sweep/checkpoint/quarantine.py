@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 from sweep import fsio
@@ -19,7 +20,10 @@ def quarantine(layout: Layout, pool: Pool, name: str, reason: str) -> Path:
     if not manifest.exists() and not blobs.exists():
         return target
     fsio.make_directory(target)
-    fsio.write_bytes(target / "reason.txt", f"{reason}\n".encode())
+    with (target / "reason.txt").open("w", encoding="utf-8") as note:
+        note.write(f"{reason}\n")
+        note.flush()
+        os.fsync(note.fileno())
     if blobs.is_dir():
         # First out of the pool: the next save must not link what is damaged.
         for file in sorted(blobs.glob("*.safetensors")):

@@ -119,7 +119,7 @@ class Reader:
             try:
                 with opened.pop(blob.path, None) or OpenBlob(path) as file:
                     result = act(file, blob)
-                    trust(file)
+                    trust(file.status())
                     return result
             except CheckpointDamagedError:
                 if not (repair and self._mend(blob, path)):

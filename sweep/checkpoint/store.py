@@ -28,7 +28,7 @@ from pathlib import Path
 from typing import Any
 
 from sweep import fsio
-from sweep.checkpoint.blob import Written
+from sweep.checkpoint.blob import Written, naming
 from sweep.checkpoint.codec import Captured, decode, encode
 from sweep.checkpoint.layout import Layout, stem
 from sweep.checkpoint.manifest import VERSION, Blob, Manifest, dump, version_of
@@ -104,8 +104,10 @@ class CheckpointStore:
             CheckpointError: the system refused, with the path; nothing is left of it.
         """
         try:
-            writer = Writer(self._pool, self._layout.directory(draft.manifest))
-            blobs = writer.write(captured.arrays)
+            directory = self._layout.directory(draft.manifest)
+            writer = Writer(self._pool, directory)
+            with naming(directory):
+                blobs = writer.write(captured.arrays)
             manifest = _manifest(draft, blobs, writer.new_bytes, captured.skeleton)
             return self._commit(draft.manifest, manifest)
         except OSError as error:
@@ -264,8 +266,9 @@ class CheckpointStore:
 
     def _commit(self, name: str, manifest: Manifest) -> CheckpointRecord:
         data, path = dump(manifest), self._layout.manifest(name)
-        fsio.make_directory(path.parent)
-        fsio.write_bytes(path, data)
+        with naming(path):
+            fsio.make_directory(path.parent)
+            fsio.write_bytes(path, data)
         return manifest.record(name, _digest(data))
 
     def _undone(self, draft: Draft, error: OSError) -> CheckpointError:

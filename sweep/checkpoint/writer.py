@@ -11,7 +11,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 from sweep import fsio
-from sweep.checkpoint.blob import Array, Shared, Written, write_blob
+from sweep.checkpoint.blob import Array, Shared, Written, naming, write_blob
 from sweep.checkpoint.layout import shared_name
 from sweep.checkpoint.manifest import Blob
 from sweep.checkpoint.pool import NO_LINK, Pool
@@ -84,11 +84,13 @@ class Writer:
                 return file.written
             self._begun.add(file.written.sha256)
         path = self._path(file.written)
-        if not self._pool.link(file.written, path):
+        with naming(path):
+            if self._pool.link(file.written, path):
+                return file.written
             file.write(path)
             self._pool.add(file.written, path)
-            with self._lock:
-                self.new_bytes += file.written.bytes
+        with self._lock:
+            self.new_bytes += file.written.bytes
         return file.written
 
     def _path(self, written: Written) -> Path:
