@@ -173,6 +173,15 @@ class CheckpointStore:
         except CheckpointDamagedError as error:
             raise CheckpointDamagedError(f"{self._layout.manifest(manifest)}: {error}") from error
 
+    def record(self, manifest: str) -> CheckpointRecord:
+        """The record of a checkpoint, of which only the manifest is read and verified.
+
+        Raises:
+            CheckpointDamagedError, CheckpointMismatchError: as `read`.
+        """
+        loaded, data = self._reader.manifest(manifest, repair=self._source is not None)
+        return loaded.record(manifest, _digest(data))
+
     def verify(self, manifest: str, *, repair: bool = False) -> CheckpointRecord:
         """Read every byte of a checkpoint; its record, as the journal should have it.
 

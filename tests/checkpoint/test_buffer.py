@@ -33,7 +33,7 @@ def state(value: float) -> dict[str, Any]:
     return {
         "tensor": torch.full((100, 50), value),
         "turned": torch.full((50, 100), value).T,
-        "array": np.full(77, value),
+        "array": np.full(77, float(value)),
     }
 
 
