@@ -90,10 +90,11 @@ def loaded_by(code: str) -> set[str]:
         "import sweep",
         "import sweep.cli.main",
         "import sweep.spec",
+        "import sweep.checkpoint\nfrom sweep.checkpoint import Checkpointer",
         "import sys\nfrom sweep.cli.main import app\nsys.argv = ['sweep', '--help']\n"
         "try:\n    app()\nexcept SystemExit:\n    pass",
     ],
-    ids=["sweep", "cli", "spec", "help"],
+    ids=["sweep", "cli", "spec", "checkpoint", "help"],
 )
 def test_light_imports_load_nothing_heavy(code: str) -> None:
     """`import sweep` and `sweep --help` load none of the heavy libraries."""

@@ -13,7 +13,9 @@ import json
 import math
 import os
 import struct
-from collections.abc import Mapping
+import sys
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -56,6 +58,8 @@ class Array:
     shape: tuple[int, ...]
     data: Any
     """A contiguous torch tensor on the CPU, or whatever `memoryview` takes as bytes."""
+    owned: bool = False
+    """Whether ``data`` is memory of its own, which may become that of a decoded tensor."""
 
     def view(self) -> memoryview:
         """Its bytes, not copied."""
@@ -75,6 +79,36 @@ class Written:
     sha256: str
 
 
+@dataclass(frozen=True, slots=True)
+class Shared:
+    """The file of one array, whose bytes depend on nothing else: it may be named by its content."""
+
+    parts: tuple[memoryview, ...]
+    written: Written
+
+    @classmethod
+    def of(cls, array: Array) -> Shared:
+        """Hash the file without writing it; other threads may run meanwhile."""
+        view = array.view()
+        parts = (memoryview(_head({"array": array}, {"array": view})), view)
+        digest = hashlib.sha256()
+        for part in parts:
+            digest.update(part)
+        return cls(parts, Written(sum(map(len, parts)), digest.hexdigest()))
+
+    def write(self, path: Path) -> None:
+        """Write it to the new file ``path`` and sync it; the caller syncs the directory.
+
+        Raises:
+            OSError: as the system says.
+        """
+        with naming(path), path.open("xb", buffering=0) as file:
+            for part in self.parts:
+                for start in range(0, len(part), _CHUNK):
+                    _write(file.fileno(), part[start : start + _CHUNK])
+            os.fsync(file.fileno())
+
+
 def write_blob(path: Path, arrays: Mapping[str, Array]) -> Written:
     """Write ``arrays`` to the new file ``path`` and sync it; the caller syncs the directory.
 
@@ -82,10 +116,38 @@ def write_blob(path: Path, arrays: Mapping[str, Array]) -> Written:
         OSError: as the system says.
     """
     views = {name: array.view() for name, array in arrays.items()}
-    # Wide elements first, so that each array lies at a multiple of its element's size.
-    names = sorted(views, key=lambda name: (-_BITS[arrays[name].code], name))
+    digest, size = hashlib.sha256(), 0
+    with naming(path), path.open("xb", buffering=0) as file:
+        head = _head(arrays, views)
+        for part in [memoryview(head), *(views[name] for name in _ordered(arrays))]:
+            for start in range(0, len(part), _CHUNK):
+                chunk = part[start : start + _CHUNK]
+                digest.update(chunk)
+                _write(file.fileno(), chunk)
+            size += len(part)
+        os.fsync(file.fileno())
+    return Written(size, digest.hexdigest())
+
+
+@contextmanager
+def naming(path: Path) -> Iterator[None]:
+    """Errors of the system name ``path``, also those of calls that know only a descriptor."""
+    try:
+        yield
+    except OSError as error:
+        if error.filename is None and error.errno is not None:
+            error.filename = str(path)
+        raise
+
+
+def _ordered(arrays: Mapping[str, Array]) -> list[str]:
+    """Wide elements first, so that each array lies at a multiple of its element's size."""
+    return sorted(arrays, key=lambda name: (-_BITS[arrays[name].code], name))
+
+
+def _head(arrays: Mapping[str, Array], views: Mapping[str, memoryview]) -> bytes:
     header, offset = {}, 0
-    for name in names:
+    for name in _ordered(arrays):
         view, array = views[name], arrays[name]
         shape = list(array.shape)
         if math.prod(shape) * _BITS[array.code] != 8 * len(view):
@@ -98,16 +160,101 @@ def write_blob(path: Path, arrays: Mapping[str, Array]) -> Written:
         offset += len(view)
     text = json.dumps(header, separators=(",", ":")).encode()
     text += b" " * (-len(text) % 8)
-    digest, size = hashlib.sha256(), 0
-    with path.open("xb", buffering=0) as file:
-        for part in [memoryview(_LENGTH.pack(len(text)) + text), *(views[name] for name in names)]:
-            for start in range(0, len(part), _CHUNK):
-                chunk = part[start : start + _CHUNK]
+    return _LENGTH.pack(len(text)) + text
+
+
+class OpenBlob:
+    """A file that is open for reading, so that it stays readable when its name is removed."""
+
+    def __init__(self, path: Path) -> None:
+        """
+        Raises:
+            CheckpointDamagedError: it is missing or cannot be opened.
+        """
+        self.path = path
+        with self._mapped():
+            self._file = path.open("rb", buffering=0)
+
+    def read(self, expected: Written) -> dict[str, Array]:
+        """The arrays of the file, after every byte was held against ``expected``.
+
+        Raises:
+            CheckpointDamagedError: it is unreadable, or not what was written.
+        """
+        with self._mapped():
+            self._check_size(expected)
+            lead = self._exactly(_LENGTH.size)
+            length = min(_LENGTH.unpack(lead)[0], expected.bytes - _LENGTH.size)
+            text = self._exactly(length)
+            memory, body = _memory(expected.bytes - _LENGTH.size - length)
+            digest = hashlib.sha256(lead + text)
+            for start in range(0, len(body), _CHUNK):
+                chunk = body[start : start + _CHUNK]
+                if _read(self._file, chunk) != len(chunk):
+                    break
                 digest.update(chunk)
-                _write(file.fileno(), chunk)
-            size += len(part)
-        os.fsync(file.fileno())
-    return Written(size, digest.hexdigest())
+            self._compare(digest.hexdigest(), expected)
+        try:
+            return _parse(text, memory, body)
+        except (KeyError, TypeError, ValueError, RecursionError) as error:
+            raise CheckpointDamagedError(
+                f"{self.path}: is no safetensors file: {error!r}"
+            ) from error
+
+    def check(self, expected: Written) -> None:
+        """Hold every byte against ``expected``, in little memory.
+
+        Raises:
+            CheckpointDamagedError: as `read`.
+        """
+        with self._mapped():
+            self._check_size(expected)
+            self._file.seek(0)
+            digest, chunk = hashlib.sha256(), memoryview(bytearray(_CHUNK))
+            while count := self._file.readinto(chunk):
+                digest.update(chunk[:count])
+            self._compare(digest.hexdigest(), expected)
+
+    def status(self) -> os.stat_result:
+        """What the system knows of the open file."""
+        return os.fstat(self._file.fileno())
+
+    def close(self) -> None:
+        self._file.close()
+
+    def __enter__(self) -> OpenBlob:
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self.close()
+
+    def _check_size(self, expected: Written) -> None:
+        size = os.fstat(self._file.fileno()).st_size
+        if size != expected.bytes:
+            raise CheckpointDamagedError(
+                f"{self.path}: has {size} bytes instead of {expected.bytes}"
+            )
+
+    def _compare(self, digest: str, expected: Written) -> None:
+        if digest != expected.sha256:
+            raise CheckpointDamagedError(f"{self.path}: its content is not what was saved")
+
+    def _exactly(self, size: int) -> bytes:
+        data = bytearray(size)
+        if _read(self._file, memoryview(data)) != size:
+            raise CheckpointDamagedError(f"{self.path}: its content is not what was saved")
+        return bytes(data)
+
+    @contextmanager
+    def _mapped(self) -> Iterator[None]:
+        try:
+            yield
+        except CheckpointDamagedError:
+            raise
+        except FileNotFoundError as error:
+            raise CheckpointDamagedError(f"{self.path}: is missing") from error
+        except OSError as error:
+            raise CheckpointDamagedError(f"{self.path}: cannot be read: {error}") from error
 
 
 def read_blob(path: Path, expected: Written) -> dict[str, Array]:
@@ -116,31 +263,22 @@ def read_blob(path: Path, expected: Written) -> dict[str, Array]:
     Raises:
         CheckpointDamagedError: it is missing, unreadable, or not what was written.
     """
-    try:
-        size = path.stat().st_size
-        if size != expected.bytes:
-            raise CheckpointDamagedError(f"{path}: has {size} bytes instead of {expected.bytes}")
+    with OpenBlob(path) as file:
+        return file.read(expected)
+
+
+def _memory(size: int) -> tuple[Any, memoryview]:
+    """Memory to read a file into: a tensor where torch is loaded, so that it can become one."""
+    torch = sys.modules.get("torch")
+    if torch is None or not size:
         data = bytearray(size)
-        with path.open("rb", buffering=0) as file:
-            read = _read(file, memoryview(data))
-    except CheckpointDamagedError:
-        raise
-    except FileNotFoundError as error:
-        raise CheckpointDamagedError(f"{path}: is missing") from error
-    except OSError as error:
-        raise CheckpointDamagedError(f"{path}: cannot be read: {error}") from error
-    if read != size or hashlib.sha256(data).hexdigest() != expected.sha256:
-        raise CheckpointDamagedError(f"{path}: its content is not what was saved")
-    try:
-        return _parse(memoryview(data))
-    except (KeyError, TypeError, ValueError, struct.error, RecursionError) as error:
-        raise CheckpointDamagedError(f"{path}: is no safetensors file: {error!r}") from error
+        return data, memoryview(data)
+    tensor = torch.empty(size, dtype=torch.uint8, device="cpu")
+    return tensor, memoryview(tensor.numpy())
 
 
-def _parse(data: memoryview) -> dict[str, Array]:
-    (length,) = _LENGTH.unpack(data[: _LENGTH.size])
-    header = json.loads(bytes(data[_LENGTH.size : _LENGTH.size + length]))
-    body = data[_LENGTH.size + length :]
+def _parse(text: bytes, memory: Any, body: memoryview) -> dict[str, Array]:
+    header = json.loads(text)
     arrays = {}
     for name, entry in header.items():
         shape, (start, end) = tuple(entry["shape"]), entry["data_offsets"]
@@ -148,7 +286,9 @@ def _parse(data: memoryview) -> dict[str, Array]:
             raise ValueError(f"{name}: not a shape or place")
         if math.prod(shape) * _BITS[entry["dtype"]] != 8 * (end - start) or end > len(body):
             raise ValueError(f"{name}: its bytes do not fit its shape")
-        arrays[name] = Array(entry["dtype"], shape, body[start:end])
+        alone = (start, end) == (0, len(body)) and len(header) == 1
+        data = memory if alone else body[start:end]
+        arrays[name] = Array(entry["dtype"], shape, data, owned=alone)
     return arrays
 
 

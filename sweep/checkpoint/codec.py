@@ -10,12 +10,10 @@ skeleton whatever JSON does not know is an object with the key ``$``, which name
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
 from typing import Any
 
-from sweep.checkpoint.blob import Array
 from sweep.checkpoint.decoder import Decoder
-from sweep.checkpoint.encoder import Encoder
+from sweep.checkpoint.encoder import Captured, Encoder
 from sweep.errors import CheckpointDamagedError
 
 _MALFORMED = (
@@ -29,24 +27,17 @@ _MALFORMED = (
 """What Python, NumPy and torch raise on being given nonsense to build values from."""
 
 
-@dataclass(frozen=True, slots=True)
-class Captured:
-    """A copy of a tree, ready to be written."""
-
-    skeleton: Any
-    """What `json.dumps` takes, strictly (no NaN)."""
-    arrays: dict[str, Array] = field(default_factory=dict)
-    """The copied arrays that the skeleton names."""
+__all__ = ["Captured", "decode", "encode"]
 
 
 def encode(tree: Any, path: str = "") -> Captured:
-    """Copy ``tree``; see `Encoder`.
+    """Copy ``tree`` into memory of its own; see `Encoder`.
 
     Raises:
         CheckpointError: as `Encoder.encode`.
     """
     encoder = Encoder()
-    return Captured(encoder.encode(tree, path), encoder.arrays)
+    return encoder.captured(encoder.encode(tree, path))
 
 
 def decode(captured: Captured) -> Any:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import base64
-import math
 from collections import Counter, OrderedDict
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
@@ -24,7 +23,9 @@ class Decoder:
 
     def __init__(self, arrays: Mapping[str, Array]) -> None:
         self._arrays = arrays
+        self._memory: dict[tuple[str, str], torch.Tensor] = {}
         self._tensors: dict[tuple[str, str], torch.Tensor] = {}
+        self._handed_out: set[int] = set()
 
     def decode(self, value: Any) -> Any:
         if isinstance(value, list):
@@ -85,11 +86,31 @@ class Decoder:
         key = (value["array"], repr(sorted(value.items())))
         if key not in self._tensors:
             shape = tuple(value.get("shape", array.shape))
-            tensor = _to_tensor(array.view(), getattr(torch, value["dtype"]), shape)
+            tensor = self._flat(value["array"], getattr(torch, value["dtype"])).view(shape)
             if "order" in value:
                 tensor = tensor.permute([value["order"].index(axis) for axis in range(len(shape))])
             self._tensors[key] = tensor
         return self._tensors[key]
+
+    def _flat(self, name: str, dtype: torch.dtype) -> torch.Tensor:
+        """The elements of an array in the memory that all tensors made of it share."""
+        import torch
+
+        key = (name, str(dtype))
+        if key not in self._memory:
+            array = self._arrays[name]
+            if array.owned and isinstance(array.data, torch.Tensor) and self._first(array):
+                self._memory[key] = array.data.view(dtype)
+            else:
+                self._memory[key] = _to_tensor(array.view(), dtype)
+        return self._memory[key]
+
+    def _first(self, array: Array) -> bool:
+        """Equal arrays come from one file: the memory it was read into is given to one of them."""
+        place = array.data.data_ptr()
+        first = place not in self._handed_out
+        self._handed_out.add(place)
+        return first
 
     def _size(self, value: dict[str, Any]) -> Any:
         import torch
@@ -126,15 +147,15 @@ class Decoder:
     }
 
 
-def _to_tensor(data: memoryview, dtype: torch.dtype, shape: tuple[int, ...]) -> torch.Tensor:
-    """A tensor with a copy of ``data``, which may lie at an address that torch could not use."""
+def _to_tensor(data: memoryview, dtype: torch.dtype) -> torch.Tensor:
+    """A flat copy of ``data``, which may lie at an address that torch could not use."""
     import torch
 
-    if math.prod(shape) * dtype.itemsize != len(data):
-        raise ValueError(f"{len(data)} bytes are no {dtype} of shape {shape}")
-    tensor = torch.empty(shape, dtype=dtype)
+    if len(data) % dtype.itemsize:
+        raise ValueError(f"{len(data)} bytes are no {dtype}")
+    tensor = torch.empty(len(data) // dtype.itemsize, dtype=dtype, device="cpu")
     if data:
-        tensor.view(-1).view(torch.uint8).numpy()[:] = data
+        tensor.view(torch.uint8).numpy()[:] = data
     return tensor
 
 

@@ -7,9 +7,11 @@ import math
 import sys
 from collections import Counter, OrderedDict
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from sweep.checkpoint.blob import CODES, Array
+from sweep.checkpoint.buffer import Buffers, Lease
 from sweep.errors import CheckpointError
 
 if TYPE_CHECKING:
@@ -21,17 +23,49 @@ TAG = "$"
 _PLAIN = (bool, int, str, type(None))
 
 
-class Encoder:
-    """Copies one tree or several into ``arrays`` and skeletons.
+@dataclass(frozen=True, slots=True)
+class Captured:
+    """A copy of a tree, ready to be written."""
 
-    Tensors that share their memory are copied once, and are shared again when decoded.
+    skeleton: Any
+    """What `json.dumps` takes, strictly (no NaN)."""
+    arrays: dict[str, Array] = field(default_factory=dict)
+    """The copied arrays that the skeleton names."""
+    lease: Lease | None = None
+    """The reused memory that the arrays lie in."""
+
+    def release(self) -> None:
+        """Give its memory back for the next capture; the arrays are gone from here on."""
+        self.arrays.clear()
+        if self.lease is not None:
+            self.lease.release()
+
+
+class Encoder:
+    """Copies one tree or several into arrays and skeletons; `captured` ends it.
+
+    Tensors that cover the same memory (tied weights, a tensor and its transpose) are copied once,
+    and cover the same memory again when decoded. Tensors that overlap only in part are copied
+    apart: each comes back with its values, and with memory of its own.
     """
 
-    def __init__(self) -> None:
-        self.arrays: dict[str, Array] = {}
+    def __init__(self, buffers: Buffers | None = None) -> None:
+        """Without ``buffers`` each copy has fresh memory."""
+        self._arrays: dict[str, Array] = {}
+        self._lease = Lease(None, {}) if buffers is None else buffers.lease()
+        self._devices: set[torch.device] = set()
         self._open: set[int] = set()
         # Sources are kept alive, so that no later temporary takes an address for another tensor.
-        self._shared: dict[tuple[Any, ...], tuple[torch.Tensor, dict[str, Any]]] = {}
+        self._shared: dict[tuple[Any, ...], tuple[torch.Tensor, str]] = {}
+
+    def captured(self, skeleton: Any) -> Captured:
+        """All that was encoded, under a ``skeleton`` made of what `encode` returned.
+
+        Copies from CUDA devices were only begun until now; this waits for them.
+        """
+        for device in self._devices:
+            sys.modules["torch"].cuda.synchronize(device)
+        return Captured(skeleton, self._arrays, self._lease)
 
     def encode(self, value: Any, path: str) -> Any:
         """The skeleton of ``value``; ``path`` begins the paths in errors and the arrays' names.
@@ -68,14 +102,14 @@ class Encoder:
 
     def dict(self, value: dict[Any, Any], path: str) -> Any:
         if all(type(key) is str for key in value) and TAG not in value:
-            return {key: self.encode(item, _child(path, key)) for key, item in value.items()}
+            return {key: self.encode(item, child(path, key)) for key, item in value.items()}
         return {TAG: "dict", "items": self._items(value, path)}
 
     def ordered(self, value: OrderedDict[Any, Any], path: str) -> Any:
         encoded: dict[str, Any] = {TAG: "OrderedDict", "items": self._items(value, path)}
         metadata = getattr(value, "_metadata", None)  # versions of modules in a state_dict
         if metadata is not None:
-            encoded["metadata"] = self.encode(metadata, _child(path, "_metadata"))
+            encoded["metadata"] = self.encode(metadata, child(path, "_metadata"))
         return encoded
 
     def counter(self, value: Counter[Any], path: str) -> Any:
@@ -83,7 +117,7 @@ class Encoder:
 
     def _items(self, value: Mapping[Any, Any], path: str) -> Any:
         return [
-            [self._key(key, path), self.encode(item, _child(path, key))]
+            [self._key(key, path), self.encode(item, child(path, key))]
             for key, item in value.items()
         ]
 
@@ -120,7 +154,8 @@ class Encoder:
 
         if value.dtype.hasobject or value.dtype.names is not None:
             raise CheckpointError(f"{path}: a NumPy array of {value.dtype} cannot be saved")
-        copy = numpy.array(value, order="C", copy=True, subok=False)
+        copy = self._lease.ndarray(path, value)
+        numpy.copyto(copy, value)
         code = CODES.get(value.dtype.name) if value.dtype.isnative else None
         data = copy.reshape(-1).view(numpy.uint8)
         array = Array(code or "U8", copy.shape if code else data.shape, data)
@@ -134,33 +169,51 @@ class Encoder:
     def _tensor(self, value: torch.Tensor, path: str) -> Any:
         _check_tensor(value, path)
         source = value.detach()
-        place = (
-            (source.device, source.data_ptr(), source.dtype, source.shape, source.stride()),
-            (source.is_conj(), source.is_neg()),
+        dtype = str(source.dtype).removeprefix("torch.")
+        flags = (source.is_conj(), source.is_neg())
+        laid, order = _laid_out(source)
+        place: tuple[Any, ...] = (
+            source.device,
+            source.data_ptr(),
+            source.dtype,
+            source.numel(),
+            *flags,
         )
+        if not laid.is_contiguous():
+            place = (*place, source.shape, source.stride())
         if source.numel() and place in self._shared:
-            return self._shared[place][1]
-        copy, order = _copy(source)
-        dtype = str(copy.dtype).removeprefix("torch.")
-        array = Array(CODES.get(dtype, "U8"), tuple(copy.shape), copy)
-        encoded: dict[str, Any] = {
-            TAG: "torch.Tensor",
-            "array": self._add(array, path),
-            "dtype": dtype,
-        }
-        if array.code == "U8" and dtype != "uint8":
-            encoded["shape"] = list(copy.shape)
+            name = self._shared[place][1]
+        else:
+            name = self._add(
+                Array(CODES.get(dtype, "U8"), tuple(laid.shape), self._copy(laid, path)), path
+            )
+            self._shared[place] = (source, name)
+        array = self._arrays[name]
+        encoded: dict[str, Any] = {TAG: "torch.Tensor", "array": name, "dtype": dtype}
+        if (array.code == "U8" and dtype != "uint8") or array.shape != laid.shape:
+            encoded["shape"] = list(laid.shape)
         if order is not None:
             encoded["order"] = order
-        self._shared[place] = (source, encoded)
         return encoded
+
+    def _copy(self, laid: torch.Tensor, path: str) -> torch.Tensor:
+        """A contiguous copy on the CPU; from a CUDA device it is only begun."""
+        memory = self._lease.tensor(path, laid)
+        if laid.device.type == "cuda":
+            self._devices.add(laid.device)
+            # Laid out on the device first: a copy between two layouts could not run by itself.
+            laid = laid.resolve_conj().resolve_neg().contiguous()
+            memory.copy_(laid, non_blocking=True)
+        else:
+            memory.copy_(laid)
+        return memory
 
     def _add(self, array: Array, path: str) -> str:
         name, number = path, 1
-        while name in self.arrays:
+        while name in self._arrays:
             number += 1
             name = f"{path}#{number}"
-        self.arrays[name] = array
+        self._arrays[name] = array
         return name
 
 
@@ -185,20 +238,17 @@ def _check_tensor(value: torch.Tensor, path: str) -> None:
         )
 
 
-def _copy(source: torch.Tensor) -> tuple[torch.Tensor, list[int] | None]:
-    """A contiguous copy on the CPU, and the order of dimensions it was laid out in if not C's."""
-    import torch
-
-    source = source.resolve_conj().resolve_neg()
-    if source.is_contiguous():
-        return source.to("cpu", copy=True), None
-    order = sorted(range(source.dim()), key=lambda axis: source.stride(axis), reverse=True)
-    if source.permute(order).is_contiguous():  # dense all the same: channels last, transposed
-        return source.permute(order).to("cpu", copy=True), order
-    return source.to("cpu", copy=True, memory_format=torch.contiguous_format), None
+def _laid_out(source: torch.Tensor) -> tuple[torch.Tensor, list[int] | None]:
+    """``source`` with its dimensions in the order that it lies in, and that order if not C's."""
+    if not source.is_contiguous():
+        order = sorted(range(source.dim()), key=lambda axis: source.stride(axis), reverse=True)
+        if source.permute(order).is_contiguous():  # dense all the same: channels last, transposed
+            return source.permute(order), order
+    return source, None
 
 
-def _child(path: str, key: Any) -> str:
+def child(path: str, key: Any) -> str:
+    """Path of the item ``key`` of what lies at ``path``."""
     if type(key) is not str:
         return f"{path}[{key!r}]"
     return f"{path}.{key}" if path else key

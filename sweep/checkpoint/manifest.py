@@ -9,16 +9,17 @@ from __future__ import annotations
 import hashlib
 import json
 import re
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
 from sweep.checkpoint.blob import Written
 from sweep.checkpoint.codec import Captured, decode, encode
-from sweep.checkpoint.record import CheckpointRecord, Kind
+from sweep.checkpoint.record import CheckpointRecord, Content, Kind
 from sweep.errors import CheckpointDamagedError, CheckpointMismatchError
 
 FORMAT = "sweep-checkpoint"
-VERSION = 1
+VERSION = 2
 _SEAL = re.compile(rb',"sha256":"([0-9a-f]{64})"}\n\Z')
 _SEAL_LENGTH = len(b',"sha256":""}\n') + 64
 
@@ -29,6 +30,13 @@ class Blob:
 
     path: str
     written: Written
+    arrays: tuple[str, ...] = ()
+    """Names in the skeleton of the one array in it; none for a file of arrays by their names."""
+
+    @property
+    def shared(self) -> bool:
+        """Whether it is named by its content and may be shared with other checkpoints."""
+        return bool(self.arrays)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -47,8 +55,11 @@ class Manifest:
     parent: str | None
     metrics: dict[str, float]
     meta: dict[str, Any]
-    """About the trial: parameters, seed, versions. Not needed to restore."""
+    """Where it comes from, see `sweep.checkpoint.origin`. Not needed to restore."""
     blobs: tuple[Blob, ...]
+    new_bytes: int = 0
+    """Bytes of those blobs that were written for it, and not there already."""
+    content: Content = Content.FULL
     skeleton: Any
     """What `sweep.checkpoint.codec` made of the state."""
 
@@ -67,10 +78,14 @@ class Manifest:
             manifest=path,
             digest=written.sha256,
             bytes=total,
-            new_bytes=total,
+            new_bytes=written.bytes + self.new_bytes,
             saved=self.saved,
             parent=self.parent,
             metrics=dict(self.metrics),
+            content=self.content,
+            shared=tuple(
+                (blob.written.sha256[:16], blob.written.bytes) for blob in self.blobs if blob.shared
+            ),
         )
 
 
@@ -88,6 +103,7 @@ def dump(manifest: Manifest) -> bytes:
         "attempt": manifest.attempt,
         "session": manifest.session,
         "kind": str(manifest.kind),
+        "content": str(manifest.content),
         "epoch": manifest.epoch,
         "global_step": manifest.global_step,
         "step": manifest.step,
@@ -96,17 +112,28 @@ def dump(manifest: Manifest) -> bytes:
         "metrics": encode(manifest.metrics, "metrics").skeleton,
         "meta": encode(manifest.meta, "meta").skeleton,
         "blobs": [
-            {"path": blob.path, "bytes": blob.written.bytes, "sha256": blob.written.sha256}
+            {
+                "path": blob.path,
+                "bytes": blob.written.bytes,
+                "sha256": blob.written.sha256,
+                "arrays": list(blob.arrays),
+            }
             for blob in manifest.blobs
         ],
+        "new_bytes": manifest.new_bytes,
         "skeleton": manifest.skeleton,
     }
     text = json.dumps(body, allow_nan=False, separators=(",", ":"))[:-1].encode()
     return text + f',"sha256":"{hashlib.sha256(text).hexdigest()}"}}\n'.encode()
 
 
+def version_of(data: bytes) -> int:
+    """The format version of a manifest file that `load` has accepted."""
+    return int(json.loads(data)["version"])
+
+
 def load(data: bytes, where: str) -> Manifest:
-    """The manifest that `dump` made ``data`` of; ``where`` is its path, for errors.
+    """The manifest that `dump` made ``data`` of, now or in an older format; ``where`` is its path.
 
     Raises:
         CheckpointDamagedError: not one byte of it may differ.
@@ -128,6 +155,8 @@ def load(data: bytes, where: str) -> Manifest:
             f"{VERSION}: update sweep"
         )
     try:
+        while version != VERSION:
+            body, version = _UPGRADES[version](body), version + 1
         return _parse(body)
     except (KeyError, TypeError, ValueError) as error:
         raise CheckpointDamagedError(f"{where}: a field is missing or wrong: {error!r}") from error
@@ -148,8 +177,25 @@ def _parse(body: dict[str, Any]) -> Manifest:
         metrics=decode(Captured(body["metrics"])),
         meta=decode(Captured(body["meta"])),
         blobs=tuple(
-            Blob(path=blob["path"], written=Written(blob["bytes"], blob["sha256"]))
+            Blob(
+                path=blob["path"],
+                written=Written(blob["bytes"], blob["sha256"]),
+                arrays=tuple(blob["arrays"]),
+            )
             for blob in body["blobs"]
         ),
+        new_bytes=body["new_bytes"],
+        content=Content(body["content"]),
         skeleton=body["skeleton"],
     )
+
+
+def _from_v1(body: dict[str, Any]) -> dict[str, Any]:
+    """Format 1 had full checkpoints only, with all arrays in one file of their own."""
+    blobs = [{**blob, "arrays": []} for blob in body["blobs"]]
+    new_bytes = sum(blob["bytes"] for blob in blobs)
+    return {**body, "content": Content.FULL, "blobs": blobs, "new_bytes": new_bytes}
+
+
+_UPGRADES: Mapping[int, Callable[[dict[str, Any]], dict[str, Any]]] = {1: _from_v1}
+"""From each older format to the next."""

@@ -19,6 +19,23 @@ class Kind(StrEnum):
     """The driver pruned the trial."""
     FINAL = "final"
     """The function returned."""
+    MANUAL = "manual"
+    """The trial asked for it."""
+    IMPROVEMENT = "improvement"
+    """A metric was better than ever."""
+    FORK = "fork"
+    """Another trial's checkpoint, from which this trial starts."""
+
+
+class Content(StrEnum):
+    """How much of the state a checkpoint holds. Only a full one may be restored into training."""
+
+    FULL = "full"
+    """All that is tracked, with generators and position."""
+    PARTIAL = "partial"
+    """Chosen components."""
+    LIGHT = "light"
+    """Metrics and parameters only."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -44,17 +61,25 @@ class CheckpointRecord:
     bytes: int
     """Size of all it refers to, the manifest included."""
     new_bytes: int
-    """Bytes that were written for it, the manifest included."""
+    """Bytes that were written for it, the manifest included; the rest was there already."""
     saved: float
     """Unix time in seconds at which it was durable."""
     parent: str | None = None
     """Id of the checkpoint that the attempt saved before, or started from."""
     metrics: dict[str, float] = field(default_factory=dict)
     """Latest value of each metric reported up to here."""
+    content: Content = Content.FULL
+    shared: tuple[tuple[str, int], ...] = ()
+    """Files that other checkpoints may share: 16 hex digits of the SHA-256, and size in bytes."""
 
     def to_json(self) -> dict[str, Any]:
         """A plain dict; a metric may be NaN or infinite, which strict JSON does not know."""
-        return dataclasses.asdict(self) | {"kind": str(self.kind), "metrics": dict(self.metrics)}
+        return dataclasses.asdict(self) | {
+            "kind": str(self.kind),
+            "metrics": dict(self.metrics),
+            "content": str(self.content),
+            "shared": [list(file) for file in self.shared],
+        }
 
     @classmethod
     def from_json(cls, data: dict[str, Any]) -> CheckpointRecord:
@@ -62,9 +87,16 @@ class CheckpointRecord:
 
         Raises:
             TypeError: a field is missing or unknown.
-            ValueError: the kind is unknown.
+            ValueError: the kind or the content is unknown.
         """
-        return cls(**{**data, "kind": Kind(data["kind"])})
+        return cls(
+            **{
+                **data,
+                "kind": Kind(data["kind"]),
+                "content": Content(data.get("content", Content.FULL)),
+                "shared": tuple((name, size) for name, size in data.get("shared", ())),
+            }
+        )
 
 
 def identifier(trial: int, epoch: int, global_step: int, kind: Kind) -> str:

@@ -66,4 +66,8 @@ class Saver:
                 self._thread = None
 
     def _write(self, draft: Draft, captured: Captured) -> None:
-        self._saved(self._store.write(draft, captured))
+        try:
+            record = self._store.write(draft, captured)
+        finally:
+            captured.release()
+        self._saved(record)

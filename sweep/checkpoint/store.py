@@ -3,10 +3,16 @@
 ::
 
     checkpoints/manifests/00003/000007.000000420-s001a02.json
-    checkpoints/blobs/00003/000007.000000420-s001a02/state.safetensors
+    checkpoints/blobs/00003/000007.000000420-s001a02/state.safetensors     small arrays
+    checkpoints/blobs/00003/000007.000000420-s001a02/<sha256>.safetensors  each large array
+    checkpoints/pool/ab/<sha256>.safetensors                               the same file
+    checkpoints/quarantine/00003/000007.000000420-s001a02/                 a damaged checkpoint
 
 Blobs come first, each synced, then the manifest is moved into place. Deleting goes the other way.
 A kill at any instant therefore leaves a whole checkpoint, or files without a manifest: garbage.
+
+A large array is named by its content and linked from the pool where it is there already, so that a
+frozen backbone, an unchanged layer or a fork is stored once: see `sweep.checkpoint.pool`.
 """
 
 from __future__ import annotations
@@ -17,15 +23,21 @@ import shutil
 import time
 from collections.abc import Collection, Mapping
 from contextlib import suppress
-from dataclasses import dataclass
-from pathlib import Path, PurePosixPath
+from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Any
 
 from sweep import fsio
-from sweep.checkpoint.blob import Array, Written, read_blob, write_blob
-from sweep.checkpoint.codec import Captured, decode
-from sweep.checkpoint.manifest import Blob, Manifest, dump, load
-from sweep.checkpoint.record import CheckpointRecord, Kind, identifier, manifest_name
+from sweep.checkpoint.blob import Written, naming
+from sweep.checkpoint.codec import Captured, decode, encode
+from sweep.checkpoint.layout import Layout, stem
+from sweep.checkpoint.manifest import VERSION, Blob, Manifest, dump, version_of
+from sweep.checkpoint.pool import Pool
+from sweep.checkpoint.quarantine import quarantine
+from sweep.checkpoint.reader import Reader, Source
+from sweep.checkpoint.record import CheckpointRecord, Content, Kind, identifier, manifest_name
+from sweep.checkpoint.selection import arrays_of, select
+from sweep.checkpoint.writer import Writer, link_or_copy
 from sweep.errors import CheckpointDamagedError, CheckpointError
 
 _STEM = re.compile(r"\.?(?P<stem>\d+\.\d+(?:\.final)?-s(?P<session>\d+)a\d+)")
@@ -46,6 +58,7 @@ class Draft:
     metrics: Mapping[str, float]
     meta: Mapping[str, Any]
     """See `Manifest.meta`."""
+    content: Content = Content.FULL
 
     @property
     def id(self) -> str:
@@ -69,7 +82,7 @@ class Checkpoint:
 
     manifest: Manifest
     tree: Any
-    """The state as it was captured."""
+    """The state as it was captured, or what was asked for of it."""
 
 
 class CheckpointStore:
@@ -78,9 +91,11 @@ class CheckpointStore:
     Several processes may use one directory at the same time; each writes files of its own trials.
     """
 
-    def __init__(self, root: Path) -> None:
-        self._manifests = root / "manifests"
-        self._blobs = root / "blobs"
+    def __init__(self, root: Path, source: Source | None = None) -> None:
+        """``source`` is another copy of the files, from which damaged ones are mended."""
+        self._layout, self._source = Layout(root), source
+        self._pool = Pool(self._layout.pool)
+        self._reader = Reader(self._layout, self._pool, source)
 
     def write(self, draft: Draft, captured: Captured) -> CheckpointRecord:
         """Make a checkpoint durable. When this returns, it survives a power cut.
@@ -88,59 +103,127 @@ class CheckpointStore:
         Raises:
             CheckpointError: the system refused, with the path; nothing is left of it.
         """
-        path = self._manifests / draft.manifest
         try:
-            blobs = self._write_blobs(draft.manifest, captured.arrays)
-            manifest = Manifest(
-                id=draft.id,
-                trial=draft.trial,
-                attempt=draft.attempt,
-                session=draft.session,
-                kind=draft.kind,
-                epoch=draft.epoch,
-                global_step=draft.global_step,
-                step=draft.step,
-                saved=time.time(),
-                parent=draft.parent,
-                metrics=dict(draft.metrics),
-                meta=dict(draft.meta),
-                blobs=blobs,
-                skeleton=captured.skeleton,
-            )
-            data = dump(manifest)
-            fsio.make_directory(path.parent)
-            fsio.write_bytes(path, data)
+            directory = self._layout.directory(draft.manifest)
+            writer = Writer(self._pool, directory)
+            with naming(directory):
+                blobs = writer.write(captured.arrays)
+            manifest = _manifest(draft, blobs, writer.new_bytes, captured.skeleton)
+            return self._commit(draft.manifest, manifest)
         except OSError as error:
-            with suppress(OSError):
-                self.delete(draft.manifest)
-            if isinstance(error, CheckpointError):
-                raise
-            raise CheckpointError(
-                f"checkpoint {draft.id} cannot be saved: {error}; the older ones are untouched"
-            ) from error
-        return manifest.record(draft.manifest, _digest(data))
+            raise self._undone(draft, error) from error
 
-    def read(self, manifest: str) -> Checkpoint:
-        """Load a checkpoint; every byte of it is verified.
+    def fork(
+        self, source_manifest: str, draft: Draft, position: Mapping[str, Any] | None = None
+    ) -> CheckpointRecord:
+        """A checkpoint of another trial with the state of ``source_manifest``, made of links.
+
+        It costs a manifest. The state is taken over as it is, but for ``position`` where given.
+        The files are not read: they are as whole as those of the source.
+
+        Raises:
+            CheckpointDamagedError: the source or a file of it is missing.
+            CheckpointError: the system refused, with the path; nothing is left of it.
+        """
+        source, _ = self._reader.manifest(source_manifest, repair=self._source is not None)
+        directory = self._layout.directory(draft.manifest)
+        blobs, copied = [], 0
+        try:
+            fsio.make_directory(directory)
+            for blob in source.blobs:
+                path = self._layout.blob(blob, self._layout.manifest(source_manifest))
+                target = directory / path.name
+                if not link_or_copy(path, target):
+                    copied += blob.written.bytes
+                blobs.append(replace(blob, path=f"{stem(draft.manifest)}/{path.name}"))
+            fsio.sync_directory(directory)
+            skeleton = source.skeleton
+            if position is not None:
+                skeleton = {**skeleton, "position": encode(dict(position), "position").skeleton}
+            return self._commit(draft.manifest, _manifest(draft, tuple(blobs), copied, skeleton))
+        except FileNotFoundError as error:
+            self._undone(draft, error)
+            raise CheckpointDamagedError(f"{error.filename}: is missing") from error
+        except OSError as error:
+            raise self._undone(draft, error) from error
+
+    def read(self, manifest: str, components: Collection[str] | None = None) -> Checkpoint:
+        """Load a checkpoint; every byte that is used is verified. With a source it is mended first.
+
+        Args:
+            manifest: its name, as in `CheckpointRecord.manifest`.
+            components: names of what is tracked, or patterns over the paths in it, such as
+                ``model.layers.*``; only files that are needed for them are read, and the tree
+                holds them and nothing else. None for all.
 
         Raises:
             CheckpointDamagedError: a file is missing or not as it was saved.
             CheckpointMismatchError: it was written by a newer version of this package.
+            UsageError: the checkpoint holds no such component.
         """
-        loaded, arrays = self._verified(manifest)
+        repair = self._source is not None
+        loaded, _ = self._reader.manifest(manifest, repair=repair)
+        skeleton = loaded.skeleton if components is None else select(loaded.skeleton, components)
+        needed = arrays_of(skeleton)
+        if components is None:  # all files, be they needed or not: they are part of it
+            needed |= {name for blob in loaded.blobs for name in blob.arrays or ("",)}
+        arrays = self._reader.arrays(loaded, manifest, needed, repair=repair)
         try:
-            return Checkpoint(loaded, decode(Captured(loaded.skeleton, arrays)))
+            return Checkpoint(loaded, decode(Captured(skeleton, arrays)))
         except CheckpointDamagedError as error:
-            raise CheckpointDamagedError(f"{self._manifests / manifest}: {error}") from error
+            raise CheckpointDamagedError(f"{self._layout.manifest(manifest)}: {error}") from error
 
-    def verify(self, manifest: str) -> CheckpointRecord:
-        """Read every byte of a checkpoint; its record, as the journal should have it.
+    def record(self, manifest: str) -> CheckpointRecord:
+        """The record of a checkpoint, of which only the manifest is read and verified.
 
         Raises:
             CheckpointDamagedError, CheckpointMismatchError: as `read`.
         """
-        loaded, _ = self._verified(manifest)
-        return loaded.record(manifest, _digest((self._manifests / manifest).read_bytes()))
+        loaded, data = self._reader.manifest(manifest, repair=self._source is not None)
+        return loaded.record(manifest, _digest(data))
+
+    def verify(self, manifest: str, *, repair: bool = False) -> CheckpointRecord:
+        """Read every byte of a checkpoint; its record, as the journal should have it.
+
+        With ``repair`` what is missing or damaged is first replaced from the pool or the source.
+
+        Raises:
+            CheckpointDamagedError, CheckpointMismatchError: as `read`.
+        """
+        loaded, data = self._reader.manifest(manifest, repair=repair)
+        self._reader.check(loaded, manifest, repair=repair)
+        return loaded.record(manifest, _digest(data))
+
+    def migrate(self, manifest: str) -> CheckpointRecord:
+        """Rewrite a checkpoint in the newest format, atomically, if it is in an older one.
+
+        Every byte is verified before. The files of arrays stay as they are, since every format up
+        to now reads them.
+
+        Raises:
+            CheckpointDamagedError, CheckpointMismatchError: as `read`.
+            CheckpointError: the system refused, with the path; the old one is untouched.
+        """
+        loaded, data = self._reader.manifest(manifest, repair=self._source is not None)
+        self._reader.check(loaded, manifest, repair=self._source is not None)
+        if version_of(data) == VERSION:
+            return loaded.record(manifest, _digest(data))
+        try:
+            return self._commit(manifest, loaded)
+        except OSError as error:
+            raise CheckpointError(f"{manifest}: cannot be migrated: {error}") from error
+
+    def quarantine(self, manifest: str, reason: str = "damaged") -> Path:
+        """Keep a damaged checkpoint aside, where nothing restores or deletes it.
+
+        Its manifest and blobs move to ``quarantine/<trial>/<stem>/``, beside a `reason.txt`. Files
+        of it that are damaged leave the pool, so that no other checkpoint is made of them. Doing it
+        again, or to what is not there, is no error.
+
+        Raises:
+            OSError: as the system says.
+        """
+        return quarantine(self._layout, self._pool, manifest, reason)
 
     def delete(self, manifest: str) -> None:
         """Remove a checkpoint, or what is left of one. What is not there is no error.
@@ -150,66 +233,82 @@ class CheckpointStore:
         Raises:
             OSError: as the system says.
         """
-        path = self._manifests / manifest
+        path, directory = self._layout.manifest(manifest), self._layout.directory(manifest)
         with suppress(FileNotFoundError, NotADirectoryError):
             path.unlink()
         for temporary in path.parent.glob(f".{path.name}.*.tmp"):
             temporary.unlink(missing_ok=True)
+        shared = [file.stem for file in directory.glob("*.safetensors") if len(file.stem) == 64]
         with suppress(FileNotFoundError, NotADirectoryError):
-            shutil.rmtree(self._blobs / _stem(manifest))
+            shutil.rmtree(directory)
+        for sha256 in shared:
+            self._pool.release(sha256)
+
+    def sweep_pool(self) -> int:
+        """Remove shared files that no checkpoint refers to; the bytes that were given back.
+
+        Safe at any time, beside any number of savers: see `sweep.checkpoint.pool`.
+
+        Raises:
+            OSError: as the system says.
+        """
+        return self._pool.sweep()
 
     def garbage(self, known: Collection[str], session: int) -> list[str]:
         """Names of manifests to `delete`: those of sessions before ``session`` not in ``known``.
 
         Names whose manifest was never finished are among them. Files of ``session`` itself are
-        left alone, since a save may be under way.
+        left alone, since a save may be under way. Shared files are another matter: `sweep_pool`.
         """
-        kept = {_stem(manifest) for manifest in known}
+        kept = {stem(manifest) for manifest in known}
         found = set()
-        for entry in (*self._manifests.glob("*/*"), *self._blobs.glob("*/*")):
+        for entry in (*self._layout.manifests.glob("*/*"), *self._layout.blobs.glob("*/*")):
             match = _STEM.match(entry.name)
             if match and int(match["session"]) < session:
                 found.add(f"{entry.parent.name}/{match['stem']}")
-        return sorted(f"{stem}.json" for stem in found - kept)
+        return sorted(f"{name}.json" for name in found - kept)
 
     def manifests(self, trial: int) -> list[str]:
         """Names of all manifests of a trial, in the order of their positions."""
-        directory = self._manifests / f"{trial:05d}"
+        directory = self._layout.manifests / f"{trial:05d}"
         return sorted(f"{directory.name}/{path.name}" for path in directory.glob("[0-9]*.json"))
 
-    def _write_blobs(self, manifest: str, arrays: Mapping[str, Array]) -> tuple[Blob, ...]:
-        if not arrays:
-            return ()
-        name = f"{_stem(manifest)}/state.safetensors"
-        path = self._blobs / name
-        fsio.make_directory(path.parent)
-        written = write_blob(path, arrays)
-        fsio.sync_directory(path.parent)
-        return (Blob(path=name, written=written),)
+    def _commit(self, name: str, manifest: Manifest) -> CheckpointRecord:
+        data, path = dump(manifest), self._layout.manifest(name)
+        with naming(path):
+            fsio.make_directory(path.parent)
+            fsio.write_bytes(path, data)
+        return manifest.record(name, _digest(data))
 
-    def _verified(self, manifest: str) -> tuple[Manifest, dict[str, Array]]:
-        path = self._manifests / manifest
-        try:
-            data = path.read_bytes()
-        except FileNotFoundError as error:
-            raise CheckpointDamagedError(f"{path}: is missing") from error
-        except OSError as error:
-            raise CheckpointDamagedError(f"{path}: cannot be read: {error}") from error
-        loaded = load(data, str(path))
-        arrays: dict[str, Array] = {}
-        for blob in loaded.blobs:
-            arrays |= read_blob(self._blob(blob, path), blob.written)
-        return loaded, arrays
-
-    def _blob(self, blob: Blob, manifest: Path) -> Path:
-        parts = PurePosixPath(blob.path)
-        if parts.is_absolute() or ".." in parts.parts:
-            raise CheckpointDamagedError(f"{manifest}: names a file outside the store: {blob.path}")
-        return self._blobs / parts
+    def _undone(self, draft: Draft, error: OSError) -> CheckpointError:
+        with suppress(OSError):
+            self.delete(draft.manifest)
+        if isinstance(error, CheckpointError):
+            return error
+        return CheckpointError(
+            f"checkpoint {draft.id} cannot be saved: {error}; the older ones are untouched"
+        )
 
 
-def _stem(manifest: str) -> str:
-    return manifest.removesuffix(".json")
+def _manifest(draft: Draft, blobs: tuple[Blob, ...], new_bytes: int, skeleton: Any) -> Manifest:
+    return Manifest(
+        id=draft.id,
+        trial=draft.trial,
+        attempt=draft.attempt,
+        session=draft.session,
+        kind=draft.kind,
+        content=draft.content,
+        epoch=draft.epoch,
+        global_step=draft.global_step,
+        step=draft.step,
+        saved=time.time(),
+        parent=draft.parent,
+        metrics=dict(draft.metrics),
+        meta=dict(draft.meta),
+        blobs=blobs,
+        new_bytes=new_bytes,
+        skeleton=skeleton,
+    )
 
 
 def _digest(data: bytes) -> Written:

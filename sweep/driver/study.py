@@ -234,6 +234,8 @@ class DrivenStudy:
                 skipped=[[ids[manifest], why] for manifest, why in message.skipped],
             )
         )
+        for manifest, why in message.skipped:
+            self._disposal.set_aside(manifest, why, self.state.seq)
 
     def _reported(self, trial: Trial, message: Reported) -> Verdict | None:
         value = message.metrics.get(self.spec.metric.name)

@@ -2,19 +2,16 @@
 
 from __future__ import annotations
 
-import functools
 import importlib
 import logging
-import sys
+import socket
 import traceback
 from collections.abc import Callable, Mapping
-from importlib import metadata
 from pathlib import Path
 from types import TracebackType
 from typing import Any
 
-import sweep
-from sweep.checkpoint import rng
+from sweep.checkpoint import origin, rng
 from sweep.checkpoint.memo import MemoStore
 from sweep.checkpoint.record import CheckpointRecord, Kind
 from sweep.checkpoint.saver import Saver
@@ -74,7 +71,9 @@ def _attempt(assignment: Assignment, link: Link) -> Ended:
             limit_threads(assignment.threads)  # the program has loaded more, maybe
             rng.seed(seed)
             log = _logger(assignment.trial)
-            session = Session(_setting(assignment, seed), link, log, _saver(store, link), restored)
+            session = Session(
+                _setting(assignment, seed, function), link, log, _saver(store, link), restored
+            )
             return _call(function, _trial(assignment, session, seed, log), session, assignment)
         except KeyboardInterrupt:
             raise
@@ -144,7 +143,7 @@ def _saver(store: CheckpointStore, link: Link) -> Saver:
     return Saver(store, saved)
 
 
-def _setting(assignment: Assignment, seed: int) -> Setting:
+def _setting(assignment: Assignment, seed: int, function: Callable[..., Any]) -> Setting:
     return Setting(
         trial=assignment.trial,
         attempt=assignment.attempt,
@@ -157,25 +156,16 @@ def _setting(assignment: Assignment, seed: int) -> Setting:
             "study": assignment.study,
             "program": assignment.program,
             "params": dict(assignment.params),
+            "params_sha256": origin.params_digest(assignment.params),
             "study_seed": assignment.seed,
             "seed": seed,
-            "versions": _versions(),
+            "versions": origin.versions(),
+            "source_sha256": origin.source_digest(function),
+            "git": origin.git_commit(assignment.project),
+            "host": socket.gethostname(),
+            "world_size": 1,
         },
     )
-
-
-@functools.cache
-def _version(package: str) -> str:
-    return metadata.version(package)
-
-
-def _versions() -> dict[str, str]:
-    """Versions of what a saved state depends on, as far as it is loaded."""
-    loaded = [package for package in ("numpy", "torch", "torchdata") if package in sys.modules]
-    python = ".".join(map(str, sys.version_info[:3]))
-    return {"python": python, "sweep": sweep.__version__} | {
-        package: _version(package) for package in loaded
-    }
 
 
 def _trial(assignment: Assignment, session: Session, seed: int, log: logging.Logger) -> Trial:

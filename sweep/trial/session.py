@@ -9,8 +9,8 @@ from dataclasses import dataclass, field
 from typing import Any, NoReturn
 
 from sweep.checkpoint import rng
-from sweep.checkpoint.codec import Captured
-from sweep.checkpoint.encoder import Encoder
+from sweep.checkpoint.buffer import Buffers
+from sweep.checkpoint.encoder import Captured, Encoder
 from sweep.checkpoint.policy import Policy, Progress, due
 from sweep.checkpoint.record import Kind
 from sweep.checkpoint.saver import Saver
@@ -53,7 +53,7 @@ class Session:
     ) -> None:
         """Without a ``saver`` nothing is saved. ``restored`` is where to go on from."""
         self._setting, self._link, self._log = setting, link, log
-        self._saver = saver
+        self._saver, self._buffers = saver, Buffers()
         self._restored = None if restored is None else restored.manifest.id
         tree = {} if restored is None else restored.tree
         self.position = Position.from_tree(tree.get("position", {}))
@@ -306,6 +306,7 @@ class Session:
         )
         self._mark()
         if draft.manifest != self._written:  # else this very position has just been saved
+            self._saver.wait()  # before the capture, so that its memory is free again
             self._saver.save(draft, self._capture(kind))
             self._parent, self._written = draft.id, draft.manifest
 
@@ -313,7 +314,7 @@ class Session:
         position = self.position.to_tree()
         if kind is Kind.PRUNED:  # who goes on from here does so in spite of the verdict
             position["prune"] = False
-        encoder = Encoder()
+        encoder = Encoder(self._buffers)
         skeleton = {
             "position": encoder.encode(position, "position"),
             "tracked": encoder.encode(self.tracker.capture(), ""),
@@ -322,4 +323,4 @@ class Session:
             "rng": encoder.encode(rng.capture(), "rng"),
             "returned": encoder.encode(self._returned, "returned"),
         }
-        return Captured(skeleton, encoder.arrays)
+        return encoder.captured(skeleton)

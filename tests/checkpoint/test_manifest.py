@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from sweep.checkpoint.blob import Written
 from sweep.checkpoint.manifest import Blob, Manifest, dump, load
-from sweep.checkpoint.record import CheckpointRecord, Kind, identifier, manifest_name
+from sweep.checkpoint.record import CheckpointRecord, Content, Kind, identifier, manifest_name
 from sweep.errors import CheckpointDamagedError, CheckpointError, CheckpointMismatchError
 
 MANIFEST = Manifest(
@@ -28,7 +28,12 @@ MANIFEST = Manifest(
     parent=None,
     metrics={"loss": math.inf},
     meta={"params": {"lr": 0.1, "name": "ä"}},
-    blobs=(Blob(path="x/state.safetensors", written=Written(10, "00")),),
+    blobs=(
+        Blob(path="x/state.safetensors", written=Written(10, "00")),
+        Blob(path="x/11.safetensors", written=Written(20, "11" * 32), arrays=("a", "b")),
+    ),
+    new_bytes=20,
+    content=Content.PARTIAL,
     skeleton={"tracked": {"$": "dict", "items": [[1, 2]]}},
 )
 
@@ -70,8 +75,8 @@ def sealed(body: str) -> bytes:
 
 def test_newer_version_names_both_sides() -> None:
     """A manifest of a later format says so, and what to do; it is not called damaged."""
-    with pytest.raises(CheckpointMismatchError, match=r"format 2.*up to 1: update sweep"):
-        load(sealed('{"format":"sweep-checkpoint","version":2}'), "m.json")
+    with pytest.raises(CheckpointMismatchError, match=r"format 3.*up to 2: update sweep"):
+        load(sealed('{"format":"sweep-checkpoint","version":3}'), "m.json")
 
 
 @pytest.mark.parametrize(
@@ -101,7 +106,8 @@ def test_meta_of_unknown_type_is_refused() -> None:
 def test_record_round_trip() -> None:
     """A record survives the journal's JSON, infinite and missing metrics included."""
     record = MANIFEST.record("00003/x.json", Written(100, "ab"))
-    assert record.bytes == record.new_bytes == 110
+    assert (record.bytes, record.new_bytes) == (130, 120)
+    assert record.shared == (("11" * 8, 20),)
     assert CheckpointRecord.from_json(json.loads(json.dumps(record.to_json()))) == record
 
 

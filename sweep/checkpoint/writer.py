@@ -1,0 +1,119 @@
+"""Writes the arrays of one checkpoint: large ones as shared files, the small ones in one file."""
+
+from __future__ import annotations
+
+import errno
+import os
+import shutil
+import threading
+from collections.abc import Mapping
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+from sweep import fsio
+from sweep.checkpoint.blob import Array, Shared, Written, naming, write_blob
+from sweep.checkpoint.layout import shared_name
+from sweep.checkpoint.manifest import Blob
+from sweep.checkpoint.pool import NO_LINK, Pool
+
+SHARED_FROM = 256 * 1024
+"""Arrays of at least so many bytes have a file of their own. Below, the file's sync costs more than
+writing the bytes."""
+_THREADS = 2
+"""One array is hashed or written while another waits for the disk."""
+
+
+class Writer:
+    """Writes arrays below ``directory``, which must not be there yet.
+
+    Attributes:
+        new_bytes: size of the files that were written, and not linked.
+    """
+
+    def __init__(self, pool: Pool, directory: Path) -> None:
+        self._pool, self._directory = pool, directory
+        self._lock = threading.Lock()
+        self._begun: set[str] = set()
+        self.new_bytes = 0
+
+    def write(self, arrays: Mapping[str, Array]) -> tuple[Blob, ...]:
+        """Make ``arrays`` durable.
+
+        Raises:
+            OSError: as the system says. Files may be left below the directory.
+        """
+        if not arrays:
+            return ()
+        fsio.make_directory(self._directory)
+        sizes = {name: len(array.view()) for name, array in arrays.items()}
+        large = sorted(
+            (name for name in arrays if sizes[name] >= SHARED_FROM), key=sizes.__getitem__
+        )
+        small = {name: arrays[name] for name in arrays if sizes[name] < SHARED_FROM}
+        blobs = self._write_large({name: arrays[name] for name in reversed(large)})
+        if small:
+            path = self._directory / "state.safetensors"
+            written = write_blob(path, small)
+            self.new_bytes += written.bytes
+            blobs.append(Blob(path=self._name(path), written=written))
+        fsio.sync_directory(self._directory)
+        return tuple(blobs)
+
+    def _write_large(self, arrays: Mapping[str, Array]) -> list[Blob]:
+        if not arrays:
+            return []
+        names: dict[Written, list[str]] = {}
+        executor = ThreadPoolExecutor(_THREADS, thread_name_prefix="checkpoint-file")
+        try:
+            for name, written in zip(
+                arrays, executor.map(self._share, arrays.values()), strict=True
+            ):
+                names.setdefault(written, []).append(name)
+        finally:
+            executor.shutdown(wait=True, cancel_futures=True)
+        return [
+            Blob(path=self._name(self._path(written)), written=written, arrays=tuple(found))
+            for written, found in names.items()
+        ]
+
+    def _share(self, array: Array) -> Written:
+        """One file with this content, be it linked or written, in the directory."""
+        file = Shared.of(array)
+        with self._lock:
+            if file.written.sha256 in self._begun:
+                return file.written
+            self._begun.add(file.written.sha256)
+        path = self._path(file.written)
+        with naming(path):
+            if self._pool.link(file.written, path):
+                return file.written
+            file.write(path)
+            self._pool.add(file.written, path)
+        with self._lock:
+            self.new_bytes += file.written.bytes
+        return file.written
+
+    def _path(self, written: Written) -> Path:
+        return self._directory / shared_name(written.sha256)
+
+    def _name(self, path: Path) -> str:
+        return f"{self._directory.parent.name}/{self._directory.name}/{path.name}"
+
+
+def link_or_copy(source: Path, target: Path) -> bool:
+    """Give ``source`` the new name ``target``; False where that took a copy, which is synced.
+
+    Raises:
+        OSError: as the system says; FileNotFoundError without a ``source``.
+    """
+    try:
+        os.link(source, target)
+    except OSError as error:
+        if error.errno not in (*NO_LINK, errno.EMLINK):
+            raise
+        with source.open("rb") as file, target.open("xb") as copy:
+            shutil.copyfileobj(file, copy, 1 << 24)
+            copy.flush()
+            os.fsync(copy.fileno())
+        return False
+    return True

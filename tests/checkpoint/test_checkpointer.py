@@ -1,0 +1,130 @@
+"""Checkpoints for a loop of one's own."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from checkpoint_maker import flip
+
+from sweep.checkpoint import Checkpointer, Keep, Policy
+from sweep.errors import CheckpointDamagedError, CheckpointMismatchError, UsageError
+
+
+def parts(width: int = 3) -> dict[str, Any]:
+    model = torch.nn.Linear(width, 2)
+    return {"model": model, "optimizer": torch.optim.Adam(model.parameters(), lr=0.1)}
+
+
+def train(objects: dict[str, Any], steps: range, saver: Checkpointer | None = None) -> torch.Tensor:
+    for step in steps:
+        objects["optimizer"].zero_grad()
+        objects["model"](torch.randn(4, 3)).square().sum().backward()
+        objects["optimizer"].step()
+        if saver is not None:
+            saver.save(step=step, metrics={"loss": abs(step - 4)})
+    return objects["model"].weight.detach().clone()
+
+
+def opened(path: Path, objects: dict[str, Any], **options: Any) -> Checkpointer:
+    saver = Checkpointer(path, metric="loss", **options)
+    saver.track(**objects)
+    return saver
+
+
+def test_resumed_loop_ends_with_the_same_bits(tmp_path: Path) -> None:
+    """Two opens of a directory go on as one loop would have, generators included."""
+    torch.manual_seed(1)
+    whole = train(parts(), range(12))
+    torch.manual_seed(1)
+    objects = parts()
+    with opened(tmp_path, objects) as saver:
+        assert saver.restore() is None
+        train(objects, range(10), saver)
+    torch.manual_seed(99)
+    objects = parts()
+    with opened(tmp_path, objects) as saver:
+        record = saver.restore()
+        assert record is not None
+        assert torch.equal(train(objects, range(record.global_step + 1, 12), saver), whole)
+
+
+def test_which(tmp_path: Path) -> None:
+    """Latest is the highest step in natural order, best that of the metric, and any step."""
+    objects = parts()
+    with opened(tmp_path, objects, keep=Keep(last=99)) as saver:
+        assert (saver.latest(), saver.best(), saver.at(4)) == (None, None, None)
+        train(objects, range(12), saver)
+    with opened(tmp_path, objects) as saver:
+        latest, best, at = saver.latest(), saver.best(), saver.at(9)
+        assert latest is not None
+        assert best is not None
+        assert at is not None
+        assert (latest.global_step, best.global_step, at.global_step) == (11, 4, 9)
+        restored = saver.restore("best")
+        assert restored == best
+        with pytest.raises(UsageError, match="no checkpoint 77; there are steps 0, 1"):
+            saver.restore(77)
+
+
+def test_keeps_last_and_best(tmp_path: Path) -> None:
+    """By default the last and the best stay, and nothing else lies in the directory."""
+    objects = parts()
+    with opened(tmp_path, objects) as saver:
+        train(objects, range(12), saver)
+    files = [path for path in tmp_path.rglob("*") if path.is_file()]
+    assert sorted(int(path.stem[7:16]) for path in files if path.suffix == ".json") == [4, 11]
+    assert len(files) == 4
+
+
+def test_policy(tmp_path: Path) -> None:
+    """`maybe_save` saves as often as it was told."""
+    objects = parts()
+    with opened(tmp_path, objects, every=Policy(steps=5)) as saver:
+        assert [step for step in range(1, 13) if saver.maybe_save(step=step)] == [5, 10]
+
+
+def test_damaged_latest_falls_back(tmp_path: Path) -> None:
+    """A damaged latest one is kept aside and the next older one is used; a named one raises."""
+    objects = parts()
+    with opened(tmp_path, objects, keep=Keep(last=3)) as saver:
+        train(objects, range(3), saver)
+        latest = saver.latest()
+        assert latest is not None
+        blob = tmp_path / "blobs" / latest.manifest.removesuffix(".json") / "state.safetensors"
+        flip(blob, 300)
+        restored = saver.restore()
+        assert restored is not None
+        assert restored.global_step == 1
+        assert (tmp_path / "quarantine").is_dir()
+        flip(tmp_path / "blobs" / restored.manifest.removesuffix(".json") / blob.name, 300)
+        with pytest.raises(CheckpointDamagedError):
+            saver.restore(1)
+
+
+def test_mismatch_names_both_sides(tmp_path: Path) -> None:
+    """Other objects or another shape are refused, unless what both have is enough."""
+    objects = parts()
+    with opened(tmp_path, objects) as saver:
+        saver.save(step=1, wait=True)
+    with Checkpointer(tmp_path) as saver:
+        saver.track(model=objects["model"])
+        with pytest.raises(CheckpointMismatchError, match=r"holds model, optimizer.* is model"):
+            saver.restore()
+        assert saver.restore(strict=False) is not None
+    with (
+        opened(tmp_path, parts(5)) as saver,
+        pytest.raises(CheckpointMismatchError, match="'model'"),
+    ):
+        saver.restore()
+
+
+def test_misuse(tmp_path: Path) -> None:
+    """Saving nothing, or what has no state, says what to do."""
+    with Checkpointer(tmp_path) as saver:
+        with pytest.raises(UsageError, match="nothing is tracked"):
+            saver.save(step=1)
+        with pytest.raises(TypeError, match="x is a int"):
+            saver.track(x=3)  # type: ignore[arg-type]
