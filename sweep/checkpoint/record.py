@@ -21,6 +21,17 @@ class Kind(StrEnum):
     """The function returned."""
 
 
+class Content(StrEnum):
+    """How much of a trial a checkpoint holds."""
+
+    FULL = "full"
+    """All that is tracked: the only kind that training can go on from."""
+    PARTIAL = "partial"
+    """Some of the tracked objects."""
+    LIGHT = "light"
+    """Metrics and parameters, no state."""
+
+
 @dataclass(frozen=True, kw_only=True)
 class CheckpointRecord:
     """Where a trial stood when it was saved, and the file that holds it."""
@@ -51,10 +62,18 @@ class CheckpointRecord:
     """Id of the checkpoint that the attempt saved before, or started from."""
     metrics: dict[str, float] = field(default_factory=dict)
     """Latest value of each metric reported up to here."""
+    shared: tuple[tuple[str, int], ...] = ()
+    """Files that other checkpoints may hold too: (name by content, bytes) of each."""
+    content: Content = Content.FULL
 
     def to_json(self) -> dict[str, Any]:
         """A plain dict; a metric may be NaN or infinite, which strict JSON does not know."""
-        return dataclasses.asdict(self) | {"kind": str(self.kind), "metrics": dict(self.metrics)}
+        return dataclasses.asdict(self) | {
+            "kind": str(self.kind),
+            "metrics": dict(self.metrics),
+            "shared": [list(file) for file in self.shared],
+            "content": str(self.content),
+        }
 
     @classmethod
     def from_json(cls, data: dict[str, Any]) -> CheckpointRecord:
@@ -62,9 +81,12 @@ class CheckpointRecord:
 
         Raises:
             TypeError: a field is missing or unknown.
-            ValueError: the kind is unknown.
+            ValueError: the kind or the content is unknown.
         """
-        return cls(**{**data, "kind": Kind(data["kind"])})
+        shared = tuple((name, size) for name, size in data.get("shared", ()))
+        content = Content(data.get("content", Content.FULL))
+        kind = Kind(data["kind"])
+        return cls(**{**data, "kind": kind, "shared": shared, "content": content})
 
 
 def identifier(trial: int, epoch: int, global_step: int, kind: Kind) -> str:

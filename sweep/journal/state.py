@@ -15,6 +15,7 @@ from sweep.journal.event import (
     TRANSITIONS,
     AttemptFailed,
     AttemptStopped,
+    CheckpointDamaged,
     CheckpointRetired,
     CheckpointSaved,
     DriverStarted,
@@ -268,6 +269,10 @@ def _retired(state: StudyState, event: CheckpointRetired, time: float) -> None:
     state.trials[event.trial].checkpoints[event.checkpoint].retired = time
 
 
+def _damaged(state: StudyState, event: CheckpointDamaged, time: float) -> None:
+    state.trials[event.trial].checkpoints[event.checkpoint].damaged = event.reason
+
+
 def _attempt_stopped(state: StudyState, event: AttemptStopped, time: float) -> None:
     _end_attempt(state.running[event.trial], time)
 
@@ -320,6 +325,7 @@ _APPLY: dict[str, Callable[[StudyState, Any, float], None]] = {
         (TrialReported, _reported),
         (CheckpointSaved, _saved),
         (CheckpointRetired, _retired),
+        (CheckpointDamaged, _damaged),
         (AttemptStopped, _attempt_stopped),
         (AttemptFailed, _attempt_failed),
         (TrialFinished, _finished),
