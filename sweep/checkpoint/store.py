@@ -81,6 +81,8 @@ class CheckpointStore:
     def __init__(self, root: Path) -> None:
         self._manifests = root / "manifests"
         self._blobs = root / "blobs"
+        self._pool = root / "pool"
+        self._quarantine = root / "quarantine"
 
     def write(self, draft: Draft, captured: Captured) -> CheckpointRecord:
         """Make a checkpoint durable. When this returns, it survives a power cut.
@@ -133,7 +135,7 @@ class CheckpointStore:
         except CheckpointDamagedError as error:
             raise CheckpointDamagedError(f"{self._manifests / manifest}: {error}") from error
 
-    def verify(self, manifest: str) -> CheckpointRecord:
+    def verify(self, manifest: str, repair: bool = False) -> CheckpointRecord:
         """Read every byte of a checkpoint; its record, as the journal should have it.
 
         Raises:
@@ -171,6 +173,25 @@ class CheckpointStore:
             if match and int(match["session"]) < session:
                 found.add(f"{entry.parent.name}/{match['stem']}")
         return sorted(f"{stem}.json" for stem in found - kept)
+
+    def sweep_pool(self) -> list[str]:
+        """Remove the pool's files that no checkpoint holds; their names."""
+        swept = []
+        for path in self._pool.glob("*/*"):
+            if path.stat().st_nlink == 1:
+                path.unlink(missing_ok=True)
+                swept.append(path.name)
+        return swept
+
+    def quarantine(self, manifest: str) -> Path:
+        """Set a damaged checkpoint aside, for whoever wants to look; where it is now."""
+        target = self._quarantine / _stem(manifest)
+        fsio.make_directory(target)
+        for path in (self._manifests / manifest, self._blobs / _stem(manifest)):
+            with suppress(FileNotFoundError):
+                path.rename(target / path.name)
+        fsio.sync_directory(target)
+        return target
 
     def manifests(self, trial: int) -> list[str]:
         """Names of all manifests of a trial, in the order of their positions."""

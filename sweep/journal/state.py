@@ -149,6 +149,16 @@ class StudyState:
         return sum(count for state, count in self.counts.items() if state.finished)
 
     @property
+    def manifests(self) -> set[str]:
+        """Names of the manifests of all checkpoints that are not retired, damaged ones too."""
+        return {
+            checkpoint.record["manifest"]
+            for trial in self.trials.values()
+            for checkpoint in trial.checkpoints.values()
+            if checkpoint.retired is None
+        }
+
+    @property
     def best(self) -> Trial | None:
         """The incumbent: the best completed trial (the first of equals)."""
         if not self.iterations or self.iterations[-1].best_trial is None:
