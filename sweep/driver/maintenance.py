@@ -41,30 +41,27 @@ class Maintenance:
     def spec(self) -> StudySpec:
         return StudySpec.model_validate(self.state.spec)
 
-    def open_session(self, number: int | None = None) -> int:
-        """Open a session where none is open, by default with the next number; its number."""
-        if self._session is None:
-            self._session = self.state.sessions + 1 if number is None else number
-            self._journal.append(
-                DriverStarted(
-                    session=self._session,
-                    host=socket.gethostname(),
-                    pid=os.getpid(),
-                    versions=versions(),
-                )
-            )
-        return self._session
-
-    def record(self, *events: Event) -> None:
+    def record(self, *events: Event, session: int | None = None) -> None:
         """Journal ``events``, as one commit and durably.
+
+        ``session`` is the number of the session that the first of them opens, by default the next.
 
         Raises:
             StoreError: they cannot be written.
         """
-        if events:
-            self.open_session()
+        if not events:
+            return
+        with self._journal.together():
+            if self._session is None:
+                self._session = self.state.sessions + 1 if session is None else session
+                self._journal.append(self._started(self._session))
             self._journal.append(*events)
-            self._journal.flush()
+        self._journal.flush()
+
+    def _started(self, session: int) -> DriverStarted:
+        return DriverStarted(
+            session=session, host=socket.gethostname(), pid=os.getpid(), versions=versions()
+        )
 
     def finish(self) -> None:
         if self._session is not None:

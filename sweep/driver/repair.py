@@ -10,12 +10,14 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from sweep import fsio
-from sweep.checkpoint.audit import Auditor
+from sweep.checkpoint.audit import Auditor, Flaw
 from sweep.checkpoint.record import CheckpointRecord
+from sweep.checkpoint.store import CheckpointStore
 from sweep.driver.maintenance import Maintenance, maintenance
 from sweep.driver.verification import Unknown, flaws, store_of, unknown
 from sweep.errors import CheckpointDamagedError, JournalError
 from sweep.journal.event import CheckpointDamaged, CheckpointSaved, Event, TrialReported
+from sweep.journal.state import Checkpoint
 from sweep.journal.survey import survey
 from sweep.paths import StudyPaths
 
@@ -43,12 +45,12 @@ def repair(paths: StudyPaths) -> Repair:
 
     1. The first bad file of the journal and all that follow it are set aside; what comes before is
        a prefix of what happened, from which the study can go on.
-    2. A damaged checkpoint is repaired from the store's source, or else set aside, and the journal
-       says that it is damaged.
-    3. Whole checkpoints that the journal lacks are journaled again. One of a trial that is not
+    2. Whole checkpoints that the journal lacks are journaled again. One of a trial that is not
        finished brings the last report that it contains; earlier ones that were lost stay lost.
        One of a trial that the journal lacks is set aside: what the sampler knew of that trial is
        gone, and it will be proposed anew.
+    3. A damaged checkpoint is repaired from the store's source, or else set aside, and the journal
+       says that it is damaged.
 
     A kill at any instant leaves a study that can be repaired again.
 
@@ -59,8 +61,11 @@ def repair(paths: StudyPaths) -> Repair:
     """
     done = Repair()
     with maintenance(paths, "repair", before=lambda: _cut(paths, done)) as held:
-        _mend(held, done)
-        _adopt(held, done)
+        auditor = Auditor(paths.checkpoints)
+        flawed = flaws(held.state, auditor)
+        lacking = unknown(paths, held.state, auditor, {known.id for known, _ in flawed})
+        _adopt(held, lacking, done)
+        _mend(held, flawed, done)
     return done
 
 
@@ -91,37 +96,44 @@ def _move(files: Sequence[Path], target: Path) -> None:
     fsio.sync_directory(files[0].parent)
 
 
-def _mend(held: Maintenance, done: Repair) -> None:
+def _adopt(held: Maintenance, lacking: Sequence[Unknown], done: Repair) -> None:
+    """Journal them again, in one commit: it begins a session, after which they were garbage."""
     store = store_of(held.paths)
-    for known, wrong in flaws(held.state, Auditor(held.paths.checkpoints)):
-        record = CheckpointRecord.from_json(known.record)
-        reason = "; ".join(f"{flaw.path}: {flaw.problem}" for flaw in wrong)
-        try:
-            mended = store.verify(record.manifest, repair=True)
-        except CheckpointDamagedError:
-            mended = None
-        if mended is not None and mended.digest == record.digest:
-            done.repaired.append(known.id)
-            continue
-        held.record(CheckpointDamaged(trial=known.trial, checkpoint=known.id, reason=reason))
-        store.quarantine(record.manifest)
-        done.quarantined.append((known.id, reason))
-
-
-def _adopt(held: Maintenance, done: Repair) -> None:
-    found = unknown(held.paths, held.state, Auditor(held.paths.checkpoints))
-    if not found:
-        return
-    # Above all that is on the disk, so that no later save can take one of these names.
-    held.open_session(max(held.state.sessions, *(one.session for one in found)) + 1)
-    store = store_of(held.paths)
-    for one in found:
+    events: list[Event] = []
+    for one in lacking:
         if one.known_trial:
-            held.record(*_events(held, one, store.verify(one.manifest)))
+            events += _events(held, one, store.verify(one.manifest))
             done.adopted.append(one.id)
         else:
             store.quarantine(one.manifest)
             done.quarantined.append((one.id, f"the journal has no trial {one.trial}"))
+    # Above all that is on the disk, so that no later save can take one of these names.
+    newest = max((held.state.sessions, *(one.session for one in lacking)))
+    held.record(*events, session=newest + 1)
+
+
+def _mend(
+    held: Maintenance, flawed: Sequence[tuple[Checkpoint, Sequence[Flaw]]], done: Repair
+) -> None:
+    store = store_of(held.paths)
+    for known, wrong in flawed:
+        record = CheckpointRecord.from_json(known.record)
+        if known.id in done.adopted:  # another one of the same position has taken its place
+            store.quarantine(record.manifest)
+        elif _mended(store, record):
+            done.repaired.append(known.id)
+        else:
+            reason = "; ".join(f"{flaw.path}: {flaw.problem}" for flaw in wrong)
+            held.record(CheckpointDamaged(trial=known.trial, checkpoint=known.id, reason=reason))
+            store.quarantine(record.manifest)
+            done.quarantined.append((known.id, reason))
+
+
+def _mended(store: CheckpointStore, record: CheckpointRecord) -> bool:
+    try:
+        return store.verify(record.manifest, repair=True).digest == record.digest
+    except CheckpointDamagedError:
+        return False
 
 
 def _events(held: Maintenance, one: Unknown, record: CheckpointRecord) -> list[Event]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -68,7 +68,10 @@ def verify(paths: StudyPaths, progress: Progress = lambda done, total, size: Non
         checkpoints=sum(len(trial.kept) for trial in journal.state.trials.values()),
         bytes=auditor.bytes,
         bad=[*_bad_segments(journal), *_by_file(flawed)],
-        unknown=[found.manifest for found in unknown(paths, journal.state, auditor)],
+        unknown=[
+            found.manifest
+            for found in unknown(paths, journal.state, auditor, {known.id for known, _ in flawed})
+        ],
     )
 
 
@@ -99,12 +102,14 @@ class Unknown:
     known_trial: bool
 
 
-def unknown(paths: StudyPaths, state: StudyState, auditor: Auditor) -> list[Unknown]:
+def unknown(
+    paths: StudyPaths, state: StudyState, auditor: Auditor, bad: Collection[str]
+) -> list[Unknown]:
     """Whole checkpoints that the journal lacks and should have, in the order of their saving.
 
     Those are of its last session, or of later ones, of which its end was lost. What an earlier
     session left is garbage that the last one has passed over. A checkpoint at a position that the
-    journal does have counts where the one that it knows is gone or damaged.
+    journal does have counts where the one that it knows is ``bad`` (ids).
     """
     names = {
         known.record["manifest"]
@@ -119,7 +124,7 @@ def unknown(paths: StudyPaths, state: StudyState, auditor: Auditor) -> list[Unkn
             manifest, wrong = auditor.unknown(name)
         except CheckpointDamagedError:
             continue  # the save was never finished, or it is of no use to anybody
-        if wrong or manifest.session < state.sessions or _stands(paths, state, manifest.id):
+        if wrong or manifest.session < state.sessions or _stands(state, manifest.id, bad):
             continue
         found.append(
             Unknown(
@@ -139,14 +144,11 @@ def store_of(paths: StudyPaths) -> CheckpointStore:
     return CheckpointStore(paths.checkpoints)
 
 
-def _stands(paths: StudyPaths, state: StudyState, checkpoint: str) -> bool:
-    """Whether the journal has this position, and the files that it names for it are there."""
+def _stands(state: StudyState, checkpoint: str, bad: Collection[str]) -> bool:
+    """Whether the journal has this position, and the files that it names for it are whole."""
     trial = state.trials.get(int(checkpoint.partition("@")[0]))
     known = None if trial is None else trial.checkpoints.get(checkpoint)
-    if known is None or known.damaged is not None:
-        return False
-    manifest = paths.checkpoints / "manifests" / known.record["manifest"]
-    return known.retired is not None or manifest.exists()
+    return known is not None and known.damaged is None and checkpoint not in bad
 
 
 def _manifests(root: Path) -> Iterator[str]:
