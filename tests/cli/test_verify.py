@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pandas as pd
 import pytest
-from conftest import Project, until
+from conftest import PROGRAMS, Project, until
 
 import sweep
 from sweep.checkpoint.record import CheckpointRecord
@@ -42,9 +42,20 @@ def exact(project: Project) -> Path:
     )
 
 
-def finished_study(project: Project) -> StudyPaths:
+@pytest.fixture(scope="module")
+def whole(tmp_path_factory: pytest.TempPathFactory) -> Project:
+    """A study that was never disturbed, made once; nobody changes it."""
+    project = Project(tmp_path_factory.mktemp("whole"))
+    shutil.copy(PROGRAMS / "exact.py", project.root)
     done = project.run("run", "--inline", exact(project))
     assert done.returncode == 0, done.stderr
+    return project
+
+
+@pytest.fixture
+def finished(project: Project, whole: Project) -> StudyPaths:
+    """A copy of it, in ``project``."""
+    shutil.copytree(whole.store, project.store)
     return paths_of(project)
 
 
@@ -63,10 +74,9 @@ def flip_and_restore(path: Path, paths: StudyPaths, place: float) -> list[str]:
     return found
 
 
-def test_every_file_is_read(project: Project) -> None:
+def test_every_file_is_read(finished: StudyPaths) -> None:
     """A flipped bit in any file of a study is found, and just that file is named."""
-    paths = finished_study(project)
-    assert project.run("verify", "study").returncode == 0
+    paths = finished
     files = [path for path in paths.checkpoints.rglob("*") if path.is_file()]
     assert len(files) > 6
     for path in files:
@@ -76,9 +86,9 @@ def test_every_file_is_read(project: Project) -> None:
     assert verify(paths).whole
 
 
-def test_no_event_can_be_changed(project: Project) -> None:
+def test_no_event_can_be_changed(finished: StudyPaths) -> None:
     """A flipped bit in the journal is found and named, unless it changes no event at all."""
-    paths = finished_study(project)
+    paths = finished
     (segment,) = paths.journal.iterdir()
     events, whole = list(read_entries(paths.journal)), segment.read_bytes()
     named = 0
@@ -93,9 +103,9 @@ def test_no_event_can_be_changed(project: Project) -> None:
     assert named > 100
 
 
-def test_damage_is_named_set_aside_and_journaled(project: Project) -> None:
+def test_damage_is_named_set_aside_and_journaled(project: Project, finished: StudyPaths) -> None:
     """Without a mirror a bad checkpoint is set aside, the journal knows, all else is whole."""
-    paths = finished_study(project)
+    paths = finished
     known = read_state(paths.journal).trials[1].kept[-1]
     manifest = paths.checkpoints / "manifests" / known.record["manifest"]
     flip(manifest)
@@ -115,9 +125,9 @@ def test_damage_is_named_set_aside_and_journaled(project: Project) -> None:
     assert project.run("replay", "study").returncode == 0
 
 
-def test_shared_file_is_read_once_and_named_with_all_that_need_it(project: Project) -> None:
+def test_shared_file_is_read_once_and_named_with_all_that_need_it(finished: StudyPaths) -> None:
     """One bad file that two checkpoints hold is one line that names both."""
-    paths = finished_study(project)
+    paths = finished
     blobs = paths.checkpoints / "blobs"
     pairs = [
         (one, other)
@@ -169,9 +179,7 @@ def cut_before(paths: StudyPaths, kind: type, trial: int, *, tear: bool) -> None
 
 
 @pytest.mark.parametrize("tear", [False, pytest.param(True, marks=pytest.mark.long)])
-def test_lost_rows_are_taken_up_again(
-    project: Project, tmp_path_factory: pytest.TempPathFactory, tear: bool
-) -> None:
+def test_lost_rows_are_taken_up_again(project: Project, whole: Project, tear: bool) -> None:
     """A journal without its end: the checkpoints come back, the study ends with the same bits."""
     paths = killed_run(project, rows=5)
     state = read_state(paths.journal)
@@ -192,9 +200,6 @@ def test_lost_rows_are_taken_up_again(
     assert done.returncode == 0, done.stderr
     assert project.run("replay", "study").returncode == 0
 
-    whole = Project(tmp_path_factory.mktemp("whole"))
-    (whole.root / "exact.py").write_text((project.root / "exact.py").read_text())
-    finished_study(whole)
     columns = ["number", "state", "value", "params.lr"]
     one, other = (sweep.open_study(p.store / "study").trials[columns] for p in (project, whole))
     pd.testing.assert_frame_equal(one, other, check_exact=True)
@@ -212,12 +217,14 @@ def test_checkpoint_of_a_trial_that_is_lost(project: Project) -> None:
     assert {name for name, _ in done.quarantined} >= kept
     assert f"the journal has no trial {trial}" in dict(done.quarantined).values()
     assert not list((paths.checkpoints / "manifests" / f"{trial:05d}").glob("*.json"))
-    assert project.run("resume", "study", "--inline").returncode == 0
+    assert verify(paths).whole
 
 
-def test_nothing_is_touched_where_the_beginning_is_lost(project: Project) -> None:
+def test_nothing_is_touched_where_the_beginning_is_lost(
+    project: Project, finished: StudyPaths
+) -> None:
     """Without the first events nothing can go on: repair says so and leaves every file."""
-    paths = finished_study(project)
+    paths = finished
     for segment in paths.journal.iterdir():
         flip(segment)
     files = {path: path.stat().st_mtime_ns for path in paths.root.rglob("*") if path.is_file()}
@@ -243,10 +250,6 @@ def test_beside_a_driver_that_retires(project: Project) -> None:
         found = verify(paths)
         assert found.whole, found.bad
     until(lambda: saved(paths) > first + 20)
-    refused = project.run("verify", "study", "--repair")
-    assert refused.returncode in (0, 3)
-    if refused.returncode == 3:
-        assert "is being run by" in refused.stderr
     process.kill()
 
 
