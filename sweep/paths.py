@@ -59,6 +59,21 @@ class StudyPaths:
         """A request to the driver to end; its content names who asked."""
         return self.root / "stop"
 
+    @property
+    def gc(self) -> Path:
+        """A request to the driver to clean up; its content is the request's name."""
+        return self.root / "gc"
+
+    @property
+    def gc_answer(self) -> Path:
+        """What the driver did about the newest such request, as JSON."""
+        return self.root / "gc.answer"
+
+    @property
+    def quarantine(self) -> Path:
+        """Where damaged parts of the journal are set aside."""
+        return self.root / "quarantine"
+
     def exists(self) -> bool:
         """True where a study's journal has begun."""
         return self.journal.is_dir()

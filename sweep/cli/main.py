@@ -155,6 +155,40 @@ def replay(study: StudyArgument, store: StoreOption = RUNS, as_json: JsonOption 
 
 
 @app.command()
+def gc(
+    study: StudyArgument,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Only say what would be removed.")
+    ] = False,
+    wait: Annotated[
+        float, typer.Option("--wait", help="Seconds to wait for the driver of a running study.")
+    ] = 60.0,
+    store: StoreOption = RUNS,
+    as_json: JsonOption = False,
+) -> None:
+    """Let go checkpoints that are not kept, and remove files that nothing refers to."""
+    from sweep.cli import gc as command
+
+    out = output.Output(as_json)
+    raise typer.Exit(command.gc(store, study, out, dry_run=dry_run, wait=wait))
+
+
+@app.command()
+def verify(
+    study: StudyArgument,
+    repair: Annotated[
+        bool, typer.Option("--repair", help="Mend what can be, set aside what cannot.")
+    ] = False,
+    store: StoreOption = RUNS,
+    as_json: JsonOption = False,
+) -> None:
+    """Read every byte of a study, and say what is damaged and who needs it."""
+    from sweep.cli import verify as command
+
+    raise typer.Exit(command.verify(store, study, output.Output(as_json), repair=repair))
+
+
+@app.command()
 def schema() -> None:
     """Print the JSON Schema of the YAML, for editors."""
     import json

@@ -15,7 +15,7 @@ from sweep.journal.event import TrialState
 from sweep.journal.journal import read_state
 from sweep.journal.lock import holder
 from sweep.journal.state import StudyState, Trial
-from sweep.journal.table import final_metrics
+from sweep.journal.table import final_metrics, newest_checkpoint
 from sweep.paths import StudyPaths
 from sweep.spec import Goal, StudySpec
 
@@ -92,7 +92,7 @@ def best(store: Path, name: str, count: int, out: Output) -> None:
             *(trial.params.get(name) for name in names),
             len(trial.reports),
             duration_text(trial.duration),
-            trial.checkpoint,
+            newest_checkpoint(trial),
         ]
         for trial in ranked
     ]

@@ -7,14 +7,16 @@ import os
 import socket
 import time
 from collections import deque
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 from sweep.checkpoint.policy import Policy
 from sweep.checkpoint.record import CheckpointRecord
-from sweep.checkpoint.retention import Keep, retired
+from sweep.checkpoint.retention import Retirement
 from sweep.driver.backend import Key, WorkerDied
+from sweep.driver.collection import Doomed, GcRequests
 from sweep.driver.disposal import Disposal
+from sweep.driver.keeper import Keeper
 from sweep.driver.plan import Limits
 from sweep.errors import MetricError, StoreError
 from sweep.journal.event import (
@@ -38,7 +40,7 @@ from sweep.journal.state import StudyState, Trial
 from sweep.journal.table import write_tables
 from sweep.paths import StudyPaths
 from sweep.search.search import Search, is_objective
-from sweep.spec import Goal, StudySpec
+from sweep.spec import StudySpec
 from sweep.trial.message import Assignment, Ended, Message, Reported, Restored, Saved, Verdict
 from sweep.trial.outcome import Outcome
 
@@ -58,6 +60,7 @@ class DrivenStudy:
     Attributes:
         limits: what the planner must keep to.
         error: why the study was given up, if it was.
+        keeper: knows which checkpoints may go; whoever needs one pins it there.
         unsaved: trials that were stopped and could not save.
         shown: how many trials were finished at the entry that was shown last.
         halted: why no more is started (a stop, a timeout), if so.
@@ -75,6 +78,8 @@ class DrivenStudy:
         self.shown = self.state.finished
         self._unshown: deque[Entry] = deque()
         self._disposal = Disposal(paths.checkpoints)
+        self._gc = GcRequests(paths, self._disposal)
+        self.keeper = Keeper(spec, journal.state)
         self._tables_due = time.monotonic() + TABLES_INTERVAL_S
         self._stop_due = 0.0
 
@@ -96,14 +101,9 @@ class DrivenStudy:
                 versions=dict(versions),
             )
         )
+        self._retire(self.keeper.of_study(time.time()))
         self._journal.flush()
-        known = {
-            checkpoint.record["manifest"]
-            for trial in self.state.trials.values()
-            for checkpoint in trial.checkpoints.values()
-            if checkpoint.retired is None
-        }
-        self._disposal.clear_leftovers(known, self.state.sessions)
+        self._disposal.clear_leftovers(self.state.manifests, self.state.sessions)
 
     def ask(self) -> int:
         """Let the sampler propose the next trial; its number."""
@@ -144,6 +144,7 @@ class DrivenStudy:
                 checkpoint=kept[0].id if kept else None,
             )
         )
+        self.keeper.pin(number, (checkpoint.id for checkpoint in kept))
         if not kept and trial.reports:
             # Nothing to go on from, so no `Restored` will come: what was reported is made again.
             self._restored(number, assignment.attempt, Restored(checkpoint=None))
@@ -169,6 +170,8 @@ class DrivenStudy:
             return self._heard(trial, key, message)
 
     def _heard(self, trial: Trial, key: Key, message: Message | WorkerDied) -> Verdict | None:
+        if isinstance(message, Restored | Ended | WorkerDied):
+            self.keeper.unpin(trial.number)  # nobody reads what it was handed any more
         match message:
             case Restored():
                 self._restored(trial.number, key.attempt, message)
@@ -195,6 +198,11 @@ class DrivenStudy:
             self.shown += isinstance(entry.event, TrialFinished)
             show(entry)
         self._disposal.settle(committed)
+        request = self._gc.take()
+        if request is not None:
+            doomed = Doomed.of(self.keeper, self.state, self.state.sessions, time.time())
+            self._record(*doomed.events())
+            self._gc.carry_out(request, doomed, self.state.seq)
         if time.monotonic() >= self._tables_due:
             self._write_tables()
 
@@ -220,6 +228,8 @@ class DrivenStudy:
 
     def _record(self, *events: Event) -> None:
         self._unshown.extend(self._journal.append(*events))
+        for event in events:
+            self.keeper.follow(event)
 
     def _restored(self, number: int, attempt: int, message: Restored) -> None:
         trial = self.state.trials[number]
@@ -278,21 +288,23 @@ class DrivenStudy:
         if older is not None and older.record["manifest"] != record.manifest:
             # The same position, reached again after a resume.
             self._disposal.give_up(older.record["manifest"], self.state.seq)
-        self._retire(trial, finished=False)
+        self._retire(self.keeper.of_trial(trial.number))
+        self._retire_under_pressure()
 
-    def _retire(self, trial: Trial, *, finished: bool) -> None:
-        keep = self.spec.checkpoint.keep
-        records = [CheckpointRecord.from_json(kept.record) for kept in trial.kept]
-        manifests = {record.id: record.manifest for record in records}
-        for name in retired(
-            records,
-            Keep(last=keep.last, best=keep.best),
-            metric=self.spec.metric.name,
-            maximize=self.spec.metric.goal is Goal.MAXIMIZE,
-            finished=finished,
-        ):
-            self._record(CheckpointRetired(trial=trial.number, checkpoint=name))
-            self._disposal.give_up(manifests[name], self.state.seq)
+    def _retire_under_pressure(self) -> None:
+        now = time.time()
+        if self.keeper.pressed(now):
+            self._retire(self.keeper.of_study(now))
+
+    def _retire(self, retirements: Iterable[tuple[int, Retirement]]) -> None:
+        for number, retirement in retirements:
+            manifest = self.keeper.record(number, retirement.id).manifest
+            self._record(
+                CheckpointRetired(
+                    trial=number, checkpoint=retirement.id, reason=str(retirement.reason)
+                )
+            )
+            self._disposal.give_up(manifest, self.state.seq)
 
     def _ended(self, trial: Trial, message: Ended) -> None:
         match message.outcome:
@@ -352,7 +364,8 @@ class DrivenStudy:
         )
         if state is not TrialState.FAILED:
             self._record(self._search.tell(self.state, trial))
-        self._retire(trial, finished=True)
+        self._retire(self.keeper.after_finish(trial.number))
+        self._retire_under_pressure()
         if missing is not None and not self.state.iterations:
             raise MetricError(f"{self.name}: {missing}")
 

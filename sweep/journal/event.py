@@ -45,7 +45,10 @@ TRANSITIONS: Mapping[TrialState, frozenset[TrialState]] = {
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Event:
-    """Base of all events. ``version`` grows when the fields of a type change."""
+    """Base of all events. ``version`` grows when the fields of a type change.
+
+    A field that a version adds has a default, which stands for it in events of the older ones.
+    """
 
     type: ClassVar[str]
     version: ClassVar[int] = 1
@@ -169,11 +172,26 @@ class CheckpointSaved(Event):
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class CheckpointRetired(Event):
-    """A checkpoint is no longer kept; its files go after this event is durable."""
+    """A checkpoint is no longer kept; its files go after this event is durable.
+
+    ``reason`` is the rule of retention that let it go (empty in events of version 1).
+    """
 
     type: ClassVar[str] = "checkpoint_retired"
+    version: ClassVar[int] = 2
     trial: int
     checkpoint: str
+    reason: str = ""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class CheckpointDamaged(Event):
+    """A checkpoint was found to be damaged and could not be repaired; ``reason`` says where."""
+
+    type: ClassVar[str] = "checkpoint_damaged"
+    trial: int
+    checkpoint: str
+    reason: str
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -241,6 +259,7 @@ EVENTS: Mapping[str, type[Event]] = {
         TrialReported,
         CheckpointSaved,
         CheckpointRetired,
+        CheckpointDamaged,
         AttemptStopped,
         AttemptFailed,
         TrialFinished,
@@ -282,7 +301,7 @@ def decode(row: Mapping[str, Any]) -> Entry:
     """
     name, version, seq = row["type"], row["version"], row["seq"]
     kind = EVENTS.get(name)
-    if kind is None or version != kind.version:
+    if kind is None or version > kind.version:
         raise JournalVersionError(
             f"event {seq} is a {name!r} of version {version}, which this sweep does not know: "
             "it was written by a newer one; upgrade sweep to read it"

@@ -69,6 +69,12 @@ def segment_path(directory: Path, first: int, last: int) -> Path:
     return directory / f"{first:08d}-{last:08d}.parquet"
 
 
+def parse_name(path: Path) -> Segment | None:
+    """The segment that a file is by its name, or None."""
+    match = _NAME.fullmatch(path.name)
+    return None if match is None else Segment(int(match[1]), int(match[2]), path)
+
+
 def chain(previous: int, row: Mapping[str, Any]) -> int:
     """The digest of a row that follows one with the digest ``previous`` (0 before the first).
 
@@ -140,10 +146,10 @@ def _listing(directory: Path) -> list[Path]:
 def _arrange(paths: Sequence[Path]) -> tuple[list[Segment], list[Segment]]:
     found = []
     for path in paths:
-        match = _NAME.fullmatch(path.name)
-        if match is None:
+        segment = parse_name(path)
+        if segment is None:
             raise JournalError(f"{path}: no segment of a journal; move it elsewhere")
-        found.append(Segment(int(match[1]), int(match[2]), path))
+        found.append(segment)
     found.sort(key=lambda segment: (segment.first, -segment.last))
     live: list[Segment] = []
     covered = []
@@ -207,11 +213,12 @@ def _line(error: BaseException) -> str:
 
 def decode_table(table: pa.Table) -> Iterator[Entry]:
     """The entries of a segment's rows, in order."""
-    for row in _rows(table):
+    for row in read_rows(table):
         yield decode(row)
 
 
-def _rows(table: pa.Table) -> list[dict[str, Any]]:
+def read_rows(table: pa.Table) -> list[dict[str, Any]]:
+    """The rows of a segment as `decode` and `chain` take them."""
     times = table["time"].cast(pa.int64())
     rows: list[dict[str, Any]] = table.set_column(1, "time", times).to_pylist()
     return rows
@@ -226,7 +233,7 @@ def changed_events(directory: Path) -> list[int]:
     changed = []
     previous = 0
     for segment in list_segments(directory)[0]:
-        for row in _rows(read_table(segment)):
+        for row in read_rows(read_table(segment)):
             if row["digest"] != chain(previous, row):
                 changed.append(row["seq"])
             previous = row["digest"]

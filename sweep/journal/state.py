@@ -15,6 +15,7 @@ from sweep.journal.event import (
     TRANSITIONS,
     AttemptFailed,
     AttemptStopped,
+    CheckpointDamaged,
     CheckpointRetired,
     CheckpointSaved,
     DriverStarted,
@@ -148,6 +149,16 @@ class StudyState:
         return sum(count for state, count in self.counts.items() if state.finished)
 
     @property
+    def manifests(self) -> set[str]:
+        """Names of the manifests of all checkpoints that are not retired, damaged ones too."""
+        return {
+            checkpoint.record["manifest"]
+            for trial in self.trials.values()
+            for checkpoint in trial.checkpoints.values()
+            if checkpoint.retired is None
+        }
+
+    @property
     def best(self) -> Trial | None:
         """The incumbent: the best completed trial (the first of equals)."""
         if not self.iterations or self.iterations[-1].best_trial is None:
@@ -268,6 +279,10 @@ def _retired(state: StudyState, event: CheckpointRetired, time: float) -> None:
     state.trials[event.trial].checkpoints[event.checkpoint].retired = time
 
 
+def _damaged(state: StudyState, event: CheckpointDamaged, time: float) -> None:
+    state.trials[event.trial].checkpoints[event.checkpoint].damaged = event.reason
+
+
 def _attempt_stopped(state: StudyState, event: AttemptStopped, time: float) -> None:
     _end_attempt(state.running[event.trial], time)
 
@@ -320,6 +335,7 @@ _APPLY: dict[str, Callable[[StudyState, Any, float], None]] = {
         (TrialReported, _reported),
         (CheckpointSaved, _saved),
         (CheckpointRetired, _retired),
+        (CheckpointDamaged, _damaged),
         (AttemptStopped, _attempt_stopped),
         (AttemptFailed, _attempt_failed),
         (TrialFinished, _finished),

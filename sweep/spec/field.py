@@ -61,14 +61,24 @@ def _seconds(given: Any) -> Any:
     return math.fsum(float(amount) * _SECONDS[unit] for amount, unit in _DURATION.findall(given))
 
 
-def _bytes(given: Any) -> Any:
+def _truth(given: Any) -> Any:
+    if not isinstance(given, bool):
+        raise wrong(_instead("true or false", given))
+    return given
+
+
+def _size(given: Any) -> Any:
     if isinstance(given, str):
         size = _SIZE.fullmatch(given)
         if size is None:
             raise wrong(f"must be a size such as 512MiB or 4GB, not {brief(given)}")
         power = " kmgt".index(size[2].lower() or " ")
         given = round(float(size[1]) * (1024 if size[3] else 1000) ** power)
-    given = _whole(given)
+    return _whole(given)
+
+
+def _bytes(given: Any) -> Any:
+    given = _size(given)
     if given < _LEAST_MEMORY:
         raise wrong(f"{given} bytes is too little for a process: write a unit, as in 4GB")
     return given
@@ -104,6 +114,7 @@ Count = Annotated[int, Field(ge=1), BeforeValidator(_whole)]
 Factor = Annotated[int, Field(ge=2), BeforeValidator(_whole)]
 Natural = Annotated[int, Field(ge=0), BeforeValidator(_whole)]
 Seed = Annotated[int, Field(ge=0, le=2**63 - 1), BeforeValidator(_whole)]
+Truth = Annotated[bool, BeforeValidator(_truth)]
 Text = Annotated[str, BeforeValidator(_text), WithJsonSchema({"type": "string", "minLength": 1})]
 
 Seconds = Annotated[
@@ -133,4 +144,19 @@ Bytes = Annotated[
         }
     ),
 ]
-"""A size in bytes; YAML may write 4GB (powers of 1000) or 512MiB (powers of 1024)."""
+"""Bytes of main memory; YAML may write 4GB (powers of 1000) or 512MiB (powers of 1024)."""
+
+Size = Annotated[
+    int,
+    Field(ge=1),
+    BeforeValidator(_size),
+    WithJsonSchema(
+        {
+            "anyOf": [
+                {"type": "integer", "minimum": 1},
+                {"type": "string", "pattern": r"^\d+(?:\.\d+)? *[kKmMgGtT]?[iI]?[bB]$"},
+            ]
+        }
+    ),
+]
+"""Bytes of files, written as `Bytes` are; there is no least amount."""

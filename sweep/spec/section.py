@@ -8,7 +8,19 @@ from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import BeforeValidator, Field, model_validator
 
-from sweep.spec.field import Amount, Bytes, Count, Factor, Natural, Positive, Text, choice
+from sweep.spec.field import (
+    Amount,
+    Bytes,
+    Count,
+    Factor,
+    Natural,
+    Positive,
+    Seconds,
+    Size,
+    Text,
+    Truth,
+    choice,
+)
 from sweep.spec.problem import Problem, Section, wrong, wrongs
 from sweep.spec.suggestion import brief
 
@@ -75,13 +87,32 @@ class Every(Section):
         return self
 
 
+class Unsuccessful(StrEnum):
+    """What a failed or pruned trial keeps."""
+
+    NONE = "none"
+    LAST = "last"
+
+
 class Keep(Section):
-    """Which checkpoints of a trial are kept."""
+    """Which checkpoints are kept. A trial that is not finished always keeps its newest."""
 
     last: Count = 1
-    """The newest ones; a trial goes on from the newest that is whole."""
+    """The newest ones of a trial; it goes on from the newest that is whole."""
     best: Natural = 1
-    """Those with the best value of the metric."""
+    """Those of a trial with the best value of the metric."""
+    every_nth: Count | None = None
+    """The first one at every n-th epoch of a trial, for ever."""
+    incumbents: Count | None = None
+    """Only the best n completed trials of the study keep any."""
+    final: Truth = True
+    """Whether the one at the end of a completed trial is kept."""
+    unsuccessful: Annotated[Unsuccessful, BeforeValidator(choice(Unsuccessful))] = Unsuccessful.LAST
+    """What a failed or pruned trial keeps: last (its newest) or none."""
+    bytes: Size | None = None
+    """What all of the study may take, such as 20GB; beyond that the least valuable go."""
+    age: Seconds | None = None
+    """Those older than this go, such as 7d; the best of the study stays."""
 
 
 class CheckpointSpec(Section):

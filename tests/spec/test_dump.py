@@ -52,7 +52,7 @@ timeout: 3600
 resources: {cpu: 1, gpu: 0}
 checkpoint:
   every: {epochs: 1}
-  keep: {last: 1, best: 1}
+  keep: {last: 1, best: 1, final: true, unsuccessful: last}
 retries: 1
 seed: 0
 """

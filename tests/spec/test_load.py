@@ -92,6 +92,25 @@ def test_full_spec(tmp_path):
     assert list(spec.parameters) == ["lr", "optimizer", "momentum"]
 
 
+def test_keep():
+    """Every rule of retention has its key."""
+    keep = (
+        "checkpoint: {keep: {last: 2, best: 0, every_nth: 5, incumbents: 3, final: false, "
+        "unsuccessful: none, bytes: 20GB, age: 7d}}"
+    )
+    spec = parse_spec(BASE + SPACE + keep, "chars.yaml")
+    assert spec.checkpoint.keep == Keep(
+        last=2,
+        best=0,
+        every_nth=5,
+        incumbents=3,
+        final=False,
+        unsuccessful="none",
+        bytes=20_000_000_000,
+        age=7 * 86400,
+    )
+
+
 def test_defaults():
     """What is not written has the documented default."""
     spec = parse_spec(BASE + SPACE + "early_terminate: {type: median}", "runs/chars.v2.yaml")
@@ -338,6 +357,22 @@ def test_both_bounds_below_zero():
         ),
         ("checkpoint: {every: {minutes: 0}}", "checkpoint.every.minutes: must be above 0, not 0"),
         ("checkpoint: {keep: {last: 0}}", "checkpoint.keep.last: must be 1 or more, not 0"),
+        (
+            "checkpoint: {keep: {bytes: 4G}}",
+            "checkpoint.keep.bytes: must be a size such as 512MiB or 4GB, not '4G'",
+        ),
+        (
+            "checkpoint: {keep: {age: 7w}}",
+            "checkpoint.keep.age: must be seconds or a time such as 90s, 30m, 12h or 2d, not '7w'",
+        ),
+        (
+            "checkpoint: {keep: {unsuccessful: lst}}",
+            "checkpoint.keep.unsuccessful: there is no lst; did you mean last?",
+        ),
+        (
+            "checkpoint: {keep: {final: 1}}",
+            "checkpoint.keep.final: must be true or false, not 1",
+        ),
         (
             "early_terminate: {type: hyperband, min_iter: 3}",
             "early_terminate.type: hyperband is not supported; there is {type: asha, "

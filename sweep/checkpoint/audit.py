@@ -1,0 +1,119 @@
+"""Reading every byte of many checkpoints, a file that several of them hold only once."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from dataclasses import dataclass
+from io import FileIO
+from pathlib import Path, PurePosixPath
+
+from sweep.checkpoint.blob import Written
+from sweep.checkpoint.manifest import Manifest, load
+from sweep.checkpoint.record import CheckpointRecord
+from sweep.errors import CheckpointDamagedError
+
+_CHUNK = 1 << 24
+
+
+@dataclass(frozen=True, slots=True)
+class Flaw:
+    """A file that is not what was written."""
+
+    path: Path
+    problem: str
+
+
+class Auditor:
+    """Holds files against their manifests, and manifests against the journal.
+
+    Attributes:
+        bytes: read so far.
+    """
+
+    def __init__(self, root: Path) -> None:
+        """``root`` is the directory of a study's checkpoints."""
+        self._manifests, self._blobs = root / "manifests", root / "blobs"
+        self._read: dict[tuple[int, int, str], str | None] = {}
+        self.bytes = 0
+
+    def flaws(self, record: CheckpointRecord) -> list[Flaw]:
+        """What is wrong with the files of a checkpoint that the journal has.
+
+        Raises:
+            CheckpointMismatchError: it was written by a newer version of this package.
+        """
+        path = self._manifests / record.manifest
+        try:
+            manifest, digest = self._manifest(path)
+        except CheckpointDamagedError as error:
+            return [Flaw(path, _without(path, error))]
+        if digest != record.digest:
+            return [Flaw(path, "is whole, but not the one that the journal knows")]
+        return self._of_blobs(path, manifest)
+
+    def unknown(self, name: str) -> tuple[Manifest, list[Flaw]]:
+        """A checkpoint that the journal does not have, and what is wrong with its blobs.
+
+        Raises:
+            CheckpointDamagedError: its manifest is not whole.
+            CheckpointMismatchError: as `flaws`.
+        """
+        path = self._manifests / name
+        manifest, _ = self._manifest(path)
+        return manifest, self._of_blobs(path, manifest)
+
+    def _manifest(self, path: Path) -> tuple[Manifest, str]:
+        try:
+            data = path.read_bytes()
+        except FileNotFoundError as error:
+            raise CheckpointDamagedError(f"{path}: is missing") from error
+        except OSError as error:
+            raise CheckpointDamagedError(f"{path}: cannot be read: {error}") from error
+        self.bytes += len(data)
+        return load(data, str(path)), hashlib.sha256(data).hexdigest()
+
+    def _of_blobs(self, manifest_path: Path, manifest: Manifest) -> list[Flaw]:
+        flaws = []
+        for blob in manifest.blobs:
+            parts = PurePosixPath(blob.path)
+            if parts.is_absolute() or ".." in parts.parts:
+                flaws.append(Flaw(manifest_path, f"names a file outside the store: {blob.path}"))
+                continue
+            path = self._blobs / parts
+            problem = self._problem(path, blob.written)
+            if problem is not None:
+                flaws.append(Flaw(path, problem))
+        return flaws
+
+    def _problem(self, path: Path, expected: Written) -> str | None:
+        try:
+            with path.open("rb", buffering=0) as file:
+                status = os.fstat(file.fileno())
+                key = (status.st_dev, status.st_ino, expected.sha256)
+                if key not in self._read:
+                    size, digest = self._hash(file)
+                    self._read[key] = _compare(Written(size, digest), expected)
+                return self._read[key]
+        except FileNotFoundError:
+            return "is missing"
+        except OSError as error:
+            return f"cannot be read: {error}"
+
+    def _hash(self, file: FileIO) -> tuple[int, str]:
+        digest, size = hashlib.sha256(), 0
+        while chunk := file.read(_CHUNK):
+            digest.update(chunk)
+            size += len(chunk)
+        self.bytes += size
+        return size, digest.hexdigest()
+
+
+def _compare(found: Written, expected: Written) -> str | None:
+    if found.bytes != expected.bytes:
+        return f"has {found.bytes} bytes instead of {expected.bytes}"
+    return None if found == expected else "its content is not what was saved"
+
+
+def _without(path: Path, error: Exception) -> str:
+    return str(error).removeprefix(f"{path}: ")

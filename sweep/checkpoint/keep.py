@@ -1,0 +1,79 @@
+"""The vocabulary of retention: what shall stay, what became of a trial, and why something went."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+
+class Unsuccessful(StrEnum):
+    """What a failed or pruned trial keeps."""
+
+    NONE = "none"
+    LAST = "last"
+    """Its newest full checkpoint, so that it can be promoted or forked."""
+
+
+@dataclass(frozen=True, slots=True)
+class Keep:
+    """What stays. Fields with None hold or take nothing."""
+
+    last: int = 1
+    """The newest ones of a trial: so many full ones, so many partial and so many light ones."""
+    best: int = 1
+    """Those of a trial with the best metric. Light ones hold no state and do not count."""
+    every_nth: int | None = None
+    """For ever, the first one of a trial at every n-th epoch."""
+    incumbents: int | None = None
+    """Only so many completed trials, the best of the study, keep their checkpoints."""
+    final: bool = True
+    """Whether `last` may hold the checkpoint of the end of a completed trial."""
+    unsuccessful: Unsuccessful = Unsuccessful.LAST
+    bytes: int | None = None
+    """What the checkpoints of the study may take in all."""
+    age: float | None = None
+    """Seconds since the save."""
+
+    def __post_init__(self) -> None:
+        for name in ("last", "best"):
+            if getattr(self, name) < 0:
+                raise ValueError(f"keep.{name} must be 0 or more, not {getattr(self, name)}")
+        for name in ("every_nth", "incumbents", "bytes", "age"):
+            value = getattr(self, name)
+            if value is not None and value <= 0:
+                raise ValueError(f"keep.{name} must be above 0, not {value}")
+
+
+class Fate(StrEnum):
+    """What became of a trial, as far as retention asks."""
+
+    UNFINISHED = "unfinished"
+    """It runs, or it can go on."""
+    COMPLETE = "complete"
+    UNSUCCESSFUL = "unsuccessful"
+
+
+@dataclass(frozen=True, slots=True)
+class Standing:
+    """A trial among the others; ``value`` is its objective where it is complete."""
+
+    fate: Fate
+    value: float | None = None
+
+
+class Reason(StrEnum):
+    """Which rule let a checkpoint go."""
+
+    SUPERSEDED = "superseded"
+    UNSUCCESSFUL = "unsuccessful"
+    INCUMBENTS = "incumbents"
+    AGE = "age"
+    BYTES = "bytes"
+
+
+@dataclass(frozen=True, slots=True)
+class Retirement:
+    """A checkpoint that may go."""
+
+    id: str
+    reason: Reason

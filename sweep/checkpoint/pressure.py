@@ -1,0 +1,96 @@
+"""The rules of retention that look at a whole study: `age` and `bytes`."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Collection, Iterator, Mapping, Sequence
+
+from sweep.checkpoint import hold
+from sweep.checkpoint.budget import Ledger
+from sweep.checkpoint.keep import Fate, Keep, Standing
+from sweep.checkpoint.record import CheckpointRecord
+
+Records = Mapping[int, Sequence[CheckpointRecord]]
+"""What is left of each trial."""
+
+
+class Pressure:
+    """Takes what is old, or of little value where there is too much."""
+
+    def __init__(
+        self,
+        trials: Mapping[int, Standing],
+        top: Collection[int],
+        keep: Keep,
+        *,
+        metric: str,
+        maximize: bool,
+        pinned: Collection[str],
+    ) -> None:
+        """``top`` are the best trials of the study; the others as in `retention.plan`."""
+        self._trials, self._top, self._keep = trials, top, keep
+        self._metric, self._maximize, self._pinned = metric, maximize, pinned
+
+    def too_old(self, left: Records, before: float) -> Iterator[str]:
+        """Ids of those that were saved ``before`` a time, and are not held."""
+        for trial, records in left.items():
+            held = self._protected(trial, records)
+            if self._trials[trial].fate is not Fate.UNSUCCESSFUL:
+                held |= hold.every_nth(records, self._keep.every_nth)
+            for record in records:
+                if record.saved < before and record.id not in held:
+                    yield record.id
+
+    def too_much(self, left: Records, budget: int) -> Iterator[str]:
+        """Ids of those that must go, the least valuable first, until the rest fits ``budget``."""
+        ledger = Ledger(record for records in left.values() for record in records)
+        if ledger.total <= budget:
+            return
+        candidates = [entry for trial in left for entry in self._candidates(trial, left[trial])]
+        for _, record in sorted(candidates, key=lambda candidate: candidate[0]):
+            if ledger.total <= budget:
+                return
+            ledger.remove(record)
+            yield record.id
+
+    def _candidates(
+        self, trial: int, records: Sequence[CheckpointRecord]
+    ) -> Iterator[tuple[tuple[int, float, float, int, str], CheckpointRecord]]:
+        held, prize = self._protected(trial, records), self._prize(records)
+        for record in records:
+            if record.id not in held:
+                rank, worth = self._value(self._trials[trial], record.id in prize)
+                yield (rank, worth, record.saved, trial, record.id), record
+
+    def _value(self, standing: Standing, is_prize: bool) -> tuple[int, float]:
+        """What goes first for want of bytes sorts first; among equals the oldest goes first.
+
+        1. of failed and pruned trials;
+        2. of completed trials what is not their best;
+        3. of unfinished trials what is not needed to go on;
+        4. the best checkpoint of completed trials, that of the worst trial first.
+        """
+        match standing.fate:
+            case Fate.UNSUCCESSFUL:
+                return 1, 0.0
+            case Fate.UNFINISHED:
+                return 3, 0.0
+            case Fate.COMPLETE:
+                return (4, self._worth(standing.value)) if is_prize else (2, 0.0)
+
+    def _worth(self, value: float | None) -> float:
+        if not hold.counts(value):
+            return -math.inf
+        return value if self._maximize else -value
+
+    def _protected(self, trial: int, records: Sequence[CheckpointRecord]) -> set[str]:
+        held = set(self._pinned)
+        if self._trials[trial].fate is Fate.UNFINISHED:
+            held |= hold.newest_full(records)
+        if trial in self._top:
+            held |= self._prize(records)
+        return held
+
+    def _prize(self, records: Sequence[CheckpointRecord]) -> set[str]:
+        """The best checkpoint of a trial; without a metric its newest full one."""
+        return hold.best(records, 1, self._metric, self._maximize) or hold.newest_full(records)

@@ -1,0 +1,77 @@
+"""`sweep verify`: read every byte of a study, and mend what can be mended."""
+
+from __future__ import annotations
+
+import sys
+from dataclasses import asdict
+from pathlib import Path
+
+from sweep.cli.output import Output, bytes_text
+from sweep.cli.place import find_study
+from sweep.driver import repair as mending
+from sweep.driver import verification
+from sweep.driver.repair import Repair
+from sweep.driver.verification import Verification
+from sweep.journal.lock import holder
+from sweep.paths import StudyPaths
+
+
+def verify(store: Path, name: str, out: Output, *, repair: bool) -> int:
+    """Verify a study. The exit code: 0 where it is whole (or all was mended), 1 where not.
+
+    Raises:
+        StudyLockedError: it shall be repaired, and a driver runs it.
+        JournalError: it shall be repaired, and not even the journal's beginning can be read.
+    """
+    paths = find_study(store, name)
+    found = verification.verify(paths, _progress if sys.stderr.isatty() else _no_progress)
+    running = holder(paths.lock) is not None
+    mended = mending.repair(paths) if repair and (found.bad or found.unknown) else None
+    if out.as_json:
+        result = None if mended is None else asdict(mended)
+        out.data({"study": paths.name, "whole": found.whole} | asdict(found) | {"repair": result})
+    else:
+        _print_found(paths, found, out, running=running)
+        if mended is not None:
+            _print_mended(paths, mended, out)
+    return 0 if (found.whole if mended is None else mended.lossless) else 1
+
+
+def _print_found(paths: StudyPaths, found: Verification, out: Output, *, running: bool) -> None:
+    for bad in found.bad:
+        out.line(f"{bad.path}: {bad.problem}")
+        if bad.needed_by:
+            out.line(f"  needed by {', '.join(bad.needed_by)}")
+    verdict = "whole" if found.whole else f"{len(found.bad)} bad files"
+    out.line(
+        f"{paths.name}: {verdict}: {found.events} events in {found.segments} segments, "
+        f"{found.checkpoints} checkpoints, {bytes_text(found.bytes)} read"
+    )
+    if found.unknown and not running:
+        out.line(
+            f"{paths.name}: {len(found.unknown)} whole checkpoints are not in the journal: "
+            f"`sweep verify {paths.name} --repair` takes them up, the next run removes them"
+        )
+
+
+def _print_mended(paths: StudyPaths, mended: Repair, out: Output) -> None:
+    for checkpoint in mended.repaired:
+        out.line(f"{checkpoint}: repaired")
+    for checkpoint in mended.adopted:
+        out.line(f"{checkpoint}: in the journal again")
+    for checkpoint, reason in mended.quarantined:
+        out.line(f"{checkpoint}: set aside: {reason}")
+    for segment in mended.segments:
+        out.line(f"{segment}: set aside in {paths.quarantine / 'journal'}")
+    word = "nothing was lost" if mended.lossless else "what was set aside is lost to the study"
+    out.line(f"{paths.name}: mended; {word}; go on with: sweep resume {paths.name}")
+
+
+def _progress(done: int, total: int, size: int) -> None:
+    end = "\n" if done == total else ""
+    sys.stderr.write(f"\r\x1b[Kverifying {done}/{total} checkpoints, {bytes_text(size)}{end}")
+    sys.stderr.flush()
+
+
+def _no_progress(done: int, total: int, size: int) -> None:
+    pass
