@@ -14,7 +14,7 @@ from typing import Any
 
 from sweep.checkpoint.blob import Written
 from sweep.checkpoint.codec import Captured, decode, encode
-from sweep.checkpoint.record import CheckpointRecord, Kind
+from sweep.checkpoint.record import CheckpointRecord, Content, Kind
 from sweep.errors import CheckpointDamagedError, CheckpointMismatchError
 
 FORMAT = "sweep-checkpoint"
@@ -51,6 +51,7 @@ class Manifest:
     blobs: tuple[Blob, ...]
     skeleton: Any
     """What `sweep.checkpoint.codec` made of the state."""
+    content: Content = Content.FULL
 
     def record(self, path: str, written: Written) -> CheckpointRecord:
         """The journal's record of it, where the manifest is the file ``path``."""
@@ -71,6 +72,7 @@ class Manifest:
             saved=self.saved,
             parent=self.parent,
             metrics=dict(self.metrics),
+            content=self.content,
         )
 
 
@@ -88,6 +90,7 @@ def dump(manifest: Manifest) -> bytes:
         "attempt": manifest.attempt,
         "session": manifest.session,
         "kind": str(manifest.kind),
+        "content": str(manifest.content),
         "epoch": manifest.epoch,
         "global_step": manifest.global_step,
         "step": manifest.step,
@@ -152,4 +155,5 @@ def _parse(body: dict[str, Any]) -> Manifest:
             for blob in body["blobs"]
         ),
         skeleton=body["skeleton"],
+        content=Content(body.get("content", Content.FULL)),
     )

@@ -19,6 +19,21 @@ class Kind(StrEnum):
     """The driver pruned the trial."""
     FINAL = "final"
     """The function returned."""
+    MANUAL = "manual"
+    """The trial asked for it."""
+    IMPROVEMENT = "improvement"
+    """A report was better than all before it."""
+
+
+class Content(StrEnum):
+    """How much of a trial a checkpoint holds."""
+
+    FULL = "full"
+    """All that is needed to go on."""
+    PARTIAL = "partial"
+    """Some of the tracked objects."""
+    LIGHT = "light"
+    """Metrics and parameters only."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -51,10 +66,16 @@ class CheckpointRecord:
     """Id of the checkpoint that the attempt saved before, or started from."""
     metrics: dict[str, float] = field(default_factory=dict)
     """Latest value of each metric reported up to here."""
+    content: Content = Content.FULL
+    """What it holds; a trial goes on from a full one only."""
 
     def to_json(self) -> dict[str, Any]:
         """A plain dict; a metric may be NaN or infinite, which strict JSON does not know."""
-        return dataclasses.asdict(self) | {"kind": str(self.kind), "metrics": dict(self.metrics)}
+        return dataclasses.asdict(self) | {
+            "kind": str(self.kind),
+            "content": str(self.content),
+            "metrics": dict(self.metrics),
+        }
 
     @classmethod
     def from_json(cls, data: dict[str, Any]) -> CheckpointRecord:
@@ -62,23 +83,38 @@ class CheckpointRecord:
 
         Raises:
             TypeError: a field is missing or unknown.
-            ValueError: the kind is unknown.
+            ValueError: the kind or the content is unknown.
         """
-        return cls(**{**data, "kind": Kind(data["kind"])})
+        content = Content(data.get("content", Content.FULL))
+        return cls(**{**data, "kind": Kind(data["kind"]), "content": content})
 
 
-def identifier(trial: int, epoch: int, global_step: int, kind: Kind) -> str:
-    """Name of a position of a trial, such as ``3@7.420``, and ``3@10.600.final`` at the end."""
-    return f"{trial}@{epoch}.{global_step}{_suffix(kind)}"
+def identifier(
+    trial: int, epoch: int, global_step: int, kind: Kind, content: Content = Content.FULL
+) -> str:
+    """Name of a position of a trial, such as ``3@7.420``, and ``3@10.600.final`` at the end.
+
+    A partial one is ``3@7.420.partial``, since a full one may be saved at the same position.
+    """
+    return f"{trial}@{epoch}.{global_step}{_suffix(kind, content)}"
 
 
 def manifest_name(
-    trial: int, epoch: int, global_step: int, kind: Kind, *, session: int, attempt: int
+    trial: int,
+    epoch: int,
+    global_step: int,
+    kind: Kind,
+    *,
+    session: int,
+    attempt: int,
+    content: Content = Content.FULL,
 ) -> str:
     """Path of a manifest below ``checkpoints/manifests``; no two attempts share one."""
-    position = f"{epoch:06d}.{global_step:09d}{_suffix(kind)}"
+    position = f"{epoch:06d}.{global_step:09d}{_suffix(kind, content)}"
     return f"{trial:05d}/{position}-s{session:03d}a{attempt:02d}.json"
 
 
-def _suffix(kind: Kind) -> str:
-    return ".final" if kind is Kind.FINAL else ""
+def _suffix(kind: Kind, content: Content) -> str:
+    if kind is Kind.FINAL:
+        return ".final"
+    return ".partial" if content is Content.PARTIAL else ""

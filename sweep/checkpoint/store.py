@@ -15,7 +15,7 @@ import hashlib
 import re
 import shutil
 import time
-from collections.abc import Collection, Mapping
+from collections.abc import Callable, Collection, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
@@ -25,10 +25,10 @@ from sweep import fsio
 from sweep.checkpoint.blob import Array, Written, read_blob, write_blob
 from sweep.checkpoint.codec import Captured, decode
 from sweep.checkpoint.manifest import Blob, Manifest, dump, load
-from sweep.checkpoint.record import CheckpointRecord, Kind, identifier, manifest_name
+from sweep.checkpoint.record import CheckpointRecord, Content, Kind, identifier, manifest_name
 from sweep.errors import CheckpointDamagedError, CheckpointError
 
-_STEM = re.compile(r"\.?(?P<stem>\d+\.\d+(?:\.final)?-s(?P<session>\d+)a\d+)")
+_STEM = re.compile(r"\.?(?P<stem>\d+\.\d+(?:\.final|\.partial)?-s(?P<session>\d+)a\d+)")
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -46,10 +46,11 @@ class Draft:
     metrics: Mapping[str, float]
     meta: Mapping[str, Any]
     """See `Manifest.meta`."""
+    content: Content = Content.FULL
 
     @property
     def id(self) -> str:
-        return identifier(self.trial, self.epoch, self.global_step, self.kind)
+        return identifier(self.trial, self.epoch, self.global_step, self.kind, self.content)
 
     @property
     def manifest(self) -> str:
@@ -60,7 +61,12 @@ class Draft:
             self.kind,
             session=self.session,
             attempt=self.attempt,
+            content=self.content,
         )
+
+
+class SaveCancelled(Exception):  # noqa: N818  control flow, never seen by users
+    """A save was given up before its manifest was written; nothing is left of it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,15 +88,25 @@ class CheckpointStore:
         self._manifests = root / "manifests"
         self._blobs = root / "blobs"
 
-    def write(self, draft: Draft, captured: Captured) -> CheckpointRecord:
+    def write(
+        self,
+        draft: Draft,
+        captured: Captured,
+        cancelled: Callable[[], bool] = lambda: False,
+    ) -> CheckpointRecord:
         """Make a checkpoint durable. When this returns, it survives a power cut.
+
+        ``cancelled`` is asked before each file: once it says True, what was written is removed.
 
         Raises:
             CheckpointError: the system refused, with the path; nothing is left of it.
+            SaveCancelled: it was cancelled in time.
         """
         path = self._manifests / draft.manifest
         try:
+            _heed(cancelled)
             blobs = self._write_blobs(draft.manifest, captured.arrays)
+            _heed(cancelled)
             manifest = Manifest(
                 id=draft.id,
                 trial=draft.trial,
@@ -106,13 +122,16 @@ class CheckpointStore:
                 meta=dict(draft.meta),
                 blobs=blobs,
                 skeleton=captured.skeleton,
+                content=draft.content,
             )
             data = dump(manifest)
             fsio.make_directory(path.parent)
             fsio.write_bytes(path, data)
-        except OSError as error:
+        except (OSError, SaveCancelled) as error:
             with suppress(OSError):
                 self.delete(draft.manifest)
+            if isinstance(error, SaveCancelled):
+                raise
             if isinstance(error, CheckpointError):
                 raise
             raise CheckpointError(
@@ -206,6 +225,11 @@ class CheckpointStore:
         if parts.is_absolute() or ".." in parts.parts:
             raise CheckpointDamagedError(f"{manifest}: names a file outside the store: {blob.path}")
         return self._blobs / parts
+
+
+def _heed(cancelled: Callable[[], bool]) -> None:
+    if cancelled():
+        raise SaveCancelled
 
 
 def _stem(manifest: str) -> str:
