@@ -12,6 +12,7 @@ from pathlib import Path
 import torch
 from torch import nn
 from torch.nn import functional
+from torch.utils.checkpoint import checkpoint
 from torch.utils.data import Dataset
 
 import sweep
@@ -74,8 +75,13 @@ class Block(nn.Module):
 class Transformer(nn.Module):
     """Predicts the next of 128 characters at each place. Takes (batch, length) of integers."""
 
-    def __init__(self, width: int, heads: int, layers: int, dropout: float) -> None:
+    def __init__(
+        self, width: int, heads: int, layers: int, dropout: float, *, recompute: bool = False
+    ) -> None:
+        """``recompute``: keep no activations inside of blocks, but compute them again for the
+        gradients ("gradient checkpointing"): less memory for more time, the same result."""
         super().__init__()
+        self.recompute = recompute
         self.embedding = nn.Embedding(128, width)
         self.position = nn.Parameter(torch.zeros(CONTEXT, width))
         self.blocks = nn.Sequential(*(Block(width, heads, dropout) for _ in range(layers)))
@@ -85,7 +91,10 @@ class Transformer(nn.Module):
 
     def forward(self, characters: torch.Tensor) -> torch.Tensor:
         x = self.embedding(characters) + self.position[: characters.shape[1]]
-        return self.head(self.norm(self.blocks(x)))
+        for block in self.blocks:
+            recompute = self.recompute and self.training
+            x = checkpoint(block, x, use_reentrant=False) if recompute else block(x)
+        return self.head(self.norm(x))
 
 
 def cosine(step: int, warmup: int, total: int) -> float:
@@ -115,7 +124,13 @@ def train(trial: sweep.Trial) -> None:
     split = int(0.9 * len(characters))
     training, validation = Windows(characters[:split]), Windows(characters[split:])
 
-    model = Transformer(params.width, params.heads, params.layers, params.dropout)
+    model = Transformer(
+        params.width,
+        params.heads,
+        params.layers,
+        params.dropout,
+        recompute=params.get("recompute", False),
+    )
     optimizer = torch.optim.AdamW(
         model.parameters(), lr=params.lr, weight_decay=params.weight_decay, betas=(0.9, 0.95)
     )

@@ -99,18 +99,32 @@ class CheckpointRecord:
         )
 
 
-def identifier(trial: int, epoch: int, global_step: int, kind: Kind) -> str:
-    """Name of a position of a trial, such as ``3@7.420``, and ``3@10.600.final`` at the end."""
-    return f"{trial}@{epoch}.{global_step}{_suffix(kind)}"
+def identifier(
+    trial: int, epoch: int, global_step: int, kind: Kind, content: Content = Content.FULL
+) -> str:
+    """Name of a position of a trial, such as ``3@7.420``, and ``3@10.600.final`` at the end.
+
+    A partial one is ``3@7.420.partial``, since a full one may be saved at the same position.
+    """
+    return f"{trial}@{epoch}.{global_step}{_suffix(kind, content)}"
 
 
 def manifest_name(
-    trial: int, epoch: int, global_step: int, kind: Kind, *, session: int, attempt: int
+    trial: int,
+    epoch: int,
+    global_step: int,
+    kind: Kind,
+    *,
+    session: int,
+    attempt: int,
+    content: Content = Content.FULL,
 ) -> str:
     """Path of a manifest below ``checkpoints/manifests``; no two attempts share one."""
-    position = f"{epoch:06d}.{global_step:09d}{_suffix(kind)}"
+    position = f"{epoch:06d}.{global_step:09d}{_suffix(kind, content)}"
     return f"{trial:05d}/{position}-s{session:03d}a{attempt:02d}.json"
 
 
-def _suffix(kind: Kind) -> str:
-    return ".final" if kind is Kind.FINAL else ""
+def _suffix(kind: Kind, content: Content) -> str:
+    if kind is Kind.FINAL:
+        return ".final"
+    return ".partial" if content is Content.PARTIAL else ""

@@ -2,36 +2,96 @@
 
 from __future__ import annotations
 
+import errno
+import os
+import shutil
+import threading
+import time
+from collections import deque
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
 
 from sweep.checkpoint.codec import Captured
-from sweep.checkpoint.record import CheckpointRecord
-from sweep.checkpoint.store import CheckpointStore, Draft
+from sweep.checkpoint.record import CheckpointRecord, Kind
+from sweep.checkpoint.store import CheckpointStore, Draft, SaveCancelled
+from sweep.errors import CheckpointError
+
+_REMEMBERED = 16
+"""More than can become durable between two safe points: each save but two is waited for."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Flight:
+    written: Future[None]
+    given_up: threading.Event
+    replaceable: bool
 
 
 class Saver:
     """Writes captured states to a store in a thread of its own. Used by one thread.
 
     A save that fails raises from the next call of any method, once.
+
+    Attributes:
+        cpu_s: CPU seconds that the saving thread spent on the save that ended last.
+        last: the record of the newest durable checkpoint, if there is one.
     """
 
-    def __init__(self, store: CheckpointStore, saved: Callable[[CheckpointRecord], None]) -> None:
-        """``saved`` is called in the saving thread, as soon as a checkpoint is durable."""
-        self._store, self._saved = store, saved
-        self._thread: ThreadPoolExecutor | None = None
-        self._flight: Future[None] | None = None
+    def __init__(
+        self,
+        store: CheckpointStore,
+        saved: Callable[[CheckpointRecord], None],
+        room: Path | None = None,
+    ) -> None:
+        """``saved`` is called in the saving thread, as soon as a checkpoint is durable.
 
-    def save(self, draft: Draft, captured: Captured) -> None:
+        ``room`` is where the file system is looked at before each save: one that has less space
+        than the last save took refuses the next one at once, before anything is written.
+        """
+        self._store, self._saved, self._room = store, saved, room
+        self._thread: ThreadPoolExecutor | None = None
+        self._flights: deque[_Flight] = deque()
+        self._durable: deque[CheckpointRecord] = deque(maxlen=_REMEMBERED)
+        self.cpu_s = 0.0
+        self.last: CheckpointRecord | None = None
+
+    def save(self, draft: Draft, captured: Captured, *, replace: bool = False) -> None:
         """Begin to write; waits for the save in flight, if there is one.
+
+        With ``replace`` it does not wait: a `replaceable` save in flight is given up unless its
+        manifest is written already. What has replaced another is not replaced itself, so something
+        always becomes durable.
 
         Raises:
             CheckpointError: an earlier save failed.
         """
-        self.wait()
+        replaces = replace and self.replaceable
+        if replaces:
+            self._flights[-1].given_up.set()
+        else:
+            self.wait()
         if self._thread is None:
             self._thread = ThreadPoolExecutor(1, thread_name_prefix="checkpoint")
-        self._flight = self._thread.submit(self._write, draft, captured)
+        given_up = threading.Event()
+        written = self._thread.submit(self._write, draft, captured, given_up)
+        replaceable = draft.kind is Kind.PERIODIC and not replaces
+        self._flights.append(_Flight(written, given_up, replaceable))
+
+    @property
+    def busy(self) -> bool:
+        """Whether a save is in flight."""
+        return any(not flight.written.done() for flight in self._flights)
+
+    @property
+    def replaceable(self) -> bool:
+        """Whether a save is in flight that another may replace."""
+        return self.busy and self._flights[-1].replaceable
+
+    def durable(self) -> tuple[CheckpointRecord, ...]:
+        """The newest durable checkpoints, oldest first, as many as can matter to a caller."""
+        return tuple(self._durable.copy())
 
     def check(self) -> None:
         """Do not wait.
@@ -39,8 +99,8 @@ class Saver:
         Raises:
             CheckpointError: an earlier save failed.
         """
-        if self._flight is not None and self._flight.done():
-            self.wait()
+        while self._flights and self._flights[0].written.done():
+            self._flights.popleft().written.result()
 
     def wait(self) -> None:
         """Return when what was saved is durable.
@@ -48,9 +108,8 @@ class Saver:
         Raises:
             CheckpointError: it could not be saved.
         """
-        flight, self._flight = self._flight, None
-        if flight is not None:
-            flight.result()
+        while self._flights:
+            self._flights.popleft().written.result()
 
     def close(self) -> None:
         """Wait for the save in flight and end the thread.
@@ -65,9 +124,27 @@ class Saver:
                 self._thread.shutdown(wait=True)
                 self._thread = None
 
-    def _write(self, draft: Draft, captured: Captured) -> None:
+    def _write(self, draft: Draft, captured: Captured, given_up: threading.Event) -> None:
+        begun = time.thread_time()
         try:
-            record = self._store.write(draft, captured)
+            self._check_room(draft)
+            record = self._store.write(draft, captured, given_up.is_set)
+        except SaveCancelled:
+            return
         finally:
             captured.release()
+            self.cpu_s = time.thread_time() - begun + self._store.cpu_s
+        self.last = record
         self._saved(record)
+        self._durable.append(record)
+
+    def _check_room(self, draft: Draft) -> None:
+        if self._room is None or self.last is None:
+            return
+        free, needed = shutil.disk_usage(self._room).free, self.last.new_bytes
+        if free < needed:
+            why = OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(self._room))
+            raise CheckpointError(
+                f"checkpoint {draft.id} cannot be saved: {self._room}: {free} bytes are free, and "
+                f"the last one took {needed}; the older ones are untouched"
+            ) from why

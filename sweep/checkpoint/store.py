@@ -21,7 +21,7 @@ import hashlib
 import re
 import shutil
 import time
-from collections.abc import Collection, Mapping
+from collections.abc import Callable, Collection, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -37,10 +37,10 @@ from sweep.checkpoint.quarantine import quarantine
 from sweep.checkpoint.reader import Reader, Source
 from sweep.checkpoint.record import CheckpointRecord, Content, Kind, identifier, manifest_name
 from sweep.checkpoint.selection import arrays_of, select
-from sweep.checkpoint.writer import Writer, link_or_copy
+from sweep.checkpoint.writer import SaveCancelled, Writer, link_or_copy
 from sweep.errors import CheckpointDamagedError, CheckpointError
 
-_STEM = re.compile(r"\.?(?P<stem>\d+\.\d+(?:\.final)?-s(?P<session>\d+)a\d+)")
+_STEM = re.compile(r"\.?(?P<stem>\d+\.\d+(?:\.final|\.partial)?-s(?P<session>\d+)a\d+)")
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -62,7 +62,7 @@ class Draft:
 
     @property
     def id(self) -> str:
-        return identifier(self.trial, self.epoch, self.global_step, self.kind)
+        return identifier(self.trial, self.epoch, self.global_step, self.kind, self.content)
 
     @property
     def manifest(self) -> str:
@@ -73,6 +73,7 @@ class Draft:
             self.kind,
             session=self.session,
             attempt=self.attempt,
+            content=self.content,
         )
 
 
@@ -89,6 +90,9 @@ class CheckpointStore:
     """Reads and writes the checkpoints below one directory (``StudyPaths.checkpoints``).
 
     Several processes may use one directory at the same time; each writes files of its own trials.
+
+    Attributes:
+        cpu_s: CPU seconds that the threads of the last `write` spent on large arrays.
     """
 
     def __init__(self, root: Path, source: Source | None = None) -> None:
@@ -96,20 +100,35 @@ class CheckpointStore:
         self._layout, self._source = Layout(root), source
         self._pool = Pool(self._layout.pool)
         self._reader = Reader(self._layout, self._pool, source)
+        self.cpu_s = 0.0
 
-    def write(self, draft: Draft, captured: Captured) -> CheckpointRecord:
+    def write(
+        self,
+        draft: Draft,
+        captured: Captured,
+        cancelled: Callable[[], bool] = lambda: False,
+    ) -> CheckpointRecord:
         """Make a checkpoint durable. When this returns, it survives a power cut.
+
+        ``cancelled`` is asked before each file: once it says True, what was written is removed.
 
         Raises:
             CheckpointError: the system refused, with the path; nothing is left of it.
+            SaveCancelled: it was cancelled in time.
         """
         try:
             directory = self._layout.directory(draft.manifest)
-            writer = Writer(self._pool, directory)
+            writer = Writer(self._pool, directory, cancelled)
             with naming(directory):
                 blobs = writer.write(captured.arrays)
+            self.cpu_s = writer.cpu_s
             manifest = _manifest(draft, blobs, writer.new_bytes, captured.skeleton)
+            writer.heed()
             return self._commit(draft.manifest, manifest)
+        except SaveCancelled:
+            with suppress(OSError):
+                self.delete(draft.manifest)
+            raise
         except OSError as error:
             raise self._undone(draft, error) from error
 

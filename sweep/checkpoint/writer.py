@@ -6,7 +6,8 @@ import errno
 import os
 import shutil
 import threading
-from collections.abc import Mapping
+import time
+from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -23,25 +24,40 @@ _THREADS = 2
 """One array is hashed or written while another waits for the disk."""
 
 
+class SaveCancelled(Exception):  # noqa: N818  control flow, never seen by users
+    """A save was given up before its manifest was written."""
+
+
 class Writer:
     """Writes arrays below ``directory``, which must not be there yet.
 
     Attributes:
         new_bytes: size of the files that were written, and not linked.
+        cpu_s: CPU seconds that hashing and writing large arrays took in other threads.
     """
 
-    def __init__(self, pool: Pool, directory: Path) -> None:
-        self._pool, self._directory = pool, directory
+    def __init__(
+        self, pool: Pool, directory: Path, cancelled: Callable[[], bool] = lambda: False
+    ) -> None:
+        """``cancelled`` is asked before each file."""
+        self._pool, self._directory, self._cancelled = pool, directory, cancelled
         self._lock = threading.Lock()
         self._begun: set[str] = set()
-        self.new_bytes = 0
+        self.new_bytes, self.cpu_s = 0, 0.0
+
+    def heed(self) -> None:
+        """Raise `SaveCancelled` where the save was given up."""
+        if self._cancelled():
+            raise SaveCancelled
 
     def write(self, arrays: Mapping[str, Array]) -> tuple[Blob, ...]:
         """Make ``arrays`` durable.
 
         Raises:
             OSError: as the system says. Files may be left below the directory.
+            SaveCancelled: it was given up; files may be left, too.
         """
+        self.heed()
         if not arrays:
             return ()
         fsio.make_directory(self._directory)
@@ -52,6 +68,7 @@ class Writer:
         small = {name: arrays[name] for name in arrays if sizes[name] < SHARED_FROM}
         blobs = self._write_large({name: arrays[name] for name in reversed(large)})
         if small:
+            self.heed()
             path = self._directory / "state.safetensors"
             written = write_blob(path, small)
             self.new_bytes += written.bytes
@@ -78,6 +95,15 @@ class Writer:
 
     def _share(self, array: Array) -> Written:
         """One file with this content, be it linked or written, in the directory."""
+        self.heed()
+        begun = time.thread_time()
+        try:
+            return self._shared(array)
+        finally:
+            with self._lock:
+                self.cpu_s += time.thread_time() - begun
+
+    def _shared(self, array: Array) -> Written:
         file = Shared.of(array)
         with self._lock:
             if file.written.sha256 in self._begun:

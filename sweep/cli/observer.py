@@ -11,6 +11,7 @@ from typing import Any, Self
 
 from sweep.cli.live import LiveView
 from sweep.cli.output import Output, duration_text, params_text, text
+from sweep.driver.saving import resumable
 from sweep.driver.study import DrivenStudy
 from sweep.journal.event import AttemptFailed, Entry, TrialFinished, TrialRestored, TrialState
 from sweep.journal.state import StudyState, Trial
@@ -171,7 +172,8 @@ def conclude(conclusion: Conclusion, out: Output, *, store: Path) -> None:
     if conclusion.reason in ("complete", "timeout"):
         return
     where = "" if store == Path("runs") else f" --store {store}"
-    out.line(f"{name}: go on with: sweep resume {name}{where}")
+    lead = "free space, then" if conclusion.reason == "disk full" else "go on with"
+    out.line(f"{name}: {lead}: sweep resume {name}{where}")
 
 
 def _headline(conclusion: Conclusion) -> str:
@@ -184,6 +186,8 @@ def _headline(conclusion: Conclusion) -> str:
             return f"interrupted ({conclusion.reason}), {_saved(conclusion)}"
         case "stopped":
             return f"stopped, {_saved(conclusion)}"
+        case "disk full":
+            return f"paused (disk full), {_saved(conclusion)}"
         case reason:
             return f"given up ({reason})"
 
@@ -192,8 +196,8 @@ def _saved(conclusion: Conclusion) -> str:
     """What is safe: all, or from where the trials go on that could not save at the end."""
     parts = []
     for number in conclusion.unsaved:
-        kept = conclusion.state.trials[number].kept
-        where = f"goes on from {kept[-1].id}" if kept else "starts again"
+        kept = [each.id for each in conclusion.state.trials[number].kept if resumable(each.record)]
+        where = f"goes on from {kept[-1]}" if kept else "starts again"
         parts.append(f"trial {number} did not save and {where}")
     return "; ".join(parts) or "all is saved"
 

@@ -17,6 +17,7 @@ from sweep.driver.prepare import Request, begun, open_study, request_resume, req
 from sweep.driver.stopping import StopSignals
 from sweep.driver.study import DrivenStudy
 from sweep.errors import ProgramError, ResourceError, SpecError, StoreError, SweepError, UsageError
+from sweep.fsio import is_full
 from sweep.journal.event import TrialState
 from sweep.journal.lock import holder
 from sweep.spec import load_spec
@@ -211,7 +212,9 @@ def _check_store(store: Path) -> None:
 
 def _code(result: Result) -> int:
     if isinstance(result.error, SweepError):
-        error(str(result.error))
+        full = result.reason == "disk full" or is_full(result.error)
+        hint = f"; free space, then: sweep resume {result.study.name}" if full else ""
+        error(f"{result.error}{hint}")
         return result.error.exit_code
     match result.reason:
         case "SIGINT":

@@ -155,6 +155,8 @@ class Driver:
             if study.halted is None:
                 if self._signals.received is not None:
                     self._halt(study, self._signals.received.name)
+                elif study.refused is not None:
+                    self._halt(study, study.refusal)
                 elif study.stop_requested():
                     self._halt(study, "stopped")
                 elif timed_out(study.state, study.limits, time.time()):
@@ -207,7 +209,7 @@ class Driver:
             study.end(reason, partial(self._observer.entry, study))
         except SweepError as error:
             study.error = study.error or error
-        return Result(study, reason, study.error)
+        return Result(study, reason, study.refused or study.error)
 
 
 def _ends(message: Message | WorkerDied) -> bool:

@@ -10,7 +10,6 @@ from collections import deque
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
-from sweep.checkpoint.policy import Policy
 from sweep.checkpoint.record import CheckpointRecord
 from sweep.checkpoint.retention import Retirement
 from sweep.driver.backend import Key, WorkerDied
@@ -18,6 +17,7 @@ from sweep.driver.collection import Doomed, GcRequests
 from sweep.driver.disposal import Disposal
 from sweep.driver.keeper import Keeper
 from sweep.driver.plan import Limits
+from sweep.driver.saving import policy_of, resumable, scope_of
 from sweep.errors import MetricError, StoreError
 from sweep.journal.event import (
     AttemptFailed,
@@ -62,6 +62,9 @@ class DrivenStudy:
         error: why the study was given up, if it was.
         keeper: knows which checkpoints may go; whoever needs one pins it there.
         unsaved: trials that were stopped and could not save.
+        refused: what a checkpoint was refused with, if one was: the study must halt, since the
+            trial is not at fault and every other would meet the same.
+        refusal: why in a word or two, for the journal.
         shown: how many trials were finished at the entry that was shown last.
         halted: why no more is started (a stop, a timeout), if so.
     """
@@ -74,6 +77,8 @@ class DrivenStudy:
         self._lock, self._journal, self._search = lock, journal, search
         self.error: Exception | None = None
         self.halted: str | None = None
+        self.refused: StoreError | None = None
+        self.refusal = ""
         self.unsaved: set[int] = set()
         self.shown = self.state.finished
         self._unshown: deque[Entry] = deque()
@@ -114,8 +119,7 @@ class DrivenStudy:
     def assign(self, number: int) -> Assignment:
         """The next attempt of a trial, recorded as dispatched."""
         trial = self.state.trials[number]
-        kept = list(reversed(trial.kept))
-        every = self.spec.checkpoint.every
+        kept = [each for each in reversed(trial.kept) if resumable(each.record)]
         assignment = Assignment(
             study=self.name,
             trial=number,
@@ -126,11 +130,8 @@ class DrivenStudy:
             program=self.spec.program,
             project=self.state.project,
             root=str(self.paths.root),
-            policy=Policy(
-                epochs=every.epochs,
-                steps=every.steps,
-                seconds=None if every.minutes is None else every.minutes * 60,
-            ),
+            policy=policy_of(self.spec),
+            scope=scope_of(self.spec),
             restore=tuple(checkpoint.record["manifest"] for checkpoint in kept),
             metric=self.spec.metric.name,
             threads=max(1, int(self.spec.resources.cpu)),
@@ -310,11 +311,16 @@ class DrivenStudy:
         match message.outcome:
             case Outcome.STOPPED:
                 self._record(AttemptStopped(trial=trial.number, attempt=trial.attempts))
-                if not trial.kept:
+                if not any(resumable(each.record) for each in trial.kept):
                     self.unsaved.add(trial.number)
             case Outcome.UNSAVED:
                 self._record(AttemptStopped(trial=trial.number, attempt=trial.attempts))
-                raise StoreError(f"{self.name}: trial {trial.number}: {message.reason}")
+                self.unsaved.add(trial.number)
+                if self.refused is None:
+                    self.refused = StoreError(
+                        f"{self.name}: trial {trial.number}: {message.reason}"
+                    )
+                    self.refusal = "disk full" if message.disk_full else "checkpoint refused"
             case Outcome.FAILED:
                 self._failed(trial, message.reason or "failed", message.error or "")
             case Outcome.PRUNED:

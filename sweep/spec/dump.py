@@ -27,7 +27,11 @@ def dump_spec(spec: StudySpec) -> str:
     for key in ("metric", "resources", "early_terminate"):
         if key in ordered:
             ordered[key] = _flow(ordered[key])
-    ordered["checkpoint"] = {key: _flow(part) for key, part in ordered["checkpoint"].items()}
+    ordered["checkpoint"] = {
+        key: _flow(part) if isinstance(part, dict) else part
+        for key, part in ordered["checkpoint"].items()
+        if part != []
+    }
     writer = YAML()
     writer.width = _WIDTH
     writer.allow_unicode = True

@@ -23,6 +23,7 @@ _SECONDS = {"s": 1, "m": 60, "h": 3600, "d": 86400}
 _DURATION = re.compile(r"(\d+(?:\.\d+)?) *([smhd])")
 _DURATIONS = re.compile(r"(?:\d+(?:\.\d+)? *[smhd] *)+")
 _SIZE = re.compile(r"(\d+(?:\.\d+)?) *([kmgt]?)(i?)b", re.IGNORECASE)
+_PERCENT = re.compile(r"(\d+(?:\.\d+)?) *%")
 _LEAST_MEMORY = 1024**2
 _LARGEST = sys.float_info.max
 
@@ -65,6 +66,15 @@ def _truth(given: Any) -> Any:
     if not isinstance(given, bool):
         raise wrong(_instead("true or false", given))
     return given
+
+
+def _share(given: Any) -> Any:
+    if isinstance(given, str):
+        percent = _PERCENT.fullmatch(given)
+        if percent is None:
+            raise wrong(f"must be a share such as 2% or 0.02, not {brief(given)}")
+        given = float(percent[1]) / 100
+    return _number(given)
 
 
 def _size(given: Any) -> Any:
@@ -131,6 +141,21 @@ Seconds = Annotated[
     ),
 ]
 """A time in seconds; YAML may write 90, 90s, 30m, 1h30m or 2d."""
+
+Share = Annotated[
+    float,
+    Field(gt=0, lt=1),
+    BeforeValidator(_share),
+    WithJsonSchema(
+        {
+            "anyOf": [
+                {"type": "number", "exclusiveMinimum": 0, "exclusiveMaximum": 1},
+                {"type": "string", "pattern": f"^{_PERCENT.pattern}$"},
+            ]
+        }
+    ),
+]
+"""A part of the whole between 0 and 1; YAML may write 2% or 0.02."""
 
 Bytes = Annotated[
     int,

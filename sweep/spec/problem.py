@@ -94,6 +94,8 @@ def _message(detail: ErrorDetails, section: type[Section] | None) -> str:
             return f"must be {context['ge']:g} or more, not {brief(detail['input'])}"
         case "greater_than":
             return f"must be above {context['gt']:g}, not {brief(detail['input'])}"
+        case "less_than":
+            return f"must be below {context['lt']:g}, not {brief(detail['input'])}"
         case "less_than_equal":
             return f"must be {plain(context['le'])} or less, not {brief(detail['input'])}"
         case "finite_number":

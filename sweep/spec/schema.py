@@ -32,6 +32,7 @@ def json_schema() -> dict[str, Any]:
     del definitions["Parameter"]["properties"]["distribution"]["default"]
     properties["parameters"]["minProperties"] = 1
     properties["run_cap"] = {**properties["trials"], "description": "W&B's name of trials."}
+    _short_forms(properties, definitions)
     schema["required"].remove("name")
     schema["anyOf"] = [
         {"required": ["trials"]},
@@ -39,6 +40,21 @@ def json_schema() -> dict[str, Any]:
         {"properties": {"method": {"const": "grid"}}},
     ]
     return {"$schema": DIALECT, **schema, "title": "sweep: the spec of a study"}
+
+
+def _short_forms(properties: dict[str, Any], definitions: dict[str, Any]) -> None:
+    """What `sweep.spec.section` reads besides mappings: ``checkpoint: none``, ``on: end``."""
+    whole = properties["checkpoint"]
+    properties["checkpoint"] = {
+        "anyOf": [{"$ref": whole.pop("$ref")}, {"const": "none"}],
+        **whole,
+    }
+    saved = definitions["CheckpointSpec"]["properties"]
+    name = {"enum": ["improvement", "end"]}
+    saved["on"]["anyOf"] += [name, {"type": "array", "items": name, "minItems": 1}]
+    for key in ("components", "exclude"):
+        listed = {"type": saved[key].pop("type"), "items": saved[key].pop("items")}
+        saved[key]["anyOf"] = [listed, {"type": "string", "minLength": 1}]
 
 
 def _sections() -> Iterator[type[Section]]:

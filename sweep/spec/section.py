@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from enum import StrEnum
 from typing import Annotated, Any, ClassVar, Literal
 
-from pydantic import BeforeValidator, Field, model_validator
+from pydantic import BeforeValidator, Discriminator, Field, Tag, model_validator
 
 from sweep.spec.field import (
     Amount,
@@ -16,6 +16,7 @@ from sweep.spec.field import (
     Natural,
     Positive,
     Seconds,
+    Share,
     Size,
     Text,
     Truth,
@@ -115,13 +116,140 @@ class Keep(Section):
     """Those older than this go, such as 7d; the best of the study stays."""
 
 
-class CheckpointSpec(Section):
-    """When trials are saved, and what is kept."""
+class On(Section):
+    """Saves beside those of every."""
 
-    every: Every = Field(default_factory=lambda: Every(epochs=1))
-    """How often a running trial is saved: epochs, steps or minutes."""
+    improvement: bool | Text = False
+    """Where a report is better than all before it: true for the study's metric, or a metric."""
+    goal: Annotated[Goal, BeforeValidator(choice(Goal))] | None = None
+    """minimize (the default) or maximize, for a metric that is not the study's."""
+    end: bool = False
+    """At the end of the trial; what is saved there is said by final."""
+
+    @model_validator(mode="after")
+    def _something(self) -> On:
+        if self.goal is not None and not isinstance(self.improvement, str):
+            raise wrongs([Problem(("goal",), _GOAL_OF_NOTHING)])
+        if not self.improvement and not self.end:
+            raise wrongs([Problem((), "needs improvement or end")])
+        return self
+
+
+_GOAL_OF_NOTHING = "belongs to a metric: write {improvement: val_loss, goal: minimize}"
+
+
+class Final(StrEnum):
+    """What is saved at the end of a trial."""
+
+    FULL = "full"
+    LIGHT = "light"
+    NONE = "none"
+
+
+class InFlight(StrEnum):
+    """What a save that comes due does about the one in flight."""
+
+    WAIT = "wait"
+    REPLACE = "replace"
+
+
+def read_on(given: Any) -> Any:
+    names = [given] if isinstance(given, str) else given
+    if not isinstance(names, list):
+        return given
+    for name in names:
+        if name not in ("improvement", "end"):
+            metric = brief(name)
+            raise wrong(
+                f"must be improvement, end or a list of them, not {metric}; "
+                "for another metric than the study's write {improvement: val_loss, goal: minimize}"
+            )
+    return dict.fromkeys(names, True)
+
+
+def read_every(given: Any) -> Any:
+    if isinstance(given, str) and given != "none":
+        raise wrong(f"must be none or a mapping such as {{epochs: 1}}, not {brief(given)}")
+    if given == {}:
+        raise wrong("needs epochs, steps or minutes")
+    return given
+
+
+Interval = Annotated[
+    Annotated[
+        Annotated[Every, Tag("every")] | Annotated[Literal["none"], Tag("none")],
+        Discriminator(lambda given: "none" if given == "none" else "every"),
+    ],
+    BeforeValidator(read_every),
+]
+
+
+def read_names(given: Any) -> Any:
+    return [given] if isinstance(given, str) else given
+
+
+Names = Annotated[tuple[Text, ...], BeforeValidator(read_names)]
+
+
+class CheckpointSpec(Section):
+    """When trials are saved, what of them, and what is kept."""
+
+    every: Interval = Field(default_factory=lambda: Every(epochs=1))
+    """How often a running trial is saved in full: epochs, steps or minutes; or none. The default is
+    each epoch, or, with overhead, as often as that allows."""
+    on: Annotated[On | None, BeforeValidator(read_on)] = None
+    """What else it is saved on: improvement, end, or [improvement, end]."""
+    overhead: Share | None = None
+    """The most of the time that saves of every may take, such as 2%: none comes before their
+    measured cost allows it."""
+    components: Names = ()
+    """Tracked objects that a save on improvement holds, such as [model]. All others are full."""
+    exclude: Names = ()
+    """Patterns of what no save holds, such as ["model.*.running_mean"]. A trial that goes on has
+    fresh values there, so it does not go on to the bit."""
+    final: Annotated[Final, BeforeValidator(choice(Final))] = Final.FULL
+    """What is saved at the end: full, light (metrics and parameters only) or none."""
+    in_flight: Annotated[InFlight, BeforeValidator(choice(InFlight))] = InFlight.WAIT
+    """What a save does that comes due while one is being written: wait, or replace it."""
     keep: Keep = Field(default_factory=Keep)
     """How many checkpoints of a trial are kept."""
+
+    @model_validator(mode="before")
+    @classmethod
+    def _short(cls, given: Any) -> Any:
+        if given == "none":
+            return {"every": "none", "final": "none"}
+        if isinstance(given, str):
+            raise wrong(f"must be none or a mapping, not {brief(given)}")
+        if isinstance(given, Mapping) and "overhead" in given and "every" not in given:
+            return {**given, "every": "none"}
+        return given
+
+    @model_validator(mode="after")
+    def _sensible(self) -> CheckpointSpec:
+        problems = []
+        improves = self.on is not None and self.on.improvement
+        if self.components and not improves:
+            message = (
+                "says what a save on improvement holds, and there is none: add on: improvement "
+                "(what a trial goes on from is always saved in full)"
+            )
+            problems.append(Problem(("components",), message))
+        elif self.components and self.every == "none" and self.overhead is None:
+            message = (
+                "with every: none nothing would be saved that a killed trial can go on from: add "
+                "every: {epochs: 1}, or remove components"
+            )
+            problems.append(Problem(("components",), message))
+        if self.on is not None and self.on.end and self.final is Final.NONE:
+            message = "is none, but on says end: write full or light, or remove end"
+            problems.append(Problem(("final",), message))
+        if "*" in self.exclude:
+            message = "* leaves nothing to save: write checkpoint: none"
+            problems.append(Problem(("exclude",), message))
+        if problems:
+            raise wrongs(problems)
+        return self
 
 
 class MedianPruning(Section):

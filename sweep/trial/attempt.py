@@ -17,6 +17,7 @@ from sweep.checkpoint.record import CheckpointRecord, Kind
 from sweep.checkpoint.saver import Saver
 from sweep.checkpoint.store import Checkpoint, CheckpointStore
 from sweep.errors import CheckpointDamagedError, CheckpointError, ProgramError
+from sweep.fsio import is_full
 from sweep.paths import StudyPaths
 from sweep.trial.isolation import isolated
 from sweep.trial.message import Assignment, Ended, Link, Restored, Saved
@@ -72,7 +73,11 @@ def _attempt(assignment: Assignment, link: Link) -> Ended:
             rng.seed(seed)
             log = _logger(assignment.trial)
             session = Session(
-                _setting(assignment, seed, function), link, log, _saver(store, link), restored
+                _setting(assignment, seed, function),
+                link,
+                log,
+                _saver(store, link, assignment),
+                restored,
             )
             return _call(function, _trial(assignment, session, seed, log), session, assignment)
         except KeyboardInterrupt:
@@ -81,7 +86,8 @@ def _attempt(assignment: Assignment, link: Link) -> Ended:
             if isinstance(error.__cause__, OSError) and not isinstance(
                 error, CheckpointDamagedError
             ):
-                return Ended(outcome=Outcome.UNSAVED, reason=str(error))
+                full = is_full(error)
+                return Ended(outcome=Outcome.UNSAVED, reason=str(error), disk_full=full)
             return _failed(error)
         except BaseException as error:  # noqa: BLE001  user code may raise anything
             return _failed(error)
@@ -136,11 +142,11 @@ def _returned(value: Any, metric: str) -> dict[str, float]:
         ) from None
 
 
-def _saver(store: CheckpointStore, link: Link) -> Saver:
+def _saver(store: CheckpointStore, link: Link, assignment: Assignment) -> Saver:
     def saved(record: CheckpointRecord) -> None:
         link.send(Saved(record=record))
 
-    return Saver(store, saved)
+    return Saver(store, saved, Path(assignment.root))
 
 
 def _setting(assignment: Assignment, seed: int, function: Callable[..., Any]) -> Setting:
@@ -150,6 +156,7 @@ def _setting(assignment: Assignment, seed: int, function: Callable[..., Any]) ->
         session=assignment.session,
         seed=seed,
         policy=assignment.policy,
+        scope=assignment.scope,
         metric=assignment.metric,
         verdicts=assignment.verdicts,
         meta={

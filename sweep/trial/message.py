@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any, Protocol
 
-from sweep.checkpoint.policy import Policy
+from sweep.checkpoint.policy import Policy, Scope
 from sweep.checkpoint.record import CheckpointRecord
 from sweep.trial.outcome import Outcome
 
@@ -36,6 +36,8 @@ class Assignment:
     """Absolute directory of the study (see `sweep.paths.StudyPaths`)."""
     policy: Policy = field(default_factory=Policy)
     """When to save."""
+    scope: Scope = field(default_factory=Scope)
+    """What to save beside that, and how much of the trial."""
     restore: tuple[str, ...] = ()
     """Manifests to go on from, best first, relative to ``checkpoints/manifests``."""
     metric: str = ""
@@ -81,7 +83,9 @@ class Ended:
     error: str | None = None
     """Traceback text, from the user's frame down, where the outcome is FAILED."""
     reason: str | None = None
-    """One line that says why, where the outcome is FAILED."""
+    """One line that says why, where the outcome is FAILED or UNSAVED."""
+    disk_full: bool = False
+    """Where the outcome is UNSAVED: whether it is for want of space."""
 
 
 Message = Restored | Reported | Saved | Ended

@@ -36,6 +36,12 @@ class Position:
     """Latest value of each metric."""
     prune: bool = False
     """The driver has said PRUNE, and the epoch is not at its end yet."""
+    best: float | None = None
+    """Best value so far of the metric whose improvements are saved."""
+    training_s: float = 0.0
+    """Seconds spent in attempts up to here, from their start or restore on."""
+    begun: float | None = None
+    """Unix time at which the first attempt began."""
 
     @property
     def progress(self) -> int:

@@ -11,11 +11,13 @@ from typing import Any, NoReturn
 from sweep.checkpoint import rng
 from sweep.checkpoint.buffer import Buffers
 from sweep.checkpoint.encoder import Captured, Encoder
-from sweep.checkpoint.policy import Policy, Progress, due
-from sweep.checkpoint.record import Kind
+from sweep.checkpoint.exclusion import Keys, excluded, without
+from sweep.checkpoint.policy import Policy, Scope
+from sweep.checkpoint.record import Content, Kind
 from sweep.checkpoint.saver import Saver
 from sweep.checkpoint.store import Checkpoint, Draft
 from sweep.errors import UsageError
+from sweep.trial.autosave import Autosave, Callback
 from sweep.trial.message import Link, Reported, Verdict
 from sweep.trial.metric import Report
 from sweep.trial.outcome import Outcome, TrialExit, TrialPruned, TrialStopped
@@ -34,6 +36,7 @@ class Setting:
     seed: int
     """The trial's own seed, of 32 bits."""
     policy: Policy = field(default_factory=Policy)
+    scope: Scope = field(default_factory=Scope)
     metric: str = ""
     verdicts: bool = False
     meta: Mapping[str, Any] = field(default_factory=dict)
@@ -58,7 +61,11 @@ class Session:
         tree = {} if restored is None else restored.tree
         self.position = Position.from_tree(tree.get("position", {}))
         self.state: dict[str, Any] = dict(tree.get("state", {}))
-        self.tracker = Tracker(self._restored, tree.get("tracked", {}))
+        self.tracker = Tracker(
+            self._restored,
+            tree.get("tracked", {}),
+            [tuple(keys) for keys in tree.get("excluded", [])],
+        )
         self.loaders = Registry(self.rewind)
         self.loaders.restore(tree.get("loaders", {}), self.position.looped)
         self.reports: list[Report] = []
@@ -74,8 +81,13 @@ class Session:
         self._loop, self._over = 0, self.position.loops
         self._exit: TrialExit | None = None
         self._stop, self._warned, self._state_read = False, False, False
-        self._parent, self._written = self._restored, ""
-        self._mark()
+        self._parent, self._before, self._written = self._restored, self._restored, ""
+        self._autosave = (
+            None if saver is None else Autosave(setting.policy, setting.scope, saver, self.position)
+        )
+        self._begun, self._trained_s = time.monotonic(), self.position.training_s
+        if self.position.begun is None:
+            self.position.begun = time.time()
 
     # ---- going on
 
@@ -125,7 +137,7 @@ class Session:
         """See `Trial.step`."""
         self.position.global_step += 1
         self.loaders.step()
-        self._safe_point(resumable=not self.position.looped or self._in_flight)
+        self._safe_point(resumable=not self.position.looped or self._in_flight, patient=False)
 
     def report(self, metrics: dict[str, float]) -> None:
         """See `Trial.report`."""
@@ -160,11 +172,33 @@ class Session:
         # that stopped early is not that of its last weights.
         self.position.metrics = {**returned, **self.position.metrics}
         self._returned = dict(returned)
-        outcome = Outcome.PRUNED if self.position.prune else Outcome.COMPLETE
-        self._save(Kind.PRUNED if self.position.prune else Kind.FINAL)
-        if self._saver is not None:
-            self._saver.wait()
-        return outcome
+        if self.position.prune:
+            self._save(Kind.PRUNED)
+        elif self._setting.scope.final is not None:
+            self._save(Kind.FINAL, self._setting.scope.final)
+        self._wait()
+        return Outcome.PRUNED if self.position.prune else Outcome.COMPLETE
+
+    def checkpoint(self, *, wait: bool, then: Callback | None) -> str | None:
+        """See `Trial.checkpoint`."""
+        if self._autosave is None or not self._saving:
+            return None
+        position = self.position
+        begun = bool(self.state) or position.global_step > 0
+        self._autosave.ask(then)
+        if not (self._in_flight if position.looped else begun):
+            return None  # what runs now would not be found again: the next safe point saves
+        self._settle()
+        identifier = self._save(Kind.MANUAL)
+        if wait:
+            self._wait()
+        return identifier
+
+    @property
+    def last_checkpoint(self) -> str | None:
+        """See `Trial.last_checkpoint`."""
+        last = None if self._saver is None else self._saver.last
+        return self._restored if last is None else last.id
 
     def close(self) -> None:
         """End all threads and processes of the attempt; what is being saved is saved first.
@@ -224,6 +258,8 @@ class Session:
             self.reports[-1] |= metrics
         else:
             self.reports.append(Report(step, metrics))
+        if self._autosave is not None:
+            self._autosave.reported(metrics)
         self._link.send(Reported(step=step, metrics=dict(metrics)))
         if self._setting.verdicts and self._setting.metric in metrics:
             verdict = self._link.verdict()
@@ -232,8 +268,11 @@ class Session:
 
     # ---- safe points
 
-    def _safe_point(self, *, resumable: bool) -> None:
-        """``resumable``: the code that runs now would be found again from what is saved here."""
+    def _safe_point(self, *, resumable: bool, patient: bool = True) -> None:
+        """``resumable``: the code that runs now would be found again from what is saved here.
+
+        ``patient``: a save that is due may wait for the one in flight.
+        """
         if self._exit is not None:
             raise type(self._exit)
         self._settle()
@@ -243,11 +282,14 @@ class Session:
             self._leave(TrialPruned(), Kind.PRUNED, resumable)
         if self._stop or self._link.stopping:
             self._leave(TrialStopped(), Kind.STOP, resumable)
-        if self._saver is not None and due(self._setting.policy, self._since()):
-            if resumable:
-                self._save(Kind.PERIODIC)
-            else:
-                self._warn()
+        if self._autosave is None:
+            return
+        self._autosave.deliver()
+        demand = self._autosave.demand(patient=patient)
+        if demand is not None and resumable:
+            self._save(demand.kind, demand.content, replace=demand.replace)
+        elif demand is not None:
+            self._warn()
 
     def _settle(self) -> None:
         """At the first safe point: all that was restored must have been taken up by now."""
@@ -259,21 +301,15 @@ class Session:
     def _leave(self, leaving: TrialExit, kind: Kind, resumable: bool) -> NoReturn:
         if resumable:
             self._save(kind)
-        if self._saver is not None:
-            self._saver.wait()
+        self._wait()
         self._exit = leaving
         raise leaving
 
-    def _since(self) -> Progress:
-        epochs, steps, begun = self._marked
-        return Progress(
-            epochs=self.position.progress - epochs,
-            steps=self.position.global_step - steps,
-            seconds=time.monotonic() - begun,
-        )
-
-    def _mark(self) -> None:
-        self._marked = (self.position.progress, self.position.global_step, time.monotonic())
+    def _wait(self) -> None:
+        """Until all that was saved is durable and whoever wanted to know was told."""
+        if self._saver is not None and self._autosave is not None:
+            self._saver.wait()
+            self._autosave.deliver()
 
     def _warn(self) -> None:
         if not self._warned and self.position.within and self._saving:
@@ -288,10 +324,19 @@ class Session:
         # A position alone would make a resumed trial skip epochs of what was not saved.
         return self.tracker.used or bool(self.state)
 
-    def _save(self, kind: Kind) -> None:
-        if self._saver is None or not self._saving:
-            return
+    def _save(
+        self, kind: Kind, content: Content = Content.FULL, *, replace: bool = False
+    ) -> str | None:
+        """Begin a save; its id, or that of the save that was made at this very position."""
+        if self._saver is None or self._autosave is None or not self._saving:
+            return None
+        begun = time.monotonic()
         setting, position = self._setting, self.position
+        position.training_s = self._trained_s + begun - self._begun
+        spent = {
+            "training_s": position.training_s,
+            "wall_s": time.time() - (position.begun or time.time()),
+        }
         draft = Draft(
             trial=setting.trial,
             attempt=setting.attempt,
@@ -300,27 +345,51 @@ class Session:
             epoch=position.progress,
             global_step=position.global_step,
             step=position.step,
-            parent=self._parent,
+            parent=self._before if replace else self._parent,
             metrics=dict(position.metrics),
-            meta=setting.meta,
+            meta={**setting.meta, **spent},
+            content=content,
         )
-        self._mark()
-        if draft.manifest != self._written:  # else this very position has just been saved
+        if draft.manifest == self._written:
+            self._autosave.repeated(draft.id)
+            return draft.id
+        if not replace:
             self._saver.wait()  # before the capture, so that its memory is free again
-            self._saver.save(draft, self._capture(kind))
-            self._parent, self._written = draft.id, draft.manifest
+        self._saver.save(draft, self._capture(kind, content), replace=replace)
+        self._autosave.made(content, draft.id, time.monotonic() - begun)
+        self._before, self._parent, self._written = draft.parent, draft.id, draft.manifest
+        return draft.id
 
-    def _capture(self, kind: Kind) -> Captured:
+    def _capture(self, kind: Kind, content: Content) -> Captured:
         position = self.position.to_tree()
         if kind is Kind.PRUNED:  # who goes on from here does so in spite of the verdict
             position["prune"] = False
-        encoder = Encoder(self._buffers)
+        encoder, full = Encoder(self._buffers), content is Content.FULL
+        tracked, parts = self._tracked(content)
         skeleton = {
             "position": encoder.encode(position, "position"),
-            "tracked": encoder.encode(self.tracker.capture(), ""),
-            "state": encoder.encode(self.state, "state"),
-            "loaders": encoder.encode(self.loaders.capture(), "loaders"),
-            "rng": encoder.encode(rng.capture(), "rng"),
+            "tracked": encoder.encode(tracked, ""),
+            "state": encoder.encode(self.state if full else {}, "state"),
+            "loaders": encoder.encode(self.loaders.capture() if full else {}, "loaders"),
+            "rng": encoder.encode(rng.capture() if full else {}, "rng"),
             "returned": encoder.encode(self._returned, "returned"),
         }
+        if parts:
+            skeleton["excluded"] = encoder.encode([list(keys) for keys in parts], "excluded")
         return encoder.captured(skeleton)
+
+    def _tracked(self, content: Content) -> tuple[dict[str, Any], list[Keys]]:
+        """The tracked states that ``content`` holds, and what was left out of them by pattern."""
+        if content is Content.LIGHT:
+            return {}, []
+        states, scope = self.tracker.capture(), self._setting.scope
+        if content is Content.PARTIAL:
+            unknown = [name for name in scope.components if name not in states]
+            if unknown:
+                raise UsageError(
+                    f"checkpoint.components: nothing is tracked as {', '.join(unknown)}; "
+                    f"tracked are {', '.join(sorted(states)) or 'no objects'}"
+                )
+            states = {name: states[name] for name in scope.components}
+        parts = excluded(states, scope.exclude)
+        return without(states, parts), parts

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, Protocol, runtime_checkable
 
+from sweep.checkpoint.exclusion import Keys, completed
 from sweep.errors import CheckpointMismatchError, UsageError
 
 
@@ -23,10 +24,16 @@ class Stateful(Protocol):
 class Tracker:
     """Objects by name. Each takes on its saved state, if there is one, when it is tracked."""
 
-    def __init__(self, restored: str | None, states: Mapping[str, Any]) -> None:
-        """``states`` are those of the checkpoint with the id ``restored`` (None: no checkpoint)."""
+    def __init__(
+        self, restored: str | None, states: Mapping[str, Any], excluded: Sequence[Keys] = ()
+    ) -> None:
+        """``states`` are those of the checkpoint with the id ``restored`` (None: no checkpoint).
+
+        ``excluded`` are the parts that were left out of it: objects keep what they have there.
+        """
         self._restored, self._waiting = restored, dict(states)
-        self._saved = frozenset(states)
+        self._excluded = excluded
+        self._saved = frozenset(states) | {keys[0] for keys in excluded if len(keys) == 1}
         self._objects: dict[str, Stateful] = {}
         self._originals: dict[str, Any] = {}
         self._checked = restored is None
@@ -81,6 +88,9 @@ class Tracker:
 
     def _load(self, name: str, stateful: Stateful) -> None:
         state = self._waiting.pop(name)
+        parts = [keys[1:] for keys in self._excluded if keys[0] == name]
+        if parts:
+            state = completed(state, stateful.state_dict(), parts)
         try:
             stateful.load_state_dict(state)
         except Exception as error:

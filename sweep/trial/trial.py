@@ -13,6 +13,7 @@ from sweep.trial.params import Params
 from sweep.trial.session import Session
 
 if TYPE_CHECKING:
+    from sweep.checkpoint.record import CheckpointRecord
     from sweep.trial.loader import Loader
 
 T = TypeVar("T")
@@ -147,7 +148,10 @@ class Trial:
         """Say that one training step is complete: a safe point, to be called last in the loop.
 
         Here the trial may be saved or stopped. It costs microseconds where nothing is due, and
-        where something is, a copy of the tracked state; it is written behind the training.
+        where something is, a copy of the tracked state; it is written behind the training. It never
+        waits for a save in flight: what comes due meanwhile is saved at the first safe point after
+        it, or (``in_flight: replace``) in its stead. The ends of epochs do wait, so that which
+        checkpoints ``every: {epochs: n}`` makes does not depend on how fast the disk is.
 
         In the middle of an epoch a trial is saved only while a loader made by `loader` is being
         iterated, since the epoch would otherwise start again from its beginning. With loops over
@@ -157,6 +161,36 @@ class Trial:
             CheckpointError: an earlier checkpoint could not be written.
         """
         self._session.step()
+
+    def checkpoint(
+        self, *, wait: bool = False, then: Callable[[CheckpointRecord], object] | None = None
+    ) -> str | None:
+        """Save now, whatever the study's policy says; a full checkpoint.
+
+        Call it where `step` could stand: after it, or between reports where there are no epochs.
+        Elsewhere (after the loop over a loader, say) the code that runs could not be found again
+        from what is saved, so the next safe point, such as the end of the epoch, saves instead.
+
+        Args:
+            wait: return when it is durable, instead of writing it behind the training.
+            then: called with the checkpoint's record once it is durable: in the training thread, at
+                the first safe point after that (or before the trial leaves or ends), since in the
+                thread that saves it would meet objects in the middle of a training step. What it
+                raises is raised there.
+
+        Returns:
+            The id, such as ``3@7.420``, which may not be durable yet; None where nothing is saved
+            here: the next safe point will, or the trial is `offline`, or tracks nothing.
+
+        Raises:
+            CheckpointError: it (with ``wait``) or an earlier checkpoint could not be written.
+        """
+        return self._session.checkpoint(wait=wait, then=then)
+
+    @property
+    def last_checkpoint(self) -> str | None:
+        """Id of the newest durable checkpoint, the one gone on from included; None without one."""
+        return self._session.last_checkpoint
 
     def report(self, **metrics: Any) -> None:
         """Report metrics, such as ``trial.report(loss=0.3, accuracy=0.9)``.

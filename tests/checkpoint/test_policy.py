@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import math
+
 import pytest
 
-from sweep.checkpoint.policy import Policy, Progress, due
+from sweep.checkpoint.policy import FLOOR_S, Policy, Progress, Tuning, due, improves, tuned
 
 
 @pytest.mark.parametrize(
@@ -23,6 +25,56 @@ from sweep.checkpoint.policy import Policy, Progress, due
 def test_table(policy: Policy, since: Progress, expected: bool) -> None:
     """Of several intervals the first that is over decides; without any nothing is ever due."""
     assert due(policy, since) is expected
+
+
+@pytest.mark.parametrize(
+    ("policy", "since", "expected"),
+    [
+        (Policy(overhead=0.02), Progress(seconds=29.9), False),
+        (Policy(overhead=0.02), Progress(seconds=30.0), True),
+        (Policy(overhead=0.02, epochs=1), Progress(epochs=5, seconds=29.0), False),
+        (Policy(overhead=0.02, epochs=2), Progress(epochs=1, seconds=99.0), False),
+        (Policy(overhead=0.02, epochs=2), Progress(epochs=2, seconds=30.0), True),
+    ],
+)
+def test_overhead_table(policy: Policy, since: Progress, expected: bool) -> None:
+    """The tuned interval (30 s here) holds saves back; alone, it makes them."""
+    assert due(policy, since, 30.0) is expected
+
+
+@pytest.mark.parametrize(
+    ("costs", "intervals"),
+    [
+        ([0.1, 0.1, 0.1], [5.0, 5.0, 5.0]),
+        ([0.0, 0.0], [FLOOR_S, FLOOR_S]),  # free, yet not made at every step
+        ([0.1, 10.0, 0.1, 0.1], [5.0, 20.0, 80.0, 66.875]),  # one slow save: four times at most
+        ([0.1, 1.0, 1.0, 1.0, 1.0], [5.0, 20.0, 38.75, 44.375, 47.1875]),  # a busier machine
+        ([1.0, 0.1, 0.1, 0.1], [50.0, 27.5, 16.25, 10.625]),  # an idle one again
+        ([10.0, 0.0, 0.0], [500.0, 250.0, 125.0]),  # half at most
+    ],
+)
+def test_tuning_table(costs: list[float], intervals: list[float]) -> None:
+    """Costs in, intervals at 2 % out: smoothed, bounded, and near the new one in a few saves."""
+    tuning: Tuning | None = None
+    for cost, interval in zip(costs, intervals, strict=True):
+        tuning = tuned(tuning, cost, 0.02)
+        assert tuning.interval == pytest.approx(interval)
+
+
+@pytest.mark.parametrize(
+    ("value", "best", "maximize", "expected"),
+    [
+        (1.0, None, False, True),
+        (math.nan, None, False, False),
+        (1.0, 1.0, False, False),
+        (0.9, 1.0, False, True),
+        (0.9, 1.0, True, False),
+        (-math.inf, 1.0, False, True),
+    ],
+)
+def test_improves(value: float, best: float | None, maximize: bool, expected: bool) -> None:
+    """Only what is strictly better improves; the first number does, NaN never."""
+    assert improves(value, best, maximize=maximize) is expected
 
 
 @pytest.mark.parametrize("field", ["epochs", "steps", "seconds"])

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import dataclasses
 import threading
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from sweep.checkpoint.codec import encode
@@ -12,6 +14,7 @@ from sweep.checkpoint.record import CheckpointRecord, Kind
 from sweep.checkpoint.saver import Saver
 from sweep.checkpoint.store import CheckpointStore, Draft
 from sweep.errors import CheckpointError
+from sweep.fsio import is_full
 
 
 def draft(epoch: int) -> Draft:
@@ -71,8 +74,7 @@ def test_error_surfaces_once(tmp_path: Path, method: str) -> None:
     blocker.write_text("in the way")
     saver = Saver(CheckpointStore(tmp_path), lambda record: None)
     saver.save(draft(1), encode({}))
-    assert saver._flight is not None
-    saver._flight.exception()  # until it is done
+    saver._flights[0].written.exception()  # until it is done
     with pytest.raises(CheckpointError, match=r"0@1\.0 cannot be saved.*manifests"):
         saver.save(draft(2), encode({})) if method == "save" else getattr(saver, method)()
     blocker.unlink()
@@ -91,3 +93,65 @@ def test_no_thread_is_left(tmp_path: Path) -> None:
     with pytest.raises(CheckpointError):
         saver.close()
     assert threading.active_count() == before
+
+
+class Gated(CheckpointStore):
+    """Stands still at the first file of a save until it is let go on."""
+
+    def __init__(self, root: Path) -> None:
+        super().__init__(root)
+        self.reached, self.go_on = threading.Event(), threading.Event()
+
+    def _write_blobs(self, *given):  # type: ignore[no-untyped-def]
+        written = super()._write_blobs(*given)
+        self.reached.set()
+        assert self.go_on.wait(60)
+        return written
+
+
+def test_replaced_save_leaves_nothing(tmp_path: Path) -> None:
+    """A save in flight gives way to a newer one; that one does not, so something is saved."""
+    store, seen = Gated(tmp_path), list[str]()
+    saver = Saver(store, lambda record: seen.append(record.id))
+    state = {"x": np.arange(1000)}
+    saver.save(draft(1), encode(state))
+    assert store.reached.wait(60)
+    assert saver.replaceable
+    saver.save(draft(2), encode(state), replace=True)  # returns while the first one hangs
+    assert saver.busy
+    assert not saver.replaceable
+    store.go_on.set()
+    saver.close()
+    assert seen == ["0@2.0"]
+    assert store.manifests(0) == [draft(2).manifest]
+    assert [path.name for path in tmp_path.glob("blobs/*/*")] == [
+        draft(2).manifest.split("/")[1].removesuffix(".json")
+    ]
+    store.read(draft(2).manifest)
+
+
+def test_only_periodic_saves_are_replaced(tmp_path: Path) -> None:
+    """What a stop or the trial itself asked for is never given up."""
+    store = Gated(tmp_path)
+    saver = Saver(store, lambda record: None)
+    saver.save(dataclasses.replace(draft(1), kind=Kind.MANUAL), encode({"x": np.arange(9)}))
+    assert store.reached.wait(60)
+    assert not saver.replaceable
+    store.go_on.set()
+    saver.close()
+    assert saver.last is not None
+    assert saver.last.kind is Kind.MANUAL
+
+
+def test_no_room_is_said_before_anything_is_written(tmp_path: Path) -> None:
+    """With less space than the last save took, the next is refused as a full disk is."""
+    saver = Saver(CheckpointStore(tmp_path), lambda record: None, tmp_path)
+    saver.save(draft(1), encode({"x": np.arange(9)}))
+    saver.wait()
+    assert saver.last is not None
+    saver.last = dataclasses.replace(saver.last, new_bytes=1 << 62)
+    saver.save(draft(2), encode({"x": np.arange(9)}))
+    with pytest.raises(CheckpointError, match=r"0@2\.0 cannot be saved: .*bytes are free") as error:
+        saver.close()
+    assert is_full(error.value)
+    assert CheckpointStore(tmp_path).manifests(0) == [draft(1).manifest]

@@ -52,6 +52,8 @@ timeout: 3600
 resources: {cpu: 1, gpu: 0}
 checkpoint:
   every: {epochs: 1}
+  final: full
+  in_flight: wait
   keep: {last: 1, best: 1, final: true, unsuccessful: last}
 retries: 1
 seed: 0

@@ -374,6 +374,44 @@ def test_both_bounds_below_zero():
             "checkpoint.keep.final: must be true or false, not 1",
         ),
         (
+            "checkpoint: {on: val_loss}",
+            "checkpoint.on: must be improvement, end or a list of them, not val_loss; for another "
+            "metric than the study's write {improvement: val_loss, goal: minimize}",
+        ),
+        (
+            "checkpoint: {on: {improvement: true, goal: minimize}}",
+            "checkpoint.on.goal: belongs to a metric: write "
+            "{improvement: val_loss, goal: minimize}",
+        ),
+        (
+            "checkpoint: {components: [model]}",
+            "checkpoint.components: says what a save on improvement holds, and there is none: add "
+            "on: improvement (what a trial goes on from is always saved in full)",
+        ),
+        (
+            "checkpoint: {every: none, on: improvement, components: [model]}",
+            "checkpoint.components: with every: none nothing would be saved that a killed trial "
+            "can go on from: add every: {epochs: 1}, or remove components",
+        ),
+        (
+            "checkpoint: {on: end, final: none}",
+            "checkpoint.final: is none, but on says end: write full or light, or remove end",
+        ),
+        (
+            "checkpoint: {exclude: '*'}",
+            "checkpoint.exclude: * leaves nothing to save: write checkpoint: none",
+        ),
+        ("checkpoint: never", "checkpoint: must be none or a mapping, not never"),
+        (
+            "checkpoint: {overhead: often}",
+            "checkpoint.overhead: must be a share such as 2% or 0.02, not often",
+        ),
+        ("checkpoint: {overhead: 100%}", "checkpoint.overhead: must be below 1, not 1.0"),
+        (
+            "checkpoint: {every: never}",
+            "checkpoint.every: must be none or a mapping such as {epochs: 1}, not never",
+        ),
+        (
             "early_terminate: {type: hyperband, min_iter: 3}",
             "early_terminate.type: hyperband is not supported; there is {type: asha, "
             "min_resource: 3, reduction_factor: 3}, which is close, and {type: median}",

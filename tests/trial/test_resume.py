@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from pathlib import Path
 
 import pytest
@@ -119,3 +120,25 @@ def test_resume_after_the_end_was_saved(tmp_path: Path) -> None:
     assert link.messages == [Restored(checkpoint=first.records[-1].id), first.ended]
     assert calls == [3]
     assert runner.reports == reports
+
+
+MATRIX = list(itertools.product([0, 2], [True, False], [0.3, 0.0], [1, 2]))
+FULL = [pytest.param(case, marks=pytest.mark.long) for case in MATRIX]
+SMALL = [pytest.param(case) for case in [(0, True, 0.3, 2), (0, False, 0.0, 1)]]
+
+
+@pytest.mark.parametrize("case", [*SMALL, *FULL], ids=str)
+def test_every_batch_of_the_matrix(tmp_path: Path, case: tuple[int, bool, float, int]) -> None:
+    """At every batch and both ends of an epoch, and again at the one after and the end of the next
+    epoch, whatever (loader workers, shuffle, dropout, accumulation) are."""
+    workers, shuffle, dropout, accumulate = case
+    params = {
+        "epochs": 3,
+        "dropout": dropout,
+        "accumulate": accumulate,
+        "options": {"num_workers": workers, "shuffle": shuffle},
+    }
+    _, link = uninterrupted(tmp_path / "count", params)
+    epoch = link.safe_points // 3
+    stops = [[place, then] for place in range(1, epoch + 2) for then in (1, epoch)]
+    check_stops(tmp_path, params, stops)

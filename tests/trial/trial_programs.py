@@ -51,12 +51,12 @@ class Stream(torch.utils.data.IterableDataset):
         self.at = state["at"]
 
 
-def network() -> nn.Module:
+def network(dropout: float = 0.3) -> nn.Module:
     return nn.Sequential(
         nn.Linear(FEATURES, 8),
         nn.BatchNorm1d(8),
         nn.ReLU(),
-        nn.Dropout(0.3),
+        nn.Dropout(dropout),
         nn.Linear(8, CLASSES),
     )
 
@@ -65,7 +65,7 @@ def train(trial):
     """Dropout, Adam, a schedule, augmentation, gradient accumulation and a validation set."""
     torch.set_num_threads(1)
     params = trial.params
-    model = network()
+    model = network(params.get("dropout", 0.3))
     optimizer = torch.optim.Adam(model.parameters(), lr=0.05)
     schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, params.get("epochs", 3))
     dataset = Stream(22) if params.get("stream") else Points(22)

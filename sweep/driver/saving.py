@@ -1,0 +1,55 @@
+"""When and what the trials of a study save: from its spec to what attempts are told."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from sweep.checkpoint.policy import Improvement, Policy, Scope
+from sweep.checkpoint.record import Content, Kind
+from sweep.spec import Goal, StudySpec
+from sweep.spec.section import Every, Final, InFlight
+
+
+def policy_of(spec: StudySpec) -> Policy:
+    """When the trials of a study are saved."""
+    every, overhead = spec.checkpoint.every, spec.checkpoint.overhead
+    if not isinstance(every, Every):
+        return Policy(overhead=overhead)
+    return Policy(
+        epochs=every.epochs,
+        steps=every.steps,
+        seconds=None if every.minutes is None else every.minutes * 60,
+        overhead=overhead,
+    )
+
+
+def scope_of(spec: StudySpec) -> Scope:
+    """What of a trial is saved, and on what beside the policy."""
+    asked = spec.checkpoint
+    return Scope(
+        improvement=_improvement(spec),
+        components=asked.components,
+        exclude=asked.exclude,
+        final=None if asked.final is Final.NONE else Content(asked.final),
+        replace=asked.in_flight is InFlight.REPLACE,
+    )
+
+
+def resumable(record: Mapping[str, Any]) -> bool:
+    """Whether an attempt may go on from a checkpoint, by its record in the journal.
+
+    Only from a full one; and from the final one of any content, which says that the function had
+    returned, so that it is not called again.
+    """
+    content = Content(record.get("content", Content.FULL))
+    return content is Content.FULL or Kind(record["kind"]) is Kind.FINAL
+
+
+def _improvement(spec: StudySpec) -> Improvement | None:
+    on = spec.checkpoint.on
+    if on is None or on.improvement is False:
+        return None
+    if on.improvement is True or (on.improvement == spec.metric.name and on.goal is None):
+        return Improvement(metric=spec.metric.name, maximize=spec.metric.goal is Goal.MAXIMIZE)
+    return Improvement(metric=on.improvement, maximize=on.goal is Goal.MAXIMIZE)
