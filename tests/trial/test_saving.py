@@ -368,3 +368,29 @@ def test_sigterm_saves_first(tmp_path: Path, place: str) -> None:
         assert same(runner.final(runner.run()), expected)
     finally:
         signal.signal(signal.SIGTERM, before)
+
+
+def test_overhead_is_kept(tmp_path: Path) -> None:
+    """With a large state the saves take about the share that was allowed, and more than none."""
+    share, length = 0.2, 6.0
+    spent: list[float] = []
+
+    def train(trial: Trial) -> None:
+        trial.state["large"] = np.random.default_rng(0).random(6_000_000)
+        saver = trial._session._saver
+        end = time.monotonic() + length
+        seen = None
+        while time.monotonic() < end:
+            x = np.random.default_rng(1).random(200_000)
+            x.sort()
+            begun = time.monotonic()
+            trial.step()
+            spent.append(time.monotonic() - begun)
+            if saver.last is not None and saver.last.id != seen and not saver.busy:
+                seen = saver.last.id
+                spent.append(saver.cpu_s)
+
+    link = Runner(tmp_path, train, policy=Policy(overhead=share)).run()
+    assert link.ended.outcome is Outcome.COMPLETE, link.ended.error
+    assert len([each for each in link.records if each.kind is Kind.PERIODIC]) >= 2
+    assert sum(spent) / length < 1.6 * share
