@@ -19,6 +19,8 @@ class Kind(StrEnum):
     """The driver pruned the trial."""
     FINAL = "final"
     """The function returned."""
+    FORK = "fork"
+    """Another trial's, from which this one goes on with other parameters."""
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -15,15 +15,16 @@ import hashlib
 import re
 import shutil
 import time
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from fnmatch import fnmatchcase
 from pathlib import Path, PurePosixPath
 from typing import Any
 
 from sweep import fsio
 from sweep.checkpoint.blob import Array, Written, read_blob, write_blob
-from sweep.checkpoint.codec import Captured, decode
+from sweep.checkpoint.codec import Captured, decode, encode
 from sweep.checkpoint.manifest import Blob, Manifest, dump, load
 from sweep.checkpoint.record import CheckpointRecord, Kind, identifier, manifest_name
 from sweep.errors import CheckpointDamagedError, CheckpointError
@@ -120,8 +121,37 @@ class CheckpointStore:
             ) from error
         return manifest.record(draft.manifest, _digest(data))
 
-    def read(self, manifest: str) -> Checkpoint:
+    def fork(
+        self, manifest: str, draft: Draft, position: Mapping[str, Any] | None = None
+    ) -> CheckpointRecord:
+        """Make the checkpoint ``manifest`` one of another trial, too, durably.
+
+        The state is taken over as it is (``position``: in place of the one that it holds).
+
+        Raises:
+            CheckpointDamagedError, CheckpointMismatchError: as `read`.
+            CheckpointError: as `write`.
+        """
+        source, arrays = self._verified(manifest)
+        skeleton = source.skeleton
+        draft = replace(draft, meta={**source.meta, **draft.meta})
+        if position is not None:
+            skeleton = {**skeleton, "position": encode(dict(position), "position").skeleton}
+        return self.write(draft, Captured(skeleton, arrays))
+
+    def migrate(self, manifest: str) -> CheckpointRecord:
+        """Rewrite a checkpoint in the newest format, if it is in an older one; its record.
+
+        Raises:
+            CheckpointDamagedError, CheckpointMismatchError: as `read`.
+        """
+        return self.verify(manifest)  # there is one format
+
+    def read(self, manifest: str, components: Sequence[str] | None = None) -> Checkpoint:
         """Load a checkpoint; every byte of it is verified.
+
+        ``components`` are names of tracked objects, or patterns such as ``model.layers.*`` for
+        parts of their states; by default all that was saved is there.
 
         Raises:
             CheckpointDamagedError: a file is missing or not as it was saved.
@@ -129,9 +159,12 @@ class CheckpointStore:
         """
         loaded, arrays = self._verified(manifest)
         try:
-            return Checkpoint(loaded, decode(Captured(loaded.skeleton, arrays)))
+            tree = decode(Captured(loaded.skeleton, arrays))
         except CheckpointDamagedError as error:
             raise CheckpointDamagedError(f"{self._manifests / manifest}: {error}") from error
+        if components is not None:
+            tree = {**tree, "tracked": _chosen(tree["tracked"], components)}
+        return Checkpoint(loaded, tree)
 
     def verify(self, manifest: str) -> CheckpointRecord:
         """Read every byte of a checkpoint; its record, as the journal should have it.
@@ -206,6 +239,23 @@ class CheckpointStore:
         if parts.is_absolute() or ".." in parts.parts:
             raise CheckpointDamagedError(f"{manifest}: names a file outside the store: {blob.path}")
         return self._blobs / parts
+
+
+def _chosen(tracked: Mapping[str, Any], components: Sequence[str]) -> dict[str, Any]:
+    """The states that ``components`` name, in parts where a pattern names parts."""
+    found: dict[str, Any] = {}
+    for name, state in tracked.items():
+        if any(fnmatchcase(name, component) for component in components):
+            found[name] = state
+        elif isinstance(state, dict):
+            parts = {
+                key: value
+                for key, value in state.items()
+                if any(fnmatchcase(f"{name}.{key}", component) for component in components)
+            }
+            if parts:
+                found[name] = parts
+    return found
 
 
 def _stem(manifest: str) -> str:

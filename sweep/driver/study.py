@@ -10,13 +10,15 @@ from collections import deque
 from collections.abc import Callable, Mapping
 from typing import Any
 
+from sweep.checkpoint.fork import write_fork
 from sweep.checkpoint.policy import Policy
 from sweep.checkpoint.record import CheckpointRecord
 from sweep.checkpoint.retention import Keep, retired
+from sweep.checkpoint.store import CheckpointStore
 from sweep.driver.backend import Key, WorkerDied
 from sweep.driver.disposal import Disposal
 from sweep.driver.plan import Limits
-from sweep.errors import MetricError, StoreError
+from sweep.errors import MetricError, StoreError, UsageError
 from sweep.journal.event import (
     AttemptFailed,
     AttemptStopped,
@@ -37,9 +39,19 @@ from sweep.journal.lock import Lock
 from sweep.journal.state import StudyState, Trial
 from sweep.journal.table import write_tables
 from sweep.paths import StudyPaths
+from sweep.search.fork import forked, vary
 from sweep.search.search import Search, is_objective
 from sweep.spec import Goal, StudySpec
-from sweep.trial.message import Assignment, Ended, Message, Reported, Restored, Saved, Verdict
+from sweep.trial.message import (
+    Assignment,
+    Ended,
+    Forked,
+    Message,
+    Reported,
+    Restored,
+    Saved,
+    Verdict,
+)
 from sweep.trial.outcome import Outcome
 
 _log = logging.getLogger("sweep")
@@ -75,6 +87,7 @@ class DrivenStudy:
         self.shown = self.state.finished
         self._unshown: deque[Entry] = deque()
         self._disposal = Disposal(paths.checkpoints)
+        self._store = CheckpointStore(paths.checkpoints)
         self._tables_due = time.monotonic() + TABLES_INTERVAL_S
         self._stop_due = 0.0
 
@@ -132,6 +145,7 @@ class DrivenStudy:
                 seconds=None if every.minutes is None else every.minutes * 60,
             ),
             restore=tuple(checkpoint.record["manifest"] for checkpoint in kept),
+            fork=trial.fork is not None,
             metric=self.spec.metric.name,
             threads=max(1, int(self.spec.resources.cpu)),
             verdicts=self._search.prunes or trial.pruned_at is not None,
@@ -176,6 +190,8 @@ class DrivenStudy:
                 return self._reported(trial, message)
             case Saved(record=record):
                 self._saved(trial, record)
+            case Forked():
+                self._fork(trial, message)
             case Ended():
                 self._ended(trial, message)
             case WorkerDied(reason=reason):
@@ -278,6 +294,30 @@ class DrivenStudy:
             self._disposal.give_up(older.record["manifest"], self.state.seq)
         self._retire(trial, finished=False)
 
+    def _fork(self, parent: Trial, message: Forked) -> None:
+        """Add the trial that ``parent`` asked for, unless it did so before a resume, too.
+
+        The source stays until this is done: it is the newest of an unfinished trial.
+        """
+        source = parent.checkpoints[message.checkpoint]
+        try:
+            varied = vary(
+                self.spec.space, parent.params, message.changes, force=not parent.searched
+            )
+        except UsageError as error:
+            _log.warning("%s: trial %d: not forked: %s", self.name, parent.number, error)
+            return
+        if self.state.fork_of(parent.number, source.id, varied.params) is not None:
+            return
+        record = write_fork(
+            self._store,
+            CheckpointRecord.from_json(source.record),
+            trial=len(self.state.trials),
+            session=self.state.sessions,
+            params=varied.params,
+        )
+        self._record(forked(parent.number, source.id, record.to_json(), varied))
+
     def _retire(self, trial: Trial, *, finished: bool) -> None:
         keep = self.spec.checkpoint.keep
         records = [CheckpointRecord.from_json(kept.record) for kept in trial.kept]
@@ -348,7 +388,7 @@ class DrivenStudy:
                 error=error,
             )
         )
-        if state is not TrialState.FAILED:
+        if state is not TrialState.FAILED and trial.searched:
             self._record(self._search.tell(self.state, trial))
         self._retire(trial, finished=True)
         if missing is not None and not self.state.iterations:

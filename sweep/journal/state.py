@@ -15,6 +15,7 @@ from sweep.journal.event import (
     TRANSITIONS,
     AttemptFailed,
     AttemptStopped,
+    CheckpointMigrated,
     CheckpointRetired,
     CheckpointSaved,
     DriverStarted,
@@ -25,6 +26,7 @@ from sweep.journal.event import (
     TrialAsked,
     TrialDispatched,
     TrialFinished,
+    TrialForked,
     TrialReported,
     TrialRestored,
     TrialState,
@@ -66,7 +68,7 @@ class Trial:
     """One hyperparameter set and all that is known of it."""
 
     number: int
-    asked: TrialAsked
+    asked: TrialAsked | TrialForked
     started: float
     updated: float
     state: TrialState = TrialState.RUNNING
@@ -90,6 +92,16 @@ class Trial:
     @property
     def params(self) -> dict[str, Any]:
         return self.asked.params
+
+    @property
+    def fork(self) -> TrialForked | None:
+        """How the trial was forked off another one, if it was."""
+        return self.asked if isinstance(self.asked, TrialForked) else None
+
+    @property
+    def searched(self) -> bool:
+        """Whether its parameters lie in the space, so that the sampler learns from it."""
+        return self.fork is None or self.fork.inside
 
     @property
     def step(self) -> int | None:
@@ -130,6 +142,8 @@ class StudyState:
 
     seq: int = -1
     time: float = 0.0
+    driven: float = 0.0
+    """Time of the last entry that shows that a driver was at work."""
     spec: dict[str, Any] = field(default_factory=dict)
     project: str = ""
     created: float = 0.0
@@ -139,6 +153,8 @@ class StudyState:
     active_s: float = 0.0
     session_started: float = 0.0
     trials: dict[int, Trial] = field(default_factory=dict)
+    asked: int = 0
+    """Trials that the sampler proposed: all but forks."""
     running: dict[int, Trial] = field(default_factory=dict)
     iterations: list[Iteration] = field(default_factory=list)
     counts: dict[TrialState, int] = field(default_factory=lambda: dict.fromkeys(TrialState, 0))
@@ -146,6 +162,20 @@ class StudyState:
     @property
     def finished(self) -> int:
         return sum(count for state, count in self.counts.items() if state.finished)
+
+    @property
+    def forks(self) -> int:
+        """Trials that were forked off others; they do not count towards ``trials``."""
+        return len(self.trials) - self.asked
+
+    def fork_of(self, parent: int, source: str, params: dict[str, Any]) -> Trial | None:
+        """The trial that was forked off a checkpoint with ``params``, if there is one."""
+        wanted = (parent, source, params)
+        for trial in self.trials.values():
+            fork = trial.fork
+            if fork is not None and (fork.parent, fork.source, fork.params) == wanted:
+                return trial
+        return None
 
     @property
     def best(self) -> Trial | None:
@@ -180,6 +210,8 @@ def apply(state: StudyState, entry: Entry) -> None:
         ) from error
     state.seq = entry.seq
     state.time = entry.time
+    if not isinstance(event, _BESIDE):
+        state.driven = entry.time
 
 
 def _created(state: StudyState, event: StudyCreated, time: float) -> None:
@@ -197,7 +229,7 @@ def _driver_started(state: StudyState, event: DriverStarted, time: float) -> Non
 
 
 def _driver_stopped(state: StudyState, event: DriverStopped, time: float) -> None:
-    state.time = time
+    state.driven = time
     _end_session(state)
     state.stopped = event
 
@@ -205,7 +237,7 @@ def _driver_stopped(state: StudyState, event: DriverStopped, time: float) -> Non
 def _end_session(state: StudyState) -> None:
     """A session that was killed lasted until its last event."""
     if state.session is not None and state.stopped is None:
-        state.active_s += state.time - state.session_started
+        state.active_s += state.driven - state.session_started
     for trial in state.running.values():
         _end_attempt(trial, trial.updated)
 
@@ -218,11 +250,25 @@ def _end_attempt(trial: Trial, time: float) -> None:
 
 
 def _asked(state: StudyState, event: TrialAsked, time: float) -> None:
+    _begin(state, event, time)
+    state.asked += 1
+
+
+def _forked(state: StudyState, event: TrialForked, time: float) -> None:
+    state.trials[event.parent].checkpoints[event.source]  # must be known
+    trial = _begin(state, event, time)
+    trial.checkpoints[event.checkpoint] = Checkpoint(
+        event.checkpoint, event.trial, 0, event.step, event.record, time
+    )
+
+
+def _begin(state: StudyState, event: TrialAsked | TrialForked, time: float) -> Trial:
     if event.trial != len(state.trials):
-        raise JournalError(f"trial {event.trial} was asked after trial {len(state.trials) - 1}")
+        raise JournalError(f"trial {event.trial} was begun after trial {len(state.trials) - 1}")
     trial = Trial(number=event.trial, asked=event, started=time, updated=time)
     state.trials[event.trial] = state.running[event.trial] = trial
     state.counts[TrialState.RUNNING] += 1
+    return trial
 
 
 def _dispatched(state: StudyState, event: TrialDispatched, time: float) -> None:
@@ -266,6 +312,10 @@ def _saved(state: StudyState, event: CheckpointSaved, time: float) -> None:
 
 def _retired(state: StudyState, event: CheckpointRetired, time: float) -> None:
     state.trials[event.trial].checkpoints[event.checkpoint].retired = time
+
+
+def _migrated(state: StudyState, event: CheckpointMigrated, time: float) -> None:
+    state.trials[event.trial].checkpoints[event.checkpoint].record = event.record
 
 
 def _attempt_stopped(state: StudyState, event: AttemptStopped, time: float) -> None:
@@ -315,17 +365,22 @@ _APPLY: dict[str, Callable[[StudyState, Any, float], None]] = {
         (DriverStarted, _driver_started),
         (DriverStopped, _driver_stopped),
         (TrialAsked, _asked),
+        (TrialForked, _forked),
         (TrialDispatched, _dispatched),
         (TrialRestored, _restored),
         (TrialReported, _reported),
         (CheckpointSaved, _saved),
         (CheckpointRetired, _retired),
+        (CheckpointMigrated, _migrated),
         (AttemptStopped, _attempt_stopped),
         (AttemptFailed, _attempt_failed),
         (TrialFinished, _finished),
         (TrialTold, _told),
     )
 }
+
+_BESIDE = (TrialForked, CheckpointMigrated)
+"""Events that a command may write while no driver runs the study."""
 
 HANDLED = frozenset(_APPLY)
 """Types of events for which the fold has a rule: all of them."""

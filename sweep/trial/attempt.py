@@ -21,8 +21,9 @@ from sweep.checkpoint.store import Checkpoint, CheckpointStore
 from sweep.errors import CheckpointDamagedError, CheckpointError, ProgramError
 from sweep.paths import StudyPaths
 from sweep.trial.isolation import isolated
-from sweep.trial.message import Assignment, Ended, Link, Restored, Saved
+from sweep.trial.message import Assignment, Ended, Forked, Link, Restored, Saved
 from sweep.trial.metric import as_metrics, as_number
+from sweep.trial.origin import check_origin
 from sweep.trial.outcome import Outcome, TrialExit
 from sweep.trial.program import load_program
 from sweep.trial.seeding import on_import, trial_seed
@@ -66,7 +67,7 @@ def _attempt(assignment: Assignment, link: Link) -> Ended:
             limit_threads(assignment.threads)
             restored = _restore(assignment, store, link)
             if restored is not None and restored.manifest.kind is Kind.FINAL:
-                return _was_complete(restored)
+                return _was_complete(restored, link)
             rng.seed(seed)
             function = load_program(assignment.program, assignment.project)
             limit_threads(assignment.threads)  # the program has loaded more, maybe
@@ -102,6 +103,7 @@ def _call(
 def _restore(assignment: Assignment, store: CheckpointStore, link: Link) -> Checkpoint | None:
     """The first checkpoint that is whole; the driver is told which, and what was passed over."""
     if not assignment.restore:
+        _check_scratch(assignment, [])
         return None
     skipped: list[tuple[str, str]] = []
     found = None
@@ -113,11 +115,25 @@ def _restore(assignment: Assignment, store: CheckpointStore, link: Link) -> Chec
             skipped.append((manifest, str(error)))
     identifier = None if found is None else found.manifest.id
     link.send(Restored(checkpoint=identifier, skipped=tuple(skipped)))
+    if found is None:
+        _check_scratch(assignment, [why for _, why in skipped])
+    else:
+        check_origin(found.manifest, assignment.params)
     return found
 
 
-def _was_complete(final: Checkpoint) -> Ended:
+def _check_scratch(assignment: Assignment, damage: list[str]) -> None:
+    if assignment.fork:
+        why = "; ".join(damage) or "what it went on from was damaged"
+        raise CheckpointDamagedError(
+            f"trial {assignment.trial} is a fork and cannot start from scratch: {why}; fork again"
+        )
+
+
+def _was_complete(final: Checkpoint, link: Link) -> Ended:
     """The function had returned and only this was not recorded yet: it must not run again."""
+    for changes in final.tree["position"].get("forks", []):
+        link.send(Forked(checkpoint=final.manifest.id, changes=changes))
     return Ended(outcome=Outcome.COMPLETE, returned=final.tree["returned"] or None)
 
 
