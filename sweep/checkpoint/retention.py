@@ -35,7 +35,7 @@ def retired(
         finished: whether the trial is over. The newest one of an unfinished trial always stays.
     """
     last = max(keep.last, 0 if finished else 1)
-    kept = {record.id for record in records[len(records) - last :]} if last else set()
+    kept = {record.id for record in records[max(0, len(records) - last) :]} if last else set()
     ranked = sorted(
         (
             (-value if maximize else value, -position)

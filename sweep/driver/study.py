@@ -397,6 +397,11 @@ class DrivenStudy:
     def _missing_metric(self, trial: Trial, returned: Mapping[str, float]) -> str:
         names = {name for report in trial.reports.values() for name in report.metrics}
         known = ", ".join(sorted(names | set(returned))) or "nothing"
+        if trial.fork is not None and known == "nothing":
+            return (
+                f"trial {trial.number} is a fork and reported nothing: nothing was left to do "
+                f"after {trial.fork.source}; fork an earlier checkpoint, or give it more epochs"
+            )
         return (
             f"metric.name: trial {trial.number} finished and never reported "
             f"{self.spec.metric.name!r}; it reported {known}"
