@@ -28,6 +28,7 @@ from sweep.trial.outcome import Outcome, TrialExit
 from sweep.trial.program import load_program
 from sweep.trial.seeding import on_import, trial_seed
 from sweep.trial.session import Session, Setting
+from sweep.trial.source import source_digest
 from sweep.trial.threads import limit_threads, limit_torch
 from sweep.trial.trial import Trial
 
@@ -73,7 +74,10 @@ def _attempt(assignment: Assignment, link: Link) -> Ended:
             limit_threads(assignment.threads)  # the program has loaded more, maybe
             rng.seed(seed)
             log = _logger(assignment.trial)
-            session = Session(_setting(assignment, seed), link, log, _saver(store, link), restored)
+            setting = _setting(assignment, seed)
+            if restored is not None:
+                _warn_of_source(restored, setting, log)
+            session = Session(setting, link, log, _saver(store, link), restored)
             return _call(function, _trial(assignment, session, seed, log), session, assignment)
         except KeyboardInterrupt:
             raise
@@ -137,6 +141,14 @@ def _was_complete(final: Checkpoint, link: Link) -> Ended:
     return Ended(outcome=Outcome.COMPLETE, returned=final.tree["returned"] or None)
 
 
+def _warn_of_source(restored: Checkpoint, setting: Setting, log: logging.Logger) -> None:
+    saved, ours = (meta.get("source_sha256") for meta in (restored.manifest.meta, setting.meta))
+    if saved is not None and ours is not None and saved != ours:
+        log.warning(
+            "the trial's source has changed since checkpoint %s was saved", restored.manifest.id
+        )
+
+
 def _returned(value: Any, metric: str) -> dict[str, float]:
     if value is None:
         return {}
@@ -173,6 +185,7 @@ def _setting(assignment: Assignment, seed: int) -> Setting:
             "params": dict(assignment.params),
             "study_seed": assignment.seed,
             "seed": seed,
+            "source_sha256": source_digest(assignment.program, assignment.project),
             "versions": _versions(),
         },
     )

@@ -25,6 +25,7 @@ from sweep.checkpoint import manifest as manifests
 from sweep.cli.main import app
 from sweep.errors import (
     CheckpointMismatchError,
+    SpecChangedError,
     StudyLockedError,
     StudyNotFoundError,
     SweepError,
@@ -444,6 +445,28 @@ def test_migrate_says_what_is_outdated(
     said = json.loads(call("migrate", "s", "--dry-run", "--json"))
     assert all(each["changed"] for each in said["checkpoints"])
     assert state_of(complete).seq == before
+
+
+@pytest.mark.parametrize("strict", [False, True])
+def test_a_changed_source(complete: Project, call: Callable[..., str], strict: bool) -> None:
+    """Trials that another source has begun go on with a warning, or not at all if it is strict."""
+    call("fork", "s/1@3", "--set", "lr=0.1")
+    before = state_of(complete).seq
+    program = complete.root / "forks.py"
+    program.write_text(program.read_text() + "# changed\n")
+    arguments = ["run", "s.yaml", "--inline", "--set", f"strict_code={str(strict).lower()}"]
+    if strict:
+        with pytest.raises(SpecChangedError, match="forks:train is not the one that trial 3 was"):
+            call(*arguments)
+        assert state_of(complete).seq == before
+        call(*arguments, "--set", "strict_code=false")
+    else:
+        done = complete.run(*arguments)
+        assert done.returncode == 0
+        assert "forks:train is not the one that trial 3 was saved with" in done.stderr
+        assert "source has changed since checkpoint 3@4.0 was saved" in done.stderr
+        assert not complete.run("resume", "s", "--inline").stderr
+    assert state_of(complete).finished == 4
 
 
 def test_time_between_drivers_is_not_time_of_the_study(complete: Project) -> None:

@@ -54,6 +54,7 @@ checkpoint:
   every: {epochs: 1}
   keep: {last: 1, best: 1}
 retries: 1
+strict_code: false
 seed: 0
 """
     )
