@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from fnmatch import fnmatchcase
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from sweep.analysis.fork import fork_trial
+from sweep.analysis.loading import Loaded
+from sweep.analysis.selection import LATEST, select
 from sweep.checkpoint.store import CheckpointStore
-from sweep.errors import StudyNotFoundError
+from sweep.errors import StudyNotFoundError, UsageError
 from sweep.journal.journal import read_state
 from sweep.journal.state import StudyState
 from sweep.journal.table import (
@@ -76,27 +81,77 @@ class Study:
         best = self._state.best
         return None if best is None else self.trials.iloc[best.number]
 
-    def load_checkpoint(self, checkpoint: str) -> dict[str, Any]:
+    def load_checkpoint(
+        self,
+        checkpoint: str | None = None,
+        *,
+        trial: int | None = None,
+        which: str | int = LATEST,
+        components: Sequence[str] | None = None,
+    ) -> Loaded:
         """The states that a trial tracked, by name, such as ``{"model": {...}, ...}``.
 
-        ``checkpoint`` is an id as the tables and ``sweep best`` give it, such as
-        ``"15@10.220.final"``. Every byte is verified.
+        ``load_checkpoint("15@10.220.final")``, or ``load_checkpoint(trial=15, which="best")``.
+        Every byte that is read is verified. `Loaded.load_into` puts them into objects.
+
+        Args:
+            checkpoint: an id as the tables and ``sweep best`` give it.
+            trial: the number of a trial, of which ``which`` chooses a checkpoint: ``"latest"``,
+                ``"best"``, the step of a report, or an id.
+            components: names, or patterns such as ``model.layers.*``; only what they need is read.
 
         Raises:
             StudyNotFoundError: the study has no such checkpoint, or does not keep it any more.
+            UsageError: the checkpoint holds nothing that one of ``components`` names.
             CheckpointDamagedError: a file is missing or not as it was saved.
         """
-        number = checkpoint.partition("@")[0]
-        trial = self._state.trials.get(int(number)) if number.isdecimal() else None
-        kept = {known.id: known for known in (trial.kept if trial is not None else [])}
-        if checkpoint not in kept:
-            there = ", ".join(kept) or "nothing"
-            raise StudyNotFoundError(
-                f"{self.name}: keeps no checkpoint {checkpoint!r}; of this trial it has {there}"
-            )
+        if (checkpoint is None) == (trial is None):
+            raise UsageError('load_checkpoint: give an id, or trial=3 with which="best"')
+        if checkpoint is not None:
+            number = checkpoint.partition("@")[0]
+            if not number.isdecimal():
+                raise StudyNotFoundError(f"{self.name}: no checkpoint can be called {checkpoint!r}")
+            trial, which = int(number), checkpoint
+        found = select(self._state, self.name, int(trial or 0), which)
         store = CheckpointStore(self.paths.checkpoints)
-        tracked: dict[str, Any] = store.read(kept[checkpoint].record["manifest"]).tree["tracked"]
-        return tracked
+        read = store.read(found.record["manifest"], components=components)
+        loaded = Loaded(read, self._state.trials[found.trial].params)
+        self._check_components(loaded, components)
+        return loaded
+
+    def _check_components(self, loaded: Loaded, components: Sequence[str] | None) -> None:
+        for component in components or ():
+            head = component.partition(".")[0]
+            if not any(fnmatchcase(name, component) or fnmatchcase(name, head) for name in loaded):
+                raise UsageError(
+                    f"checkpoint {loaded.id} holds nothing called {component!r}; "
+                    f"found: {', '.join(loaded) or 'nothing'}"
+                )
+
+    def fork(
+        self, trial: int, at: str | int = LATEST, *, force: bool = False, **params: Any
+    ) -> int:
+        """Add a trial that goes on from a checkpoint of ``trial`` with other parameters.
+
+        The next ``sweep resume`` runs it. Nothing but a manifest is written.
+
+        Args:
+            at: the checkpoint, as ``which`` of `load_checkpoint`.
+            force: take values outside of the space; the sampler is not told of such a trial.
+            params: the parameters that differ. (`sweep.analysis.fork.fork_trial` takes them as a
+                mapping, for names that are no identifiers.)
+
+        Returns:
+            The number of the new trial.
+
+        Raises:
+            StudyLockedError: a driver runs the study; ``trial.fork`` works there.
+            UsageError: unknown parameters, or values outside of their domains.
+            StudyNotFoundError: no such trial or checkpoint.
+        """
+        made = fork_trial(self.paths, trial, params, at=at, force=force)
+        self.refresh()
+        return made.trial
 
     def refresh(self) -> None:
         """Read the journal again."""

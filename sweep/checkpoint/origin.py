@@ -8,7 +8,7 @@
 ``study_seed``     seed of the study
 ``seed``           seed of the trial
 ``versions``       `versions`: of Python, sweep, the format, and the libraries that are loaded
-``source_sha256``  `source_digest` of the trial function; None where it has no file
+``source_sha256``  digest of the file of the trial function; None where it has none
 ``git``            `git_commit` of its directory; None where there is none
 ``host``           name of the machine
 ``world_size``     processes that trained together
@@ -23,11 +23,10 @@ from __future__ import annotations
 
 import functools
 import hashlib
-import inspect
 import json
 import subprocess
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from importlib import metadata
 from pathlib import Path
 from typing import Any
@@ -47,15 +46,6 @@ def params_digest(params: Mapping[str, Any]) -> str:
     """
     text = json.dumps(dict(params), sort_keys=True, separators=(",", ":"), ensure_ascii=True)
     return hashlib.sha256(text.encode()).hexdigest()
-
-
-def source_digest(function: Callable[..., Any]) -> str | None:
-    """SHA-256 of the file that defines ``function``; None where it has none (an interpreter's)."""
-    try:
-        file = inspect.getsourcefile(inspect.unwrap(function))
-        return None if file is None else hashlib.sha256(Path(file).read_bytes()).hexdigest()
-    except (OSError, TypeError):
-        return None
 
 
 @functools.cache

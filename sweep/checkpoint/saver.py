@@ -15,7 +15,8 @@ from pathlib import Path
 
 from sweep.checkpoint.codec import Captured
 from sweep.checkpoint.record import CheckpointRecord, Kind
-from sweep.checkpoint.store import CheckpointStore, Draft, SaveCancelled
+from sweep.checkpoint.store import CheckpointStore, Draft
+from sweep.checkpoint.writer import SaveCancelled
 from sweep.errors import CheckpointError
 
 _REMEMBERED = 16

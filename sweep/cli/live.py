@@ -66,8 +66,8 @@ def _studies(rows: Sequence[Row], now: float) -> Table:
         best = state.best
         table.add_row(
             spec.name,
-            f"{state.finished}/{limits.total}",
-            ProgressBar(total=limits.total, completed=state.finished, width=16),
+            f"{state.finished}/{limits.total + state.forks}",
+            ProgressBar(total=limits.total + state.forks, completed=state.finished, width=16),
             str(state.counts[TrialState.PRUNED]),
             str(state.counts[TrialState.FAILED]),
             duration_text(time_left(state, limits, now)),
@@ -125,4 +125,4 @@ def time_left(state: StudyState, limits: Limits, now: float) -> float | None:
         for trial in state.running.values()
         if trial.executing
     )
-    return max(0.0, (limits.total - len(done)) * mean - spent) / slots
+    return max(0.0, (limits.total + state.forks - len(done)) * mean - spent) / slots

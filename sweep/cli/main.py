@@ -49,6 +49,12 @@ StudyArgument = Annotated[
 TrialArgument = Annotated[
     str, typer.Argument(metavar="STUDY[/TRIAL]", help="A study, or one of its trials.")
 ]
+CheckpointArgument = Annotated[
+    str,
+    typer.Argument(
+        metavar="STUDY/TRIAL[@WHICH]", help="WHICH: latest (default), best, a step, or an id."
+    ),
+]
 
 RUNS = Path("runs")
 
@@ -186,6 +192,58 @@ def verify(
     from sweep.cli import verify as command
 
     raise typer.Exit(command.verify(store, study, output.Output(as_json), repair=repair))
+
+
+@app.command()
+def fork(
+    checkpoint: CheckpointArgument,
+    changes: Annotated[
+        list[str] | None,
+        typer.Option("--set", metavar="NAME=VALUE", help="A parameter that differs."),
+    ] = None,
+    force: Annotated[
+        bool, typer.Option("--force", help="Take values that lie outside of the space.")
+    ] = False,
+    store: StoreOption = RUNS,
+    as_json: JsonOption = False,
+) -> None:
+    """Add a trial that goes on from another's checkpoint with other parameters."""
+    from sweep.cli import fork as command
+
+    command.fork(store, checkpoint, changes or [], force, output.Output(as_json))
+
+
+@app.command()
+def export(
+    checkpoint: CheckpointArgument,
+    to: Annotated[
+        Path, typer.Option("--to", metavar="FILE", help="model.safetensors, or model.pt.")
+    ],
+    components: Annotated[
+        list[str] | None,
+        typer.Option("--components", help="What was tracked, or patterns. Default: model."),
+    ] = None,
+    force: Annotated[bool, typer.Option("--force", help="Replace the file.")] = False,
+    store: StoreOption = RUNS,
+    as_json: JsonOption = False,
+) -> None:
+    """Write what a checkpoint holds into a file for use elsewhere."""
+    from sweep.cli import export as command
+
+    command.export(store, checkpoint, to, components, force, output.Output(as_json))
+
+
+@app.command()
+def migrate(
+    study: StudyArgument,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Say what would be done.")] = False,
+    store: StoreOption = RUNS,
+    as_json: JsonOption = False,
+) -> None:
+    """Rewrite a study's checkpoints of older formats in the newest."""
+    from sweep.cli import migrate as command
+
+    command.migrate(store, study, dry_run, output.Output(as_json))
 
 
 @app.command()

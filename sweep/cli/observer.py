@@ -236,7 +236,7 @@ def counts_text(state: StudyState, status: str = "running") -> str:
 def finished_line(study: DrivenStudy, event: TrialFinished) -> str:
     """The plain line of a finished trial."""
     trial, state = study.state.trials[event.trial], study.state
-    done = f"[{study.shown}/{study.limits.total}]"
+    done = f"[{study.shown}/{study.limits.total + state.forks}]"
     result = (
         f"{study.spec.metric.name} {text(event.value)}"
         if event.value is not None

@@ -31,6 +31,23 @@ def find_trial(store: Path, name: str) -> tuple[StudyPaths, int | None]:
     return find_study(store, name), None
 
 
+def find_checkpoint(store: Path, name: str) -> tuple[StudyPaths, int, str]:
+    """The study, the trial and the checkpoint that ``STUDY/TRIAL[@WHICH]`` names.
+
+    Raises:
+        StudyNotFoundError: there is no such study.
+        UsageError: no trial is named.
+    """
+    head, slash, tail = name.rpartition("/")
+    number, at, which = tail.partition("@")
+    if not slash or not number.isdecimal() or (at and not which):
+        raise UsageError(
+            f"{name}: must be STUDY/TRIAL, with @latest, @best, @STEP or @ID after it if need be, "
+            "such as digits/3@best"
+        )
+    return find_study(store, head), int(number), which or "latest"
+
+
 def studies(store: Path) -> list[StudyPaths]:
     """All studies of ``store``, by name.
 

@@ -14,6 +14,7 @@ from sweep.driver.driver import Driver, Result
 from sweep.driver.inline import InlineBackend
 from sweep.driver.plan import Limits
 from sweep.driver.prepare import Request, begun, open_study, request_resume, request_run
+from sweep.driver.source import check_source
 from sweep.driver.stopping import StopSignals
 from sweep.driver.study import DrivenStudy
 from sweep.errors import ProgramError, ResourceError, SpecError, StoreError, SweepError, UsageError
@@ -90,6 +91,9 @@ def _drive(requests: Sequence[Request], options: Options, out: Output) -> int:
             )
     over = [request for request in requests if request.complete or request.timed_out]
     open_requests = [request for request in requests if request not in over]
+    for request in open_requests:
+        if (warning := check_source(request)) is not None:
+            error(warning)
     codes = [_report_over(request, options, out) for request in over]
     if open_requests:
         codes += _run_open(open_requests, options, out)
@@ -154,9 +158,10 @@ def _announce(requests: Sequence[Request], out: Output) -> None:
     for request in requests:
         name, state = request.paths.name, request.state
         if state is not None:
+            total = Limits.of(request.spec).total + state.forks
             out.line(
-                f"{name}: goes on: {state.finished} of {Limits.of(request.spec).total} trials are "
-                f"finished, {len(state.running)} were running"
+                f"{name}: goes on: {state.finished} of {total} trials are finished, "
+                f"{len(state.running)} were running"
             )
         for change in request.changes:
             out.line(f"{name}: {change}")

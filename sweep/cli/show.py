@@ -120,7 +120,7 @@ def _status(paths: StudyPaths, spec: StudySpec, state: StudyState) -> str:
     limits = Limits.of(spec)
     if is_complete(state, limits):
         return "complete"
-    if timed_out(state, limits, state.time):
+    if timed_out(state, limits, state.driven):
         return "timed out"
     return "interrupted"
 
@@ -134,7 +134,7 @@ def _show_study(paths: StudyPaths, spec: StudySpec, state: StudyState, out: Outp
                 "status": status,
                 "total": _total(spec, state),
                 "sessions": state.sessions,
-                "elapsed_s": elapsed(state, state.time),
+                "elapsed_s": elapsed(state, state.driven),
                 "spec": state.spec,
                 "trial_records": [trial_record(trial) for trial in state.trials.values()],
             }
@@ -151,7 +151,7 @@ def _show_study(paths: StudyPaths, spec: StudySpec, state: StudyState, out: Outp
             if best is None
             else f"{spec.metric.name} {text(best.value)} in trial {best.number} "
             f"({params_text(spec.space.searched(best.params))})",
-            "sessions": f"{state.sessions}, {duration_text(elapsed(state, state.time))} in all",
+            "sessions": f"{state.sessions}, {duration_text(elapsed(state, state.driven))} in all",
             "store": str(paths.root),
         }
     )
@@ -181,8 +181,9 @@ def _trials_table(
 
 
 def _total(spec: StudySpec, state: StudyState) -> int:
-    """Trials in all: what the spec says, or more where more were made before it said less."""
-    return max(Limits.of(spec).total, len(state.trials))
+    """Trials in all: what the spec says, or more where more were made before it said less, and
+    forks."""
+    return max(Limits.of(spec).total, state.asked) + state.forks
 
 
 def _searched_names(spec: StudySpec, trials: Sequence[Trial]) -> list[str]:

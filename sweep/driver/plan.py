@@ -45,7 +45,7 @@ Action = Ask | Dispatch | Conclude | Halt
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Limits:
-    """What bounds a study. ``total`` trials in all, ``timeout`` in seconds on drivers in all."""
+    """What bounds a study. ``timeout`` is in seconds on drivers in all; forks are not counted."""
 
     total: int
     concurrency: int | None
@@ -87,14 +87,14 @@ def plan(state: StudyState, capacity: int, limits: Limits, now: float) -> list[A
         elif room > 0:
             actions.append(Dispatch(trial.number))
             room -= 1
-    if room > 0 and len(state.trials) < limits.total:
+    if room > 0 and state.asked < limits.total:
         actions.append(Ask())
     return actions
 
 
 def is_complete(state: StudyState, limits: Limits) -> bool:
-    """True where every trial of the study is finished."""
-    return not state.running and len(state.trials) >= limits.total
+    """True where every trial of the study is finished, forks included."""
+    return not state.running and state.asked >= limits.total
 
 
 def timed_out(state: StudyState, limits: Limits, now: float) -> bool:

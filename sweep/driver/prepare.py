@@ -42,7 +42,7 @@ class Request:
     @property
     def timed_out(self) -> bool:
         return self.state is not None and timed_out(
-            self.state, Limits.of(self.spec), self.state.time
+            self.state, Limits.of(self.spec), self.state.driven
         )
 
 

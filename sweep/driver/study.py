@@ -10,15 +10,17 @@ from collections import deque
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
+from sweep.checkpoint.fork import write_fork
 from sweep.checkpoint.record import CheckpointRecord
 from sweep.checkpoint.retention import Retirement
+from sweep.checkpoint.store import CheckpointStore
 from sweep.driver.backend import Key, WorkerDied
 from sweep.driver.collection import Doomed, GcRequests
 from sweep.driver.disposal import Disposal
 from sweep.driver.keeper import Keeper
 from sweep.driver.plan import Limits
 from sweep.driver.saving import policy_of, resumable, scope_of
-from sweep.errors import MetricError, StoreError
+from sweep.errors import MetricError, StoreError, UsageError
 from sweep.journal.event import (
     AttemptFailed,
     AttemptStopped,
@@ -39,9 +41,19 @@ from sweep.journal.lock import Lock
 from sweep.journal.state import StudyState, Trial
 from sweep.journal.table import write_tables
 from sweep.paths import StudyPaths
+from sweep.search.fork import forked, vary
 from sweep.search.search import Search, is_objective
 from sweep.spec import StudySpec
-from sweep.trial.message import Assignment, Ended, Message, Reported, Restored, Saved, Verdict
+from sweep.trial.message import (
+    Assignment,
+    Ended,
+    Forked,
+    Message,
+    Reported,
+    Restored,
+    Saved,
+    Verdict,
+)
 from sweep.trial.outcome import Outcome
 
 _log = logging.getLogger("sweep")
@@ -85,6 +97,7 @@ class DrivenStudy:
         self._disposal = Disposal(paths.checkpoints)
         self._gc = GcRequests(paths, self._disposal)
         self.keeper = Keeper(spec, journal.state)
+        self._store = CheckpointStore(paths.checkpoints)
         self._tables_due = time.monotonic() + TABLES_INTERVAL_S
         self._stop_due = 0.0
 
@@ -133,6 +146,7 @@ class DrivenStudy:
             policy=policy_of(self.spec),
             scope=scope_of(self.spec),
             restore=tuple(checkpoint.record["manifest"] for checkpoint in kept),
+            fork=trial.fork is not None,
             metric=self.spec.metric.name,
             threads=max(1, int(self.spec.resources.cpu)),
             verdicts=self._search.prunes or trial.pruned_at is not None,
@@ -180,6 +194,8 @@ class DrivenStudy:
                 return self._reported(trial, message)
             case Saved(record=record):
                 self._saved(trial, record)
+            case Forked():
+                self._fork(trial, message)
             case Ended():
                 self._ended(trial, message)
             case WorkerDied(reason=reason):
@@ -307,6 +323,30 @@ class DrivenStudy:
             )
             self._disposal.give_up(manifest, self.state.seq)
 
+    def _fork(self, parent: Trial, message: Forked) -> None:
+        """Add the trial that ``parent`` asked for, unless it did so before a resume, too.
+
+        The source stays until this is done: it is the newest of an unfinished trial.
+        """
+        source = parent.checkpoints[message.checkpoint]
+        try:
+            varied = vary(
+                self.spec.space, parent.params, message.changes, force=not parent.searched
+            )
+        except UsageError as error:
+            _log.warning("%s: trial %d: not forked: %s", self.name, parent.number, error)
+            return
+        if self.state.fork_of(parent.number, source.id, varied.params) is not None:
+            return
+        record = write_fork(
+            self._store,
+            CheckpointRecord.from_json(source.record),
+            trial=len(self.state.trials),
+            session=self.state.sessions,
+            params=varied.params,
+        )
+        self._record(forked(parent.number, source.id, record.to_json(), varied))
+
     def _ended(self, trial: Trial, message: Ended) -> None:
         match message.outcome:
             case Outcome.STOPPED:
@@ -368,7 +408,7 @@ class DrivenStudy:
                 error=error,
             )
         )
-        if state is not TrialState.FAILED:
+        if state is not TrialState.FAILED and trial.searched:
             self._record(self._search.tell(self.state, trial))
         self._retire(self.keeper.after_finish(trial.number))
         self._retire_under_pressure()
@@ -378,6 +418,11 @@ class DrivenStudy:
     def _missing_metric(self, trial: Trial, returned: Mapping[str, float]) -> str:
         names = {name for report in trial.reports.values() for name in report.metrics}
         known = ", ".join(sorted(names | set(returned))) or "nothing"
+        if trial.fork is not None and known == "nothing":
+            return (
+                f"trial {trial.number} is a fork and reported nothing: nothing was left to do "
+                f"after {trial.fork.source}; fork an earlier checkpoint, or give it more epochs"
+            )
         return (
             f"metric.name: trial {trial.number} finished and never reported "
             f"{self.spec.metric.name!r}; it reported {known}"

@@ -114,6 +114,27 @@ class TrialAsked(Event):
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
+class TrialForked(Event):
+    """A trial that nobody suggested: it goes on from a checkpoint of ``parent``.
+
+    ``source`` is that checkpoint's id, ``checkpoint`` and ``record`` the trial's own first one,
+    which shares its files, at ``step``. ``latents`` are as in `TrialAsked`. Where ``inside`` is
+    False, ``params`` lie outside of the space: the sampler is not told of the trial.
+    """
+
+    type: ClassVar[str] = "trial_forked"
+    trial: int
+    parent: int
+    source: str
+    step: int | None
+    checkpoint: str
+    record: dict[str, Any]
+    params: dict[str, Any]
+    latents: dict[str, list[Any]]
+    inside: bool
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
 class TrialDispatched(Event):
     """An attempt was handed to a worker; ``checkpoint`` is where it is to go on from."""
 
@@ -195,6 +216,16 @@ class CheckpointDamaged(Event):
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
+class CheckpointMigrated(Event):
+    """A checkpoint was rewritten in the newest format; ``record`` takes the older one's place."""
+
+    type: ClassVar[str] = "checkpoint_migrated"
+    trial: int
+    checkpoint: str
+    record: dict[str, Any]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
 class AttemptStopped(Event):
     """An attempt saved and left because the driver asked it to. The trial can go on."""
 
@@ -254,12 +285,14 @@ EVENTS: Mapping[str, type[Event]] = {
         DriverStarted,
         DriverStopped,
         TrialAsked,
+        TrialForked,
         TrialDispatched,
         TrialRestored,
         TrialReported,
         CheckpointSaved,
         CheckpointRetired,
         CheckpointDamaged,
+        CheckpointMigrated,
         AttemptStopped,
         AttemptFailed,
         TrialFinished,

@@ -16,6 +16,7 @@ from sweep.journal.event import (
     AttemptFailed,
     AttemptStopped,
     CheckpointDamaged,
+    CheckpointMigrated,
     CheckpointRetired,
     CheckpointSaved,
     DriverStarted,
@@ -26,6 +27,7 @@ from sweep.journal.event import (
     TrialAsked,
     TrialDispatched,
     TrialFinished,
+    TrialForked,
     TrialReported,
     TrialRestored,
     TrialState,
@@ -67,7 +69,7 @@ class Trial:
     """One hyperparameter set and all that is known of it."""
 
     number: int
-    asked: TrialAsked
+    asked: TrialAsked | TrialForked
     started: float
     updated: float
     state: TrialState = TrialState.RUNNING
@@ -91,6 +93,16 @@ class Trial:
     @property
     def params(self) -> dict[str, Any]:
         return self.asked.params
+
+    @property
+    def fork(self) -> TrialForked | None:
+        """How the trial was forked off another one, if it was."""
+        return self.asked if isinstance(self.asked, TrialForked) else None
+
+    @property
+    def searched(self) -> bool:
+        """Whether its parameters lie in the space, so that the sampler learns from it."""
+        return self.fork is None or self.fork.inside
 
     @property
     def step(self) -> int | None:
@@ -131,6 +143,8 @@ class StudyState:
 
     seq: int = -1
     time: float = 0.0
+    driven: float = 0.0
+    """Time of the last entry that shows that a driver was at work."""
     spec: dict[str, Any] = field(default_factory=dict)
     project: str = ""
     created: float = 0.0
@@ -140,6 +154,8 @@ class StudyState:
     active_s: float = 0.0
     session_started: float = 0.0
     trials: dict[int, Trial] = field(default_factory=dict)
+    asked: int = 0
+    """Trials that the sampler proposed: all but forks."""
     running: dict[int, Trial] = field(default_factory=dict)
     iterations: list[Iteration] = field(default_factory=list)
     counts: dict[TrialState, int] = field(default_factory=lambda: dict.fromkeys(TrialState, 0))
@@ -157,6 +173,20 @@ class StudyState:
             for checkpoint in trial.checkpoints.values()
             if checkpoint.retired is None
         }
+
+    @property
+    def forks(self) -> int:
+        """Trials that were forked off others; they do not count towards ``trials``."""
+        return len(self.trials) - self.asked
+
+    def fork_of(self, parent: int, source: str, params: dict[str, Any]) -> Trial | None:
+        """The trial that was forked off a checkpoint with ``params``, if there is one."""
+        wanted = (parent, source, params)
+        for trial in self.trials.values():
+            fork = trial.fork
+            if fork is not None and (fork.parent, fork.source, fork.params) == wanted:
+                return trial
+        return None
 
     @property
     def best(self) -> Trial | None:
@@ -191,6 +221,8 @@ def apply(state: StudyState, entry: Entry) -> None:
         ) from error
     state.seq = entry.seq
     state.time = entry.time
+    if not isinstance(event, _BESIDE):
+        state.driven = entry.time
 
 
 def _created(state: StudyState, event: StudyCreated, time: float) -> None:
@@ -208,7 +240,7 @@ def _driver_started(state: StudyState, event: DriverStarted, time: float) -> Non
 
 
 def _driver_stopped(state: StudyState, event: DriverStopped, time: float) -> None:
-    state.time = time
+    state.driven = time
     _end_session(state)
     state.stopped = event
 
@@ -216,7 +248,7 @@ def _driver_stopped(state: StudyState, event: DriverStopped, time: float) -> Non
 def _end_session(state: StudyState) -> None:
     """A session that was killed lasted until its last event."""
     if state.session is not None and state.stopped is None:
-        state.active_s += state.time - state.session_started
+        state.active_s += state.driven - state.session_started
     for trial in state.running.values():
         _end_attempt(trial, trial.updated)
 
@@ -229,11 +261,25 @@ def _end_attempt(trial: Trial, time: float) -> None:
 
 
 def _asked(state: StudyState, event: TrialAsked, time: float) -> None:
+    _begin(state, event, time)
+    state.asked += 1
+
+
+def _forked(state: StudyState, event: TrialForked, time: float) -> None:
+    state.trials[event.parent].checkpoints[event.source]  # must be known
+    trial = _begin(state, event, time)
+    trial.checkpoints[event.checkpoint] = Checkpoint(
+        event.checkpoint, event.trial, 0, event.step, event.record, time
+    )
+
+
+def _begin(state: StudyState, event: TrialAsked | TrialForked, time: float) -> Trial:
     if event.trial != len(state.trials):
-        raise JournalError(f"trial {event.trial} was asked after trial {len(state.trials) - 1}")
+        raise JournalError(f"trial {event.trial} was begun after trial {len(state.trials) - 1}")
     trial = Trial(number=event.trial, asked=event, started=time, updated=time)
     state.trials[event.trial] = state.running[event.trial] = trial
     state.counts[TrialState.RUNNING] += 1
+    return trial
 
 
 def _dispatched(state: StudyState, event: TrialDispatched, time: float) -> None:
@@ -283,6 +329,10 @@ def _damaged(state: StudyState, event: CheckpointDamaged, time: float) -> None:
     state.trials[event.trial].checkpoints[event.checkpoint].damaged = event.reason
 
 
+def _migrated(state: StudyState, event: CheckpointMigrated, time: float) -> None:
+    state.trials[event.trial].checkpoints[event.checkpoint].record = event.record
+
+
 def _attempt_stopped(state: StudyState, event: AttemptStopped, time: float) -> None:
     _end_attempt(state.running[event.trial], time)
 
@@ -330,18 +380,23 @@ _APPLY: dict[str, Callable[[StudyState, Any, float], None]] = {
         (DriverStarted, _driver_started),
         (DriverStopped, _driver_stopped),
         (TrialAsked, _asked),
+        (TrialForked, _forked),
         (TrialDispatched, _dispatched),
         (TrialRestored, _restored),
         (TrialReported, _reported),
         (CheckpointSaved, _saved),
         (CheckpointRetired, _retired),
         (CheckpointDamaged, _damaged),
+        (CheckpointMigrated, _migrated),
         (AttemptStopped, _attempt_stopped),
         (AttemptFailed, _attempt_failed),
         (TrialFinished, _finished),
         (TrialTold, _told),
     )
 }
+
+_BESIDE = (TrialForked, CheckpointMigrated)
+"""Events that a command may write while no driver runs the study."""
 
 HANDLED = frozenset(_APPLY)
 """Types of events for which the fold has a rule: all of them."""

@@ -25,8 +25,9 @@ def trials_table(state: StudyState) -> pa.Table:
     """One row a trial, running and paused ones too, by number.
 
     ``number state value params.* metrics.* started finished duration_s attempts steps checkpoint
-    reason error``. ``metrics.*`` are the last of each; ``steps`` counts the reported steps;
-    ``duration_s`` is the time on a slot, all attempts together; ``checkpoint`` is the newest one.
+    parent reason error``. ``metrics.*`` are the last of each; ``steps`` counts the reported steps;
+    ``duration_s`` is the time on a slot, all attempts together; ``checkpoint`` is the newest one;
+    ``parent`` is the number of the trial that a fork was forked off.
     """
     trials = list(state.trials.values())
     finals = [final_metrics(trial) for trial in trials]
@@ -42,6 +43,7 @@ def trials_table(state: StudyState) -> pa.Table:
         "attempts": _int(trial.attempts for trial in trials),
         "steps": _int(len(trial.reports) for trial in trials),
         "checkpoint": pa.array([newest_checkpoint(trial) for trial in trials], pa.string()),
+        "parent": _int(None if trial.fork is None else trial.fork.parent for trial in trials),
         "reason": pa.array([trial.reason for trial in trials], pa.string()),
         "error": pa.array([trial.error for trial in trials], pa.string()),
     }

@@ -14,7 +14,7 @@ from optuna.distributions import (
     IntDistribution,
 )
 
-from sweep.spec import Choice, Dimension, Fixed, Integer, Real
+from sweep.spec import Choice, Dimension, Fixed, Integer, Latent, Real
 
 
 def suggest(trial: optuna.Trial, dimension: Dimension) -> Any:
@@ -32,6 +32,19 @@ def suggest(trial: optuna.Trial, dimension: Dimension) -> Any:
             )
         case Choice() as choice:
             return trial.suggest_categorical(dimension.name, list(range(choice.size)))
+
+
+def distribution(range_: Latent) -> BaseDistribution:
+    """Optuna's name for a latent range, as `suggest` would have it."""
+    match range_:
+        case Real():
+            return FloatDistribution(range_.low, range_.high, log=range_.log, step=range_.step)
+        case Integer():
+            return IntDistribution(range_.low, range_.high, log=range_.log, step=range_.step or 1)
+        case Choice():
+            return CategoricalDistribution(list(range(range_.size)))
+        case Fixed():
+            raise ValueError("a constant has no distribution")
 
 
 def to_journal(value: Any, distribution: BaseDistribution) -> list[Any]:

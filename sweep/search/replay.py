@@ -7,17 +7,20 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from sweep.errors import UsageError
 from sweep.journal.event import (
     DriverStarted,
     Entry,
     StudyCreated,
     TrialAsked,
     TrialFinished,
+    TrialForked,
     TrialReported,
     TrialState,
     TrialTold,
 )
 from sweep.journal.state import StudyState, apply
+from sweep.search.fork import vary
 from sweep.search.search import Search
 from sweep.spec import StudySpec
 
@@ -46,6 +49,7 @@ class Replay:
     """What a replay found. ``drift`` maps a package to (recorded, installed) versions."""
 
     suggestions: int = 0
+    forks: int = 0
     verdicts: int = 0
     tellings: int = 0
     deviations: list[Deviation] = field(default_factory=list)
@@ -104,6 +108,9 @@ def _compare(found: Replay, state: StudyState, search: Search, entry: Entry) -> 
                 return
             for name in ("trial", "seed", "params", "latents", "wrote", "told", "running"):
                 _check(found, seq, event.trial, name, getattr(event, name), getattr(derived, name))
+        case TrialForked():
+            found.forks += 1
+            _check_fork(found, state, seq, event)
         case TrialReported():
             _check_report(found, state, search, seq, event)
         case TrialFinished():
@@ -121,6 +128,18 @@ def _compare(found: Replay, state: StudyState, search: Search, entry: Entry) -> 
                 _check(found, seq, event.trial, name, getattr(event, name), getattr(told, name))
         case _:
             pass
+
+
+def _check_fork(found: Replay, state: StudyState, seq: int, event: TrialForked) -> None:
+    """A fork's parameters are its user's choice; what the sampler knows of them follows."""
+    space = StudySpec.model_validate(state.spec).space
+    try:
+        derived = vary(space, event.params, event.params, force=not event.inside)
+    except UsageError as error:
+        found.deviations.append(Deviation(seq, event.trial, "fork", event.params, str(error)))
+        return
+    for name in ("params", "latents", "inside"):
+        _check(found, seq, event.trial, name, getattr(event, name), getattr(derived, name))
 
 
 def _check_report(

@@ -12,13 +12,13 @@ from sweep.spec import AshaPruning, MedianPruning, Method, StudySpec
 
 
 def ask_seed(study_seed: int, number: int) -> int:
-    """The seed of the sampler that proposes trial ``number``: 32 bits, the same everywhere."""
+    """The seed of the sampler for ask ``number`` of a study: 32 bits, the same everywhere."""
     digest = hashlib.sha256(f"ask:{study_seed}:{number}".encode()).digest()
     return int.from_bytes(digest[:4], "big")
 
 
 def make_sampler(method: Method, study_seed: int, number: int) -> optuna.samplers.BaseSampler:
-    """A fresh sampler for the ask of trial ``number``.
+    """A fresh sampler for ask ``number`` (the trial's number where nothing was forked).
 
     A fresh one knows nothing but the history, which is what makes a suggestion a pure function of
     the journal. Scrambled QMC is one sequence for the whole study, hence the study's own seed.

@@ -21,6 +21,7 @@ from sweep.journal.event import (
     SpecChanged,
     TrialAsked,
     TrialFinished,
+    TrialForked,
     TrialReported,
     TrialRestored,
     TrialState,
@@ -46,6 +47,8 @@ class Search:
         """Begin with the spec that the study began with; a change of it is an event."""
         optuna.logging.set_verbosity(optuna.logging.ERROR)
         self._storage = HistoryStorage(spec.name)
+        self._outside: set[int] = set()
+        """Trials outside of the space: to samplers they are failed ones."""
         self._adopt(spec)
 
     def _adopt(self, spec: StudySpec) -> None:
@@ -67,15 +70,19 @@ class Search:
         return self._pruner is not None
 
     def ask(self, state: StudyState) -> TrialAsked:
-        """Propose the next trial, given all that was applied."""
-        number = len(state.trials)
+        """Propose the next trial, given all that was applied.
+
+        Forks take numbers, but no suggestions: the n-th ask has the seed and the place in the grid
+        that it has without them.
+        """
+        number, place = len(state.trials), state.asked
         before = self._storage.study_attrs
         if self._spec.method is Method.GRID:
-            params = next(itertools.islice(self._space.grid(), number, None))
+            params = next(itertools.islice(self._space.grid(), place, None))
             latents: dict[str, list[Any]] = {}
             wrote: dict[str, dict[str, Any]] = {}
         else:
-            trial = self._study_with_sampler(number).ask()
+            trial = self._study_with_sampler(place).ask()
             try:
                 params = self._space.complete(
                     lambda dimension: dimension.domain.value(latent.suggest(trial, dimension))
@@ -96,7 +103,7 @@ class Search:
             trial=number,
             params=params,
             latents=latents,
-            seed=ask_seed(self._spec.seed, number),
+            seed=ask_seed(self._spec.seed, place),
             wrote={part: values for part, values in wrote.items() if values},
             told=len(state.iterations),
             running=sorted(state.running),
@@ -140,7 +147,10 @@ class Search:
             case SpecChanged():
                 self._adopt(StudySpec.model_validate(event.spec))
             case TrialAsked():
-                self._put_asked(event)
+                self._put_begun(event)
+                self._write(event.trial, event.wrote)
+            case TrialForked():
+                self._put_begun(event)
             case TrialReported(value=float(value)):
                 attrs = self._storage.get_trial(event.trial).system_attrs
                 self._storage.set_trial_intermediate_value(event.trial, event.step, value)
@@ -155,7 +165,9 @@ class Search:
                 )
             case TrialFinished():
                 told = None if event.value is None else [event.value]
-                self._storage.set_trial_state_values(event.trial, _STATES[event.state], told)
+                known = event.trial not in self._outside
+                state = _STATES[event.state] if known else OptunaState.FAIL
+                self._storage.set_trial_state_values(event.trial, state, told if known else None)
             case TrialTold():
                 self._write(event.trial, event.wrote)
             case _:
@@ -183,12 +195,13 @@ class Search:
         self._study.sampler = make_sampler(self._spec.method, self._spec.seed, number)
         return self._study
 
-    def _put_asked(self, event: TrialAsked) -> None:
+    def _put_begun(self, event: TrialAsked | TrialForked) -> None:
         trial = running_trial(event.trial)
         for name, known in event.latents.items():
             trial.params[name], trial.distributions[name] = latent.from_journal(known)
         self._storage.put(trial)
-        self._write(event.trial, event.wrote)
+        if isinstance(event, TrialForked) and not event.inside:
+            self._outside.add(event.trial)
 
     def _write(self, number: int, wrote: dict[str, dict[str, Any]]) -> None:
         if "trial" in wrote:

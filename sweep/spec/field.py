@@ -36,6 +36,12 @@ def _number(given: Any) -> Any:
     return given
 
 
+def _flag(given: Any) -> Any:
+    if not isinstance(given, bool):
+        raise wrong(f"must be true or false, not {brief(given)}")
+    return given
+
+
 def _whole(given: Any) -> Any:
     if isinstance(given, float) and given.is_integer():
         return int(given)
@@ -118,6 +124,7 @@ def choice(kind: type[Kind], aliases: Mapping[str, Kind] | None = None) -> Calla
 Number = Annotated[int | float, BeforeValidator(_number), WithJsonSchema({"type": "number"})]
 """A finite number that stays an int where it was written as one."""
 
+Flag = Annotated[bool, BeforeValidator(_flag)]
 Positive = Annotated[float, Field(gt=0), BeforeValidator(_number)]
 Amount = Annotated[float, Field(ge=0), BeforeValidator(_number)]
 Count = Annotated[int, Field(ge=1), BeforeValidator(_whole)]

@@ -13,6 +13,7 @@ from pydantic import AliasChoices, BeforeValidator, Field, WithJsonSchema, model
 from sweep.spec.condition import condition_problems, grid_problems
 from sweep.spec.field import (
     Count,
+    Flag,
     Natural,
     Seconds,
     Seed,
@@ -112,6 +113,8 @@ class StudySpec(Section):
     """Stops trials that do badly: {type: median} or {type: asha}."""
     retries: Natural = 1
     """How often a trial is tried again after an exception or the death of its worker."""
+    strict_code: Flag = False
+    """Refuse to go on with trials that another source of the program has begun; else warn."""
     seed: Seed = 0
     """All randomness follows from it."""
 

@@ -20,13 +20,15 @@ from sweep.errors import CheckpointDamagedError, CheckpointError, ProgramError
 from sweep.fsio import is_full
 from sweep.paths import StudyPaths
 from sweep.trial.isolation import isolated
-from sweep.trial.message import Assignment, Ended, Link, Restored, Saved
+from sweep.trial.message import Assignment, Ended, Forked, Link, Restored, Saved
 from sweep.trial.metric import as_metrics, as_number
 from sweep.trial.once import Once
+from sweep.trial.origin import check_origin
 from sweep.trial.outcome import Outcome, TrialExit
 from sweep.trial.program import load_program
 from sweep.trial.seeding import on_import, trial_seed
 from sweep.trial.session import Session, Setting
+from sweep.trial.source import source_digest
 from sweep.trial.threads import limit_threads, limit_torch
 from sweep.trial.trial import Trial
 
@@ -66,19 +68,17 @@ def _attempt(assignment: Assignment, link: Link) -> Ended:
             limit_threads(assignment.threads)
             restored = _restore(assignment, store, link)
             if restored is not None and restored.manifest.kind is Kind.FINAL:
-                return _was_complete(restored)
+                return _was_complete(restored, link)
             rng.seed(seed)
             function = load_program(assignment.program, assignment.project)
             limit_threads(assignment.threads)  # the program has loaded more, maybe
             rng.seed(seed)
             log = _logger(assignment.trial)
-            session = Session(
-                _setting(assignment, seed, function),
-                link,
-                log,
-                _saver(store, link, assignment),
-                restored,
-            )
+            setting = _setting(assignment, seed)
+            if restored is not None:
+                _warn_of_source(restored, setting, log)
+            saver = _saver(store, link, assignment)
+            session = Session(setting, link, log, saver, restored)
             return _call(function, _trial(assignment, session, seed, log), session, assignment)
         except KeyboardInterrupt:
             raise
@@ -109,6 +109,7 @@ def _call(
 def _restore(assignment: Assignment, store: CheckpointStore, link: Link) -> Checkpoint | None:
     """The first checkpoint that is whole; the driver is told which, and what was passed over."""
     if not assignment.restore:
+        _check_scratch(assignment, [])
         return None
     skipped: list[tuple[str, str]] = []
     found = None
@@ -120,12 +121,34 @@ def _restore(assignment: Assignment, store: CheckpointStore, link: Link) -> Chec
             skipped.append((manifest, str(error)))
     identifier = None if found is None else found.manifest.id
     link.send(Restored(checkpoint=identifier, skipped=tuple(skipped)))
+    if found is None:
+        _check_scratch(assignment, [why for _, why in skipped])
+    else:
+        check_origin(found.manifest, assignment.params)
     return found
 
 
-def _was_complete(final: Checkpoint) -> Ended:
+def _check_scratch(assignment: Assignment, damage: list[str]) -> None:
+    if assignment.fork:
+        why = "; ".join(damage) or "what it went on from was damaged"
+        raise CheckpointDamagedError(
+            f"trial {assignment.trial} is a fork and cannot start from scratch: {why}; fork again"
+        )
+
+
+def _was_complete(final: Checkpoint, link: Link) -> Ended:
     """The function had returned and only this was not recorded yet: it must not run again."""
+    for changes in final.tree["position"].get("forks", []):
+        link.send(Forked(checkpoint=final.manifest.id, changes=changes))
     return Ended(outcome=Outcome.COMPLETE, returned=final.tree["returned"] or None)
+
+
+def _warn_of_source(restored: Checkpoint, setting: Setting, log: logging.Logger) -> None:
+    saved, ours = (meta.get("source_sha256") for meta in (restored.manifest.meta, setting.meta))
+    if saved is not None and ours is not None and saved != ours:
+        log.warning(
+            "the trial's source has changed since checkpoint %s was saved", restored.manifest.id
+        )
 
 
 def _returned(value: Any, metric: str) -> dict[str, float]:
@@ -149,7 +172,7 @@ def _saver(store: CheckpointStore, link: Link, assignment: Assignment) -> Saver:
     return Saver(store, saved, Path(assignment.root))
 
 
-def _setting(assignment: Assignment, seed: int, function: Callable[..., Any]) -> Setting:
+def _setting(assignment: Assignment, seed: int) -> Setting:
     return Setting(
         trial=assignment.trial,
         attempt=assignment.attempt,
@@ -167,7 +190,7 @@ def _setting(assignment: Assignment, seed: int, function: Callable[..., Any]) ->
             "study_seed": assignment.seed,
             "seed": seed,
             "versions": origin.versions(),
-            "source_sha256": origin.source_digest(function),
+            "source_sha256": source_digest(assignment.program, assignment.project),
             "git": origin.git_commit(assignment.project),
             "host": socket.gethostname(),
             "world_size": 1,

@@ -40,6 +40,8 @@ class Assignment:
     """What to save beside that, and how much of the trial."""
     restore: tuple[str, ...] = ()
     """Manifests to go on from, best first, relative to ``checkpoints/manifests``."""
+    fork: bool = False
+    """Whether the trial began as a fork, so that it cannot start from scratch."""
     metric: str = ""
     """Name of the study's metric; what a number returned by the function is called."""
     threads: int = 1
@@ -74,6 +76,19 @@ class Saved:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Forked:
+    """A trial is to be added that goes on from a checkpoint of this one, with other parameters.
+
+    May be said again after a resume: the same changes to the same checkpoint are the same fork.
+    """
+
+    checkpoint: str
+    """Id of the checkpoint. It is durable, and was sent as `Saved`."""
+    changes: dict[str, Any]
+    """The parameters that differ."""
+
+
+@dataclass(frozen=True, kw_only=True)
 class Ended:
     """The attempt is over. The last message of every attempt, sent exactly once."""
 
@@ -88,7 +103,7 @@ class Ended:
     """Where the outcome is UNSAVED: whether it is for want of space."""
 
 
-Message = Restored | Reported | Saved | Ended
+Message = Restored | Reported | Saved | Forked | Ended
 
 
 class Verdict(StrEnum):

@@ -34,6 +34,8 @@ class Position:
     """What was reported in the epoch that is not completed yet."""
     metrics: dict[str, float] = field(default_factory=dict)
     """Latest value of each metric."""
+    forks: list[dict[str, Any]] = field(default_factory=list)
+    """Parameters that differ in the forks to be made from here; the driver may not know them."""
     prune: bool = False
     """The driver has said PRUNE, and the epoch is not at its end yet."""
     best: float | None = None

@@ -18,7 +18,7 @@ from sweep.checkpoint.saver import Saver
 from sweep.checkpoint.store import Checkpoint, Draft
 from sweep.errors import UsageError
 from sweep.trial.autosave import Autosave, Callback
-from sweep.trial.message import Link, Reported, Verdict
+from sweep.trial.message import Forked, Link, Reported, Verdict
 from sweep.trial.metric import Report
 from sweep.trial.outcome import Outcome, TrialExit, TrialPruned, TrialStopped
 from sweep.trial.position import Position
@@ -60,12 +60,19 @@ class Session:
         self._restored = None if restored is None else restored.manifest.id
         tree = {} if restored is None else restored.tree
         self.position = Position.from_tree(tree.get("position", {}))
+        forks, self.position.forks = self.position.forks, []
+        if restored is not None and restored.manifest.kind is Kind.FORK:
+            _begin_fork(self.position, restored.manifest.parent)
+        elif self._restored is not None:
+            self._send_forks(self._restored, forks)  # a kill may have come before the driver knew
         self.state: dict[str, Any] = dict(tree.get("state", {}))
         self.tracker = Tracker(
             self._restored,
             tree.get("tracked", {}),
             [tuple(keys) for keys in tree.get("excluded", [])],
         )
+        if restored is not None and restored.manifest.kind is Kind.FORK:
+            self.tracker.refit(tree.get("born", {}), log.warning)
         self.loaders = Registry(self.rewind)
         self.loaders.restore(tree.get("loaders", {}), self.position.looped)
         self.reports: list[Report] = []
@@ -158,6 +165,15 @@ class Session:
             # Before any training, a report is one of a preamble, which is executed again.
             self._safe_point(resumable=bool(self.state) or position.global_step > 0)
 
+    def fork(self, changes: Mapping[str, Any]) -> None:
+        """See `Trial.fork`."""
+        if not self._saving:
+            raise UsageError("trial.fork: nothing is tracked, so a fork has nothing to go on from")
+        self.position.forks.append(
+            # The journal does not know NumPy's numbers.
+            {name: v.item() if hasattr(v, "item") else v for name, v in changes.items()}
+        )
+
     def finish(self, returned: Mapping[str, float]) -> Outcome:
         """The function has returned: save the end, and return when it is durable.
 
@@ -172,11 +188,14 @@ class Session:
         # that stopped early is not that of its last weights.
         self.position.metrics = {**returned, **self.position.metrics}
         self._returned = dict(returned)
+        # A fork can only go on from a full one.
+        final = Content.FULL if self.position.forks else self._setting.scope.final
         if self.position.prune:
             self._save(Kind.PRUNED)
-        elif self._setting.scope.final is not None:
-            self._save(Kind.FINAL, self._setting.scope.final)
+        elif final is not None:
+            self._save(Kind.FINAL, final)
         self._wait()
+        self._ask_for_forks()
         return Outcome.PRUNED if self.position.prune else Outcome.COMPLETE
 
     def checkpoint(self, *, wait: bool, then: Callback | None) -> str | None:
@@ -282,6 +301,8 @@ class Session:
             self._leave(TrialPruned(), Kind.PRUNED, resumable)
         if self._stop or self._link.stopping:
             self._leave(TrialStopped(), Kind.STOP, resumable)
+        if self.position.forks and resumable:
+            self._fork()
         if self._autosave is None:
             return
         self._autosave.deliver()
@@ -290,6 +311,22 @@ class Session:
             self._save(demand.kind, demand.content, replace=demand.replace)
         elif demand is not None:
             self._warn()
+
+    def _fork(self) -> None:
+        """Save here, durably, and ask for the forks that go on from it."""
+        self._save(Kind.MANUAL)
+        self._wait()
+        self._ask_for_forks()
+
+    def _ask_for_forks(self) -> None:
+        """What was saved last is durable, and holds the forks that were wanted."""
+        forks, self.position.forks = self.position.forks, []
+        if self._saver is not None and self._parent is not None:
+            self._send_forks(self._parent, forks)
+
+    def _send_forks(self, checkpoint: str, forks: list[dict[str, Any]]) -> None:
+        for changes in forks:
+            self._link.send(Forked(checkpoint=checkpoint, changes=changes))
 
     def _settle(self) -> None:
         """At the first safe point: all that was restored must have been taken up by now."""
@@ -302,6 +339,8 @@ class Session:
         if resumable:
             self._save(kind)
         self._wait()
+        if resumable:
+            self._ask_for_forks()
         self._exit = leaving
         raise leaving
 
@@ -369,6 +408,7 @@ class Session:
         skeleton = {
             "position": encoder.encode(position, "position"),
             "tracked": encoder.encode(tracked, ""),
+            "born": encoder.encode(self.tracker.born, "born"),
             "state": encoder.encode(self.state if full else {}, "state"),
             "loaders": encoder.encode(self.loaders.capture() if full else {}, "loaders"),
             "rng": encoder.encode(rng.capture() if full else {}, "rng"),
@@ -393,3 +433,10 @@ class Session:
             states = {name: states[name] for name in scope.components}
         parts = excluded(states, scope.exclude)
         return without(states, parts), parts
+
+
+def _begin_fork(position: Position, source: str | None) -> None:
+    """A fork goes on in spite of a verdict, and of an end: with more epochs, for one."""
+    position.prune = False
+    if source is not None and source.endswith(f".{Kind.FINAL}"):
+        position.loops = max(0, position.loops - 1)

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Protocol, runtime_checkable
 
 from sweep.checkpoint.exclusion import Keys, completed
 from sweep.errors import CheckpointMismatchError, UsageError
+from sweep.trial.born import born_values, refitted
 
 
 @runtime_checkable
@@ -37,6 +38,10 @@ class Tracker:
         self._objects: dict[str, Stateful] = {}
         self._originals: dict[str, Any] = {}
         self._checked = restored is None
+        self.born: dict[str, Any] = {}
+        """What optimizers and schedules were built with, by name; see `sweep.trial.born`."""
+        self._forked: Mapping[str, Any] | None = None
+        self._warn: Callable[[str], None] = lambda message: None
         self.used = False
         """Whether `track` was called, be it with nothing."""
 
@@ -56,8 +61,16 @@ class Tracker:
         self._originals.update(objects)
         for name, stateful in adapted.items():
             self._objects.setdefault(name, stateful)
+            if name not in self.born and (born := born_values(objects[name])) is not None:
+                self.born[name] = born
             if name in self._waiting:
                 self._load(name, stateful)
+
+    def refit(self, born: Mapping[str, Any], warn: Callable[[str], None]) -> None:
+        """The checkpoint is another trial's, whose objects were ``born`` so: parameters that this
+        trial's objects are built with take the place of those. What cannot be done is ``warn``-ed
+        of."""
+        self._forked, self._warn = born, warn
 
     def capture(self) -> dict[str, Any]:
         """The states now; they may share memory with the objects."""
@@ -88,9 +101,12 @@ class Tracker:
 
     def _load(self, name: str, stateful: Stateful) -> None:
         state = self._waiting.pop(name)
+        self._check_types(name, state)
         parts = [keys[1:] for keys in self._excluded if keys[0] == name]
         if parts:
             state = completed(state, stateful.state_dict(), parts)
+        if self._forked is not None and name in self.born:
+            state = self._refitted(name, state, self._forked)
         try:
             stateful.load_state_dict(state)
         except Exception as error:
@@ -102,6 +118,31 @@ class Tracker:
             # An optimizer that has made steps: or else a schedule, stepped next, warns that none
             # was made.
             stateful._opt_called = True  # type: ignore[attr-defined]
+
+    def _refitted(self, name: str, state: Any, born: Mapping[str, Any]) -> Any:
+        if name not in born:
+            self._warn(
+                f"checkpoint {self._restored} does not say what {name!r} was built with (it is of "
+                "an older version): the parent's hyperparameters are used"
+            )
+            return state
+        return refitted(state, born[name], self.born[name])
+
+    def _check_types(self, name: str, state: Any) -> None:
+        """Loading a module turns what is saved into its own types, without a word."""
+        torch = sys.modules.get("torch")
+        module = self._originals[name]
+        if torch is None or not isinstance(module, torch.nn.Module) or not isinstance(state, dict):
+            return
+        for key, ours in module.state_dict().items():
+            saved = state.get(key)
+            if not isinstance(saved, torch.Tensor) or not isinstance(ours, torch.Tensor):
+                continue
+            if saved.dtype != ours.dtype:
+                raise CheckpointMismatchError(
+                    f"checkpoint {self._restored} does not fit {name!r}: {key} was saved as "
+                    f"{saved.dtype}, and is {ours.dtype} in the trial"
+                )
 
 
 def _list(names: Any) -> str:

@@ -209,6 +209,24 @@ class Trial:
             raise TypeError("trial.report: at least one metric is needed, as in report(loss=0.3)")
         self._session.report(as_metrics(metrics))
 
+    def fork(self, **params: Any) -> None:
+        """Add a trial that goes on from here with other parameters: ``trial.fork(lr=0.01)``.
+
+        It is made at the next safe point: the trial is saved there, durably, and the new one goes
+        on from that checkpoint, at the cost of a manifest; this one goes on as if nothing had been.
+        The state, the position and the random generators are those of the checkpoint. A
+        hyperparameter that an optimizer or a schedule was built from has its new effect (see
+        `sweep.trial.born`).
+
+        A fork asked for by code that runs again after a resume is made once. It does not count
+        towards ``trials``. Parameters that the space does not have are refused by the study, which
+        says so in its log and goes on. Without a study, as in `offline`, nothing happens.
+
+        Raises:
+            UsageError: nothing is tracked, so there is nothing to go on from.
+        """
+        self._session.fork(params)
+
     def loader(self, dataset: Any, *, name: str | None = None, **options: Any) -> Loader:
         """A torch data loader whose every batch is a place to go on from.
 

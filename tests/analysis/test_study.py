@@ -11,7 +11,9 @@ from conftest import Project
 import sweep
 from sweep.errors import StudyNotFoundError
 
-TRIALS = "number state value started finished duration_s attempts steps checkpoint reason error"
+TRIALS = (
+    "number state value started finished duration_s attempts steps checkpoint parent reason error"
+)
 REPORTS = "trial attempt step time"
 CHECKPOINTS = "id trial attempt step kind bytes new_bytes saved retired parent"
 ITERATIONS = "iteration trial value best_trial best_value best_checkpoint time"

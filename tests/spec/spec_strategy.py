@@ -119,6 +119,7 @@ def specs(draw: st.DrawFn) -> dict[str, Any]:
             [{"type": "median"}, {"type": "asha", "min_resource": 2}]
         ),
         "retries": st.integers(0, 3),
+        "strict_code": st.booleans(),
         "seed": st.integers(0, 2**63 - 1),
     }
     for key in draw(st.lists(st.sampled_from(sorted(more)), unique=True)):

@@ -62,6 +62,7 @@ def changed(*settings: str) -> list[Change]:
             False,
         ),
         ("retries=0", ["retries: 1 -> 0"], False),
+        ("strict_code=true", ["strict_code: false -> true"], False),
         ("program=a.b:c", ["program: digits:train -> a.b:c"], False),
         ("description=words", ["description: none -> words"], False),
     ],

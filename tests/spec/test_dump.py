@@ -56,6 +56,7 @@ checkpoint:
   in_flight: wait
   keep: {last: 1, best: 1, final: true, unsuccessful: last}
 retries: 1
+strict_code: false
 seed: 0
 """
     )

@@ -334,6 +334,7 @@ def test_both_bounds_below_zero():
         ),
         ("timeout: 0s", "timeout: must be above 0, not 0.0"),
         ("retries: -1", "retries: must be 0 or more, not -1"),
+        ("strict_code: maybe", "strict_code: must be true or false, not maybe"),
         (
             "seed: 9223372036854775808",
             "seed: must be 9223372036854775807 or less, not 9223372036854775808",

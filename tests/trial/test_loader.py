@@ -410,16 +410,19 @@ class Placed(Plain):
 def test_stream_needs_the_same_number_of_workers(tmp_path: Path) -> None:
     """A stream's place belongs to its worker processes; another number is named on both sides."""
 
+    workers = 0
+
     def train(trial):
-        loader = trial.loader(Placed(), batch_size=2, num_workers=trial.params.workers)
+        loader = trial.loader(Placed(), batch_size=2, num_workers=workers)
         trial.track()
         for _ in trial.epochs(2):
             for _ in loader:
                 trial.step()
 
     runner = Runner(tmp_path, train)
-    runner.run(Recorder(stop_at=2), params={"workers": 0})
-    reason = runner.run(params={"workers": 1}).ended.reason
+    runner.run(Recorder(stop_at=2))
+    workers = 1
+    reason = runner.run().ended.reason
     assert reason is not None
     assert "saved in the middle of a pass with num_workers=0 and is now made with 1" in reason
 

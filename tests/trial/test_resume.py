@@ -88,15 +88,17 @@ def test_gradient_accumulation(tmp_path: Path) -> None:
     check_stops(tmp_path, {"epochs": 2, "accumulate": 2}, stops)
 
 
-def test_resume_with_other_number_of_workers(tmp_path: Path) -> None:
+def test_resume_with_other_number_of_workers(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """A position belongs to no number of workers: a resume may use another one."""
     plain = {"shuffle": True, "num_workers": 1}
     runner = Runner(tmp_path / "whole", TRAIN, params={"epochs": 2, "options": plain})
     expected = runner.final(runner.run())
     other = Runner(tmp_path / "other", TRAIN, params={"epochs": 2, "options": plain})
     other.run(Recorder(stop_at=3))
-    more = {"epochs": 2, "options": {"shuffle": True, "num_workers": 2}}
-    assert same(other.final(other.run(params=more)), expected)
+    monkeypatch.setenv("WORKERS", "2")
+    assert same(other.final(other.run()), expected)
 
 
 def test_resume_after_the_end_was_saved(tmp_path: Path) -> None:

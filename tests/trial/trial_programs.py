@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import random
 
 import numpy as np
@@ -70,6 +71,8 @@ def train(trial):
     schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, params.get("epochs", 3))
     dataset = Stream(22) if params.get("stream") else Points(22)
     options = dict(params.get("options", {"shuffle": True}))
+    if "WORKERS" in os.environ:  # of the machine, not of the trial
+        options["num_workers"] = int(os.environ["WORKERS"])
     if options.pop("weighted", False):
         weights = torch.arange(1.0, 23.0)
         options["sampler"] = torch.utils.data.WeightedRandomSampler(weights, 22)

@@ -1,0 +1,157 @@
+"""A checkpoint's states as a file that other programs read: safetensors, or torch's own."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Callable, Mapping
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from sweep import fsio
+from sweep.analysis.loading import Loaded
+from sweep.errors import StoreError, UsageError
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Exported:
+    """A file that was written. ``left_out`` are paths of what its format cannot hold."""
+
+    path: str
+    bytes: int
+    tensors: int
+    left_out: tuple[str, ...]
+
+
+def export(loaded: Loaded, path: Path, *, study: str, force: bool = False) -> Exported:
+    """Write the states of ``loaded`` to ``path``, atomically and durably.
+
+    ``.safetensors``: every tensor and array under its path, such as ``layers.0.weight``, with the
+    component's name before it where there are several. Tied tensors are written under each of their
+    names, since the format shares no memory. The header says where it is from. What is no tensor is
+    left out.
+
+    ``.pt`` or ``.pth``: the state of a single component, or a dict of several, that
+    ``torch.load(path, weights_only=True)`` reads. Arrays are tensors there.
+
+    Raises:
+        UsageError: another ending; the file is there and ``force`` is not given; no tensor.
+        StoreError: the file cannot be written.
+    """
+    writers = {".safetensors": _safetensors, ".pt": _torch, ".pth": _torch}
+    if path.suffix not in writers:
+        raise UsageError(f"{path}: must end in .safetensors or .pt")
+    if path.exists() and not force:
+        raise UsageError(f"{path}: is there already; --force replaces it")
+    tensors: dict[str, Any] = {}
+    left_out: list[str] = []
+    trees = dict(loaded) if len(loaded) != 1 else next(iter(loaded.values()))
+    _collect("", trees, tensors, left_out)
+    if not tensors:
+        raise UsageError(f"checkpoint {loaded.id}: no tensor in {', '.join(loaded) or 'nothing'}")
+    if path.suffix == ".safetensors":
+        _place(path, lambda target: _safetensors(target, tensors, _origin(loaded, study)))
+    else:
+        left_out = []
+        _place(path, lambda target: _torch(target, trees, left_out))
+    return Exported(
+        path=str(path),
+        bytes=path.stat().st_size,
+        tensors=len(tensors),
+        left_out=tuple(left_out),
+    )
+
+
+def _origin(loaded: Loaded, study: str) -> dict[str, str]:
+    return {
+        "study": study,
+        "trial": str(loaded.trial),
+        "checkpoint": loaded.id,
+        "step": str(loaded.step),
+        "params": json.dumps(loaded.params, default=str),
+        "metrics": json.dumps(loaded.metrics),
+    }
+
+
+def _collect(path: str, value: Any, tensors: dict[str, Any], left_out: list[str]) -> None:
+    """Tensors (arrays as such) of a tree by path, and the paths of what is none."""
+    import numpy
+    import torch
+
+    if isinstance(value, Mapping):
+        for key, item in value.items():
+            _collect(f"{path}.{key}" if path else str(key), item, tensors, left_out)
+    elif isinstance(value, list | tuple):
+        for index, item in enumerate(value):
+            _collect(f"{path}.{index}" if path else str(index), item, tensors, left_out)
+    elif isinstance(value, torch.Tensor):
+        tensors[path] = value
+    elif isinstance(value, numpy.ndarray) and value.dtype.kind in "biufc":
+        tensors[path] = torch.from_numpy(value)
+    else:
+        left_out.append(path)
+
+
+def _safetensors(target: Path, tensors: Mapping[str, Any], origin: dict[str, str]) -> None:
+    from safetensors.torch import save_file
+
+    seen: set[int] = set()
+    apart = {}
+    for name, tensor in tensors.items():
+        tied = tensor.untyped_storage().data_ptr() in seen and tensor.numel() > 0
+        seen.add(tensor.untyped_storage().data_ptr())
+        apart[name] = tensor.clone().contiguous() if tied else tensor.contiguous()
+    save_file(apart, target, metadata=origin)
+
+
+def _torch(target: Path, trees: Any, left_out: list[str]) -> None:
+    import torch
+
+    torch.save(_plain("", trees, left_out), target)
+    torch.load(target, weights_only=True, mmap=True)  # what was promised
+
+
+def _plain(path: str, value: Any, left_out: list[str]) -> Any:
+    """``value`` in the types that torch loads without executing anything."""
+    import numpy
+    import torch
+
+    if isinstance(value, dict):
+        items = [(key, _plain(f"{path}.{key}", item, left_out)) for key, item in value.items()]
+        return type(value)((key, item) for key, item in items if item is not _OUT)
+    if isinstance(value, list | tuple) and not isinstance(value, torch.Size):
+        plain = [_plain(f"{path}.{index}", item, left_out) for index, item in enumerate(value)]
+        return type(value)(None if item is _OUT else item for item in plain)
+    if isinstance(value, numpy.ndarray) and value.dtype.kind in "biufc":
+        return torch.from_numpy(value)
+    if isinstance(value, numpy.generic):
+        return value.item()
+    if isinstance(value, numpy.ndarray):
+        left_out.append(path.removeprefix("."))
+        return _OUT
+    return value
+
+
+_OUT = object()
+"""Stands for a value that is left out."""
+
+
+def _place(path: Path, write: Callable[[Path], None]) -> None:
+    temporary = fsio.temporary_name(path.absolute())
+    try:
+        fsio.make_directory(temporary.parent)
+        write(temporary)
+        descriptor = os.open(temporary, os.O_RDONLY)
+        try:
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)
+        temporary.replace(path)
+        fsio.sync_directory(temporary.parent)
+    except OSError as error:
+        raise StoreError(f"{path}: cannot be written: {error}") from error
+    finally:
+        with suppress(OSError):
+            temporary.unlink(missing_ok=True)

@@ -1,0 +1,81 @@
+"""A fork: a new trial that goes on from another one's checkpoint, with other parameters."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from sweep.analysis.idle import idle_journal
+from sweep.analysis.selection import LATEST, find_trial, select
+from sweep.checkpoint.fork import write_fork
+from sweep.checkpoint.record import CheckpointRecord
+from sweep.checkpoint.store import CheckpointStore
+from sweep.paths import StudyPaths
+from sweep.search.fork import forked, vary
+from sweep.spec import StudySpec
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Fork:
+    """A trial that was added. ``new_bytes`` is what it takes on the disk until it runs."""
+
+    study: str
+    trial: int
+    parent: int
+    source: str
+    checkpoint: str
+    params: dict[str, Any]
+    inside: bool
+    new_bytes: int
+
+
+def fork_trial(
+    paths: StudyPaths,
+    trial: int,
+    changes: Mapping[str, Any],
+    *,
+    at: str | int = LATEST,
+    force: bool = False,
+) -> Fork:
+    """Add a trial to a study that no driver runs; the study's next run executes it.
+
+    The checkpoint of the new trial is made durable first, then the event that names it: a kill in
+    between leaves files that the next session removes. Nothing can retire the source meanwhile,
+    since the study's lock is held.
+
+    Args:
+        at: the checkpoint, as in `sweep.analysis.selection.select`.
+        force: take values outside of the space; such a trial is not told to the sampler, and is
+            never the incumbent.
+
+    Raises:
+        StudyLockedError: a driver runs the study.
+        UsageError: the changes do not fit the space; see `sweep.search.fork.vary`.
+        StudyNotFoundError: no such trial or checkpoint.
+        CheckpointError: the checkpoint cannot be read, or the new one not be written.
+    """
+    with idle_journal(paths) as journal:
+        state = journal.state
+        parent = find_trial(state, paths.name, trial)
+        source = select(state, paths.name, trial, at)
+        space = StudySpec.model_validate(state.spec).space
+        varied = vary(space, parent.params, changes, force=force)
+        record = write_fork(
+            CheckpointStore(paths.checkpoints),
+            CheckpointRecord.from_json(source.record),
+            trial=len(state.trials),
+            session=state.sessions,
+            params=varied.params,
+        )
+        journal.append(forked(trial, source.id, record.to_json(), varied))
+    return Fork(
+        study=paths.name,
+        trial=record.trial,
+        parent=trial,
+        source=source.id,
+        checkpoint=record.id,
+        params=varied.params,
+        inside=varied.inside,
+        new_bytes=record.new_bytes,
+    )

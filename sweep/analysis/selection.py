@@ -1,0 +1,69 @@
+"""Which checkpoint of a trial is meant: the latest, the best, that of a step, or one by its id."""
+
+from __future__ import annotations
+
+import math
+
+from sweep.errors import StudyNotFoundError, UsageError
+from sweep.journal.state import Checkpoint, StudyState, Trial
+
+LATEST, BEST = "latest", "best"
+
+
+def find_trial(state: StudyState, study: str, number: int) -> Trial:
+    """Trial ``number`` of a study.
+
+    Raises:
+        StudyNotFoundError: there is none.
+    """
+    if number not in state.trials:
+        raise StudyNotFoundError(
+            f"{study}: has no trial {number}; it has {len(state.trials)} trials"
+        )
+    return state.trials[number]
+
+
+def select(state: StudyState, study: str, trial: int, which: str | int = LATEST) -> Checkpoint:
+    """A checkpoint of ``trial`` that is kept.
+
+    Args:
+        which: ``"latest"``; ``"best"``, by the study's metric, the newer of equals; the step of a
+            report, of which the newest one is taken; or an id as the tables give it, with or
+            without the trial's number before the ``@``.
+
+    Raises:
+        StudyNotFoundError: the study has no such checkpoint, or does not keep it any more.
+        UsageError: ``which`` is nothing of that.
+    """
+    kept = find_trial(state, study, trial).kept
+    there = ", ".join(checkpoint.id for checkpoint in kept) or "nothing"
+    found = _find(state, kept, str(which), trial)
+    if found is None:
+        raise StudyNotFoundError(
+            f"{study}: keeps no checkpoint {which!r} of trial {trial}; of this trial it has {there}"
+        )
+    return found
+
+
+def _find(state: StudyState, kept: list[Checkpoint], which: str, trial: int) -> Checkpoint | None:
+    if which == LATEST:
+        return kept[-1] if kept else None
+    if which == BEST:
+        return _best(state, kept)
+    if which.isdecimal():
+        return next((known for known in reversed(kept) if known.step == int(which)), None)
+    wanted = which if "@" in which else f"{trial}@{which}"
+    if "." not in wanted:
+        raise UsageError(f"{which}: must be latest, best, a step, or the id of a checkpoint")
+    return next((known for known in kept if known.id == wanted), None)
+
+
+def _best(state: StudyState, kept: list[Checkpoint]) -> Checkpoint | None:
+    metric = state.spec["metric"]
+    sign = -1.0 if metric["goal"] == "maximize" else 1.0
+    ranked = [
+        (sign * value, -place)
+        for place, known in enumerate(kept)
+        if not math.isnan(value := known.record["metrics"].get(metric["name"], math.nan))
+    ]
+    return kept[-min(ranked)[1]] if ranked else None

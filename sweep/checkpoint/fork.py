@@ -1,0 +1,46 @@
+"""A checkpoint of one trial as the first one of another."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from sweep.checkpoint.record import CheckpointRecord, Kind
+from sweep.checkpoint.store import CheckpointStore, Draft
+from sweep.errors import CheckpointError
+
+
+def write_fork(
+    store: CheckpointStore,
+    source: CheckpointRecord,
+    *,
+    trial: int,
+    session: int,
+    params: Mapping[str, Any],
+) -> CheckpointRecord:
+    """Let trial number ``trial`` begin where ``source`` stands; durable when this returns.
+
+    ``session`` is the study's newest: files that no event comes to name are removed when the next
+    one begins. What an earlier call for the same trial has left behind is replaced.
+
+    Raises:
+        CheckpointDamagedError, CheckpointMismatchError: the source cannot be read.
+        CheckpointError: the store refused.
+    """
+    draft = Draft(
+        trial=trial,
+        attempt=0,
+        session=session,
+        kind=Kind.FORK,
+        epoch=source.epoch,
+        global_step=source.global_step,
+        step=source.step,
+        parent=source.id,
+        metrics=source.metrics,
+        meta={"params": dict(params), "forked": {"trial": source.trial, "checkpoint": source.id}},
+    )
+    try:
+        store.delete(draft.manifest)
+    except OSError as error:
+        raise CheckpointError(f"a fork of {source.id} cannot be written: {error}") from error
+    return store.fork(source.manifest, draft)

@@ -1,0 +1,48 @@
+"""Whether the trial's source is the one that unfinished trials were saved with."""
+
+from __future__ import annotations
+
+import json
+
+from sweep.driver.prepare import Request
+from sweep.errors import SpecChangedError
+from sweep.journal.state import Trial
+from sweep.trial.source import source_digest
+
+
+def check_source(request: Request) -> str | None:
+    """A warning, where trials are to go on that another source has begun.
+
+    Raises:
+        SpecChangedError: so under ``strict_code: true``; nothing was run or written yet.
+    """
+    state = request.state
+    ours = source_digest(request.spec.program, request.project)
+    if state is None or ours is None:
+        return None
+    changed = [
+        str(trial.number)
+        for trial in state.running.values()
+        if (saved := _saved_with(request, trial)) is not None and saved != ours
+    ]
+    if not changed:
+        return None
+    name, program = request.paths.name, request.spec.program
+    what = f"the source of {program} is not the one that trial {', '.join(changed)} was saved with"
+    if request.spec.strict_code:
+        raise SpecChangedError(
+            f"{name}: {what}: put it back, or go on all the same with --set strict_code=false"
+        )
+    return f"{name}: {what}; it goes on with the new one"
+
+
+def _saved_with(request: Request, trial: Trial) -> str | None:
+    """The digest in the newest checkpoint of a trial. Damage is found when it is restored."""
+    if not trial.kept:
+        return None
+    path = request.paths.checkpoints / "manifests" / trial.kept[-1].record["manifest"]
+    try:
+        digest = json.loads(path.read_bytes())["meta"]["source_sha256"]
+    except (OSError, ValueError, KeyError, TypeError):
+        return None
+    return digest if isinstance(digest, str) else None
