@@ -15,6 +15,7 @@ from sweep.checkpoint.record import CheckpointRecord
 from sweep.checkpoint.retention import Keep, retired
 from sweep.driver.backend import Key, WorkerDied
 from sweep.driver.disposal import Disposal
+from sweep.driver.mirroring import Mirroring, study_mirror
 from sweep.driver.plan import Limits
 from sweep.errors import MetricError, StoreError
 from sweep.journal.event import (
@@ -52,6 +53,10 @@ STOP_INTERVAL_S = 0.2
 """The longest time between two looks for a stop request."""
 
 
+STOPPED_WAIT_S = 3.0
+"""A run that was told to end waits no longer than this for its mirror."""
+
+
 class DrivenStudy:
     """A study that this process writes.
 
@@ -61,6 +66,7 @@ class DrivenStudy:
         unsaved: trials that were stopped and could not save.
         shown: how many trials were finished at the entry that was shown last.
         halted: why no more is started (a stop, a timeout), if so.
+        behind: how the mirror was behind when the study ended, if it was.
     """
 
     def __init__(
@@ -75,6 +81,8 @@ class DrivenStudy:
         self.shown = self.state.finished
         self._unshown: deque[Entry] = deque()
         self._disposal = Disposal(paths.checkpoints)
+        self.behind: str | None = None
+        self._mirroring = None if spec.checkpoint.mirror is None else Mirroring(paths, spec)
         self._tables_due = time.monotonic() + TABLES_INTERVAL_S
         self._stop_due = 0.0
 
@@ -104,6 +112,8 @@ class DrivenStudy:
             if checkpoint.retired is None
         }
         self._disposal.clear_leftovers(known, self.state.sessions)
+        if self._mirroring is not None:
+            self._mirroring.start()
 
     def ask(self) -> int:
         """Let the sampler propose the next trial; its number."""
@@ -133,6 +143,7 @@ class DrivenStudy:
             ),
             restore=tuple(checkpoint.record["manifest"] for checkpoint in kept),
             metric=self.spec.metric.name,
+            mirror=study_mirror(self.spec),
             threads=max(1, int(self.spec.resources.cpu)),
             verdicts=self._search.prunes or trial.pruned_at is not None,
         )
@@ -195,6 +206,8 @@ class DrivenStudy:
             self.shown += isinstance(entry.event, TrialFinished)
             show(entry)
         self._disposal.settle(committed)
+        if self._mirroring is not None:
+            self._mirroring.notify(committed)
         if time.monotonic() >= self._tables_due:
             self._write_tables()
 
@@ -214,9 +227,18 @@ class DrivenStudy:
             self.settle(show)
             self._write_tables()
             self._journal.close()
+            self.behind = self._finish_mirror()
         finally:
             self._disposal.close()
             self._lock.release()
+
+    def _finish_mirror(self) -> str | None:
+        mirror = self.spec.checkpoint.mirror
+        if mirror is None or self._mirroring is None:
+            return None
+        stopped = self.halted is not None
+        wait = min(mirror.wait, STOPPED_WAIT_S) if stopped else mirror.wait
+        return self._mirroring.finish(self.state.seq, wait)
 
     def _record(self, *events: Event) -> None:
         self._unshown.extend(self._journal.append(*events))

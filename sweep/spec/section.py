@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from enum import StrEnum
 from typing import Annotated, Any, ClassVar, Literal
 
@@ -84,6 +84,38 @@ class Keep(Section):
     """Those with the best value of the metric."""
 
 
+class Mirror(Section):
+    """Where a study is copied to, behind its run."""
+
+    to: Text
+    """s3://bucket/prefix or an absolute path; the study gets a folder of its name in it."""
+    wait: Amount = 60.0
+    """Seconds that the end of a run waits for the mirror to catch up."""
+
+    @model_validator(mode="after")
+    def _absolute(self) -> Mirror:
+        if not self.to.startswith(("s3://", "file:///", "/", "~")):
+            message = f"must be s3://bucket/prefix or an absolute path, not {brief(self.to)}"
+            raise wrongs([Problem(("to",), message)])
+        return self
+
+
+class Compression(Section):
+    """How checkpoints are compressed: byte shuffling, then zstd."""
+
+    codec: Literal["zstd"] = "zstd"
+    """zstd is all there is."""
+    level: Annotated[Count, Field(le=19)] = 3
+    """From 1 (fast) to 19."""
+    where: Literal["mirror"] = "mirror"
+    """Only in the mirror: it is slower than a disk."""
+
+
+def read_short(key: str) -> Callable[[Any], Any]:
+    """A validator that takes a text for a section in which only ``key`` is given."""
+    return lambda given: {key: given} if isinstance(given, str) else given
+
+
 class CheckpointSpec(Section):
     """When trials are saved, and what is kept."""
 
@@ -91,6 +123,10 @@ class CheckpointSpec(Section):
     """How often a running trial is saved: epochs, steps or minutes."""
     keep: Keep = Field(default_factory=Keep)
     """How many checkpoints of a trial are kept."""
+    mirror: Annotated[Mirror | None, BeforeValidator(read_short("to"))] = None
+    """A second place for the study, such as s3://bucket/prefix."""
+    compression: Annotated[Compression | None, BeforeValidator(read_short("codec"))] = None
+    """zstd, or none."""
 
 
 class MedianPruning(Section):
