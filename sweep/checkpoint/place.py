@@ -17,7 +17,7 @@ from sweep import fsio
 from sweep.errors import UsageError
 
 TIMEOUT_S = 5.0
-"""How long a connection to a server may take."""
+"""How long a server may take to accept a connection, and send nothing."""
 
 
 class Place(Protocol):
@@ -129,9 +129,10 @@ class S3Place:
         self._fs = fs.S3FileSystem(
             **options,
             connect_timeout=TIMEOUT_S,
-            request_timeout=4 * TIMEOUT_S,
-            # Whoever uses this tries again in its own time, and must be able to give up.
-            retry_strategy=fs.AwsStandardS3RetryStrategy(max_attempts=2),
+            request_timeout=TIMEOUT_S,
+            # Whoever uses this tries again in its own time, and must be able to give up: what is
+            # under way at the end of a process holds it up.
+            retry_strategy=fs.AwsStandardS3RetryStrategy(max_attempts=1),
             allow_delayed_open=True,
             background_writes=False,
         )

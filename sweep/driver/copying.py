@@ -129,6 +129,8 @@ class Copier:
         paths = [Path(name) for name in self._mirror.names("journal")]
         self._segments, covered = arrange([path for path in paths if path.suffix == ".parquet"])
         self.mirrored = self._segments[-1].last if self._segments else -1
+        if self.mirrored > self.seq:
+            self.follow()  # a listing made during a compaction may lack what is newest
         if self.mirrored > self.seq or not self._same_past():
             where = "" if owner is None else f" ({owner.path} on {owner.host})"
             raise MirrorError(f"the study has gone on from the mirror elsewhere{where}; pull it")
@@ -152,9 +154,12 @@ class Copier:
 
     def _check_owner(self) -> None:
         owner = self._mirror.owner()
-        if owner is None or owner.session != self._session:
-            who = "somebody" if owner is None else f"{owner.path} on {owner.host}"
-            raise MirrorError(f"was taken over by {who}; this run copies nothing more to it")
+        if owner is None:  # emptied meanwhile: begin again
+            self._connect()
+        elif owner.session != self._session:
+            raise MirrorError(
+                f"was taken over by {owner.path} on {owner.host}; this run copies no more to it"
+            )
 
     def _copy_checkpoint(self, name: str) -> None:
         checkpoints = self._paths.checkpoints

@@ -18,7 +18,7 @@ from sweep import fsio
 from sweep.checkpoint.mirror import Mirror, Owner
 from sweep.checkpoint.place import below, place_at
 from sweep.driver.copying import Copier, study_id
-from sweep.errors import JournalError, MirrorError, StoreError, UsageError
+from sweep.errors import MirrorError, StoreError, UsageError
 from sweep.paths import StudyPaths
 from sweep.spec import StudySpec
 
@@ -146,7 +146,7 @@ class Mirroring:
                 since = since or time.time()
                 pause = min(2 * pause, LONGEST_PAUSE_S)
                 self._say(copier, since, error)
-                if isinstance(error, MirrorError | UsageError | JournalError):
+                if isinstance(error, MirrorError | UsageError):
                     break
                 continue
             pause, since = FIRST_PAUSE_S, None

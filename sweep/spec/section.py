@@ -112,8 +112,14 @@ class Compression(Section):
 
 
 def read_short(key: str) -> Callable[[Any], Any]:
-    """A validator that takes a text for a section in which only ``key`` is given."""
-    return lambda given: {key: given} if isinstance(given, str) else given
+    """A validator that takes a text for a section in which only ``key`` is given; none is None."""
+
+    def read(given: Any) -> Any:
+        if given == "none":
+            return None
+        return {key: given} if isinstance(given, str) else given
+
+    return read
 
 
 class CheckpointSpec(Section):
