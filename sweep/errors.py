@@ -14,6 +14,7 @@
         +-- StudyLockedError             another driver writes this study
         +-- JournalError                 a segment is torn, foreign or missing
         |   +-- JournalVersionError      written by a newer `sweep`
+        +-- MirrorError                  the mirror is not this study's, or is damaged
         +-- ReplayError                  a suggestion does not follow from the journal
         +-- CheckpointError              a checkpoint cannot be saved or restored
             +-- CheckpointDamagedError   a file is missing or its bytes are not those saved
@@ -90,6 +91,10 @@ class JournalVersionError(JournalError):
 
 
 class ReplayError(StoreError):
+    pass
+
+
+class MirrorError(StoreError):
     pass
 
 

@@ -153,6 +153,20 @@ def stop(
 
 
 @app.command()
+def pull(
+    mirror: Annotated[
+        str, typer.Argument(metavar="MIRROR/STUDY", help="s3://bucket/prefix/STUDY, or a path.")
+    ],
+    store: StoreOption = RUNS,
+    as_json: JsonOption = False,
+) -> None:
+    """Fetch a study out of its mirror, to go on with it here."""
+    from sweep.cli import pull as command
+
+    raise typer.Exit(command.pull(mirror, store, output.Output(as_json)))
+
+
+@app.command()
 def replay(study: StudyArgument, store: StoreOption = RUNS, as_json: JsonOption = False) -> None:
     """Derive every suggestion again from the journal, and compare."""
     from sweep.cli import replay as command

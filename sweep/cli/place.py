@@ -58,5 +58,9 @@ def studies(store: Path) -> list[StudyPaths]:
         return []
     if not store.is_dir():
         raise UsageError(f"{store}: is no directory; give another --store")
-    found = [StudyPaths(path.absolute()) for path in sorted(store.iterdir()) if path.is_dir()]
+    found = [
+        StudyPaths(path.absolute())
+        for path in sorted(store.iterdir())
+        if path.is_dir() and not path.name.startswith(".")  # a dot: still being pulled
+    ]
     return [paths for paths in found if paths.exists()]

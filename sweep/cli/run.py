@@ -129,6 +129,8 @@ def _run_open(requests: Sequence[Request], options: Options, out: Output) -> lis
             out,
             store=options.store,
         )
+        if result.study.behind is not None:
+            error(f"warning: {result.study.name}: {result.study.behind}")
         codes.append(_code(result))
     return codes
 

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 from sweep.cli.observer import counts_text, state_text, summary_record, trial_record
 from sweep.cli.output import Output, duration_text, params_text, text
 from sweep.cli.place import find_study, find_trial, studies
+from sweep.driver.mirroring import read_lag
 from sweep.driver.plan import Limits, elapsed, is_complete, timed_out
 from sweep.errors import SweepError, UsageError
 from sweep.journal.event import TrialState
@@ -127,6 +129,7 @@ def _status(paths: StudyPaths, spec: StudySpec, state: StudyState) -> str:
 
 def _show_study(paths: StudyPaths, spec: StudySpec, state: StudyState, out: Output) -> None:
     status = _status(paths, spec, state)
+    lag = None if spec.checkpoint.mirror is None else read_lag(paths)
     if out.as_json:
         out.data(
             summary_record(paths, spec, state)
@@ -134,6 +137,7 @@ def _show_study(paths: StudyPaths, spec: StudySpec, state: StudyState, out: Outp
                 "status": status,
                 "total": _total(spec, state),
                 "sessions": state.sessions,
+                "mirror": None if lag is None else asdict(lag) | {"behind": lag.text(state.seq)},
                 "elapsed_s": elapsed(state, state.driven),
                 "spec": state.spec,
                 "trial_records": [trial_record(trial) for trial in state.trials.values()],
@@ -153,6 +157,7 @@ def _show_study(paths: StudyPaths, spec: StudySpec, state: StudyState, out: Outp
             f"({params_text(spec.space.searched(best.params))})",
             "sessions": f"{state.sessions}, {duration_text(elapsed(state, state.driven))} in all",
             "store": str(paths.root),
+            **({} if lag is None else {"mirror": lag.text(state.seq) or f"{lag.to}: all is there"}),
         }
     )
     if state.trials:

@@ -9,6 +9,7 @@ from importlib import metadata
 from pathlib import Path
 
 from sweep import fsio
+from sweep.driver.mirroring import check_mirror
 from sweep.driver.plan import Limits, is_complete, timed_out
 from sweep.driver.study import DrivenStudy
 from sweep.errors import SpecChangedError, StoreError, StudyLockedError
@@ -56,6 +57,7 @@ def request_run(store: Path, spec: StudySpec, project: str) -> Request:
     """
     paths = StudyPaths.of(store, spec.name)
     state = _look(paths)
+    check_mirror(paths, spec, begun=state is not None)
     if state is None:
         return Request(paths=paths, spec=spec, project=project, state=None, changes=())
     accepted = StudySpec.model_validate(state.spec)
@@ -83,6 +85,7 @@ def request_resume(paths: StudyPaths) -> Request:
             f"{paths.root}: no study; `sweep ls --store {paths.root.parent}` lists them"
         )
     spec = StudySpec.model_validate(state.spec)
+    check_mirror(paths, spec, begun=True)
     return Request(paths=paths, spec=spec, project=state.project, state=state, changes=())
 
 

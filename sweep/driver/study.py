@@ -18,6 +18,7 @@ from sweep.driver.backend import Key, WorkerDied
 from sweep.driver.collection import Doomed, GcRequests
 from sweep.driver.disposal import Disposal
 from sweep.driver.keeper import Keeper
+from sweep.driver.mirroring import Mirroring, study_mirror
 from sweep.driver.plan import Limits
 from sweep.driver.saving import policy_of, resumable, scope_of
 from sweep.errors import MetricError, StoreError, UsageError
@@ -66,6 +67,10 @@ STOP_INTERVAL_S = 0.2
 """The longest time between two looks for a stop request."""
 
 
+STOPPED_WAIT_S = 3.0
+"""A run that was told to end waits no longer than this for its mirror."""
+
+
 class DrivenStudy:
     """A study that this process writes.
 
@@ -79,6 +84,7 @@ class DrivenStudy:
         refusal: why in a word or two, for the journal.
         shown: how many trials were finished at the entry that was shown last.
         halted: why no more is started (a stop, a timeout), if so.
+        behind: how the mirror was behind when the study ended, if it was.
     """
 
     def __init__(
@@ -98,6 +104,8 @@ class DrivenStudy:
         self._gc = GcRequests(paths, self._disposal)
         self.keeper = Keeper(spec, journal.state)
         self._store = CheckpointStore(paths.checkpoints)
+        self.behind: str | None = None
+        self._mirroring = None if spec.checkpoint.mirror is None else Mirroring(paths, spec)
         self._tables_due = time.monotonic() + TABLES_INTERVAL_S
         self._stop_due = 0.0
 
@@ -122,6 +130,8 @@ class DrivenStudy:
         self._retire(self.keeper.of_study(time.time()))
         self._journal.flush()
         self._disposal.clear_leftovers(self.state.manifests, self.state.sessions)
+        if self._mirroring is not None:
+            self._mirroring.start()
 
     def ask(self) -> int:
         """Let the sampler propose the next trial; its number."""
@@ -148,6 +158,7 @@ class DrivenStudy:
             restore=tuple(checkpoint.record["manifest"] for checkpoint in kept),
             fork=trial.fork is not None,
             metric=self.spec.metric.name,
+            mirror=study_mirror(self.spec),
             threads=max(1, int(self.spec.resources.cpu)),
             verdicts=self._search.prunes or trial.pruned_at is not None,
         )
@@ -220,6 +231,8 @@ class DrivenStudy:
             doomed = Doomed.of(self.keeper, self.state, self.state.sessions, time.time())
             self._record(*doomed.events())
             self._gc.carry_out(request, doomed, self.state.seq)
+        if self._mirroring is not None:
+            self._mirroring.notify(committed)
         if time.monotonic() >= self._tables_due:
             self._write_tables()
 
@@ -239,9 +252,18 @@ class DrivenStudy:
             self.settle(show)
             self._write_tables()
             self._journal.close()
+            self.behind = self._finish_mirror()
         finally:
             self._disposal.close()
             self._lock.release()
+
+    def _finish_mirror(self) -> str | None:
+        mirror = self.spec.checkpoint.mirror
+        if mirror is None or self._mirroring is None:
+            return None
+        stopped = self.halted is not None
+        wait = min(mirror.wait, STOPPED_WAIT_S) if stopped else mirror.wait
+        return self._mirroring.finish(self.state.seq, wait)
 
     def _record(self, *events: Event) -> None:
         self._unshown.extend(self._journal.append(*events))

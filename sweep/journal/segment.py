@@ -110,14 +110,19 @@ def _write(directory: Path, table: pa.Table) -> Segment:
     first, last = table["seq"][0].as_py(), table["seq"][-1].as_py()
     path = segment_path(directory, first, last)
     with fsio.writing(path) as file:
-        pq.write_table(
-            table,
-            file,
-            compression="zstd",
-            use_dictionary=len(table) > 1000,  # not worth its time in small ones
-            write_page_checksum=True,
-        )
+        write_table(table, file)
     return Segment(first, last, path)
+
+
+def write_table(table: pa.Table, file: Any) -> None:
+    """Write rows in the form of a segment."""
+    pq.write_table(
+        table,
+        file,
+        compression="zstd",
+        use_dictionary=len(table) > 1000,  # not worth its time in small ones
+        write_page_checksum=True,
+    )
 
 
 def list_segments(directory: Path) -> tuple[list[Segment], list[Segment]]:
@@ -129,7 +134,7 @@ def list_segments(directory: Path) -> tuple[list[Segment], list[Segment]]:
     paths = _listing(directory)
     while True:
         try:
-            return _arrange(paths)
+            return arrange(paths)
         except JournalError:
             # A listing made during a compaction may miss files on both sides of it. Damage stays.
             again = _listing(directory)
@@ -143,7 +148,8 @@ def _listing(directory: Path) -> list[Path]:
     return sorted(path for path in directory.iterdir() if not path.name.startswith("."))
 
 
-def _arrange(paths: Sequence[Path]) -> tuple[list[Segment], list[Segment]]:
+def arrange(paths: Sequence[Path]) -> tuple[list[Segment], list[Segment]]:
+    """As `list_segments`, for files that a listing (of a mirror, say) has named."""
     found = []
     for path in paths:
         segment = parse_name(path)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from enum import StrEnum
 from typing import Annotated, Any, ClassVar, Literal
 
@@ -191,6 +191,44 @@ def read_names(given: Any) -> Any:
 Names = Annotated[tuple[Text, ...], BeforeValidator(read_names)]
 
 
+class Mirror(Section):
+    """Where a study is copied to, behind its run."""
+
+    to: Text
+    """s3://bucket/prefix or an absolute path; the study gets a folder of its name in it."""
+    wait: Amount = 60.0
+    """Seconds that the end of a run waits for the mirror to catch up."""
+
+    @model_validator(mode="after")
+    def _absolute(self) -> Mirror:
+        if not self.to.startswith(("s3://", "file:///", "/", "~")):
+            message = f"must be s3://bucket/prefix or an absolute path, not {brief(self.to)}"
+            raise wrongs([Problem(("to",), message)])
+        return self
+
+
+class Compression(Section):
+    """How checkpoints are compressed: byte shuffling, then zstd."""
+
+    codec: Literal["zstd"] = "zstd"
+    """zstd is all there is."""
+    level: Annotated[Count, Field(le=19)] = 3
+    """From 1 (fast) to 19."""
+    where: Literal["mirror"] = "mirror"
+    """Only in the mirror: it is slower than a disk."""
+
+
+def read_short(key: str) -> Callable[[Any], Any]:
+    """A validator that takes a text for a section in which only ``key`` is given; none is None."""
+
+    def read(given: Any) -> Any:
+        if given == "none":
+            return None
+        return {key: given} if isinstance(given, str) else given
+
+    return read
+
+
 class CheckpointSpec(Section):
     """When trials are saved, what of them, and what is kept."""
 
@@ -213,6 +251,10 @@ class CheckpointSpec(Section):
     """What a save does that comes due while one is being written: wait, or replace it."""
     keep: Keep = Field(default_factory=Keep)
     """How many checkpoints of a trial are kept."""
+    mirror: Annotated[Mirror | None, BeforeValidator(read_short("to"))] = None
+    """A second place for the study, such as s3://bucket/prefix."""
+    compression: Annotated[Compression | None, BeforeValidator(read_short("codec"))] = None
+    """zstd, or none."""
 
     @model_validator(mode="before")
     @classmethod

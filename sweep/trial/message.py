@@ -44,6 +44,8 @@ class Assignment:
     """Whether the trial began as a fork, so that it cannot start from scratch."""
     metric: str = ""
     """Name of the study's metric; what a number returned by the function is called."""
+    mirror: str | None = None
+    """URI of the study's own folder in its mirror, from which damaged files are repaired."""
     threads: int = 1
     """Threads that torch and BLAS may use, at least 1."""
     verdicts: bool = False

@@ -1,0 +1,190 @@
+"""The copy of a study elsewhere: checkpoints by content, the journal, and whose it is.
+
+::
+
+    <mirror>/<study>/owner.json
+    <mirror>/<study>/objects/ab/<sha256>[.zst]         each once, however many checkpoints name it
+    <mirror>/<study>/manifests/00003/<stem>.json       after all objects that it names
+    <mirror>/<study>/journal/00000000-00000041.parquet after all manifests that it names
+
+Each upload is held against what the other side then says: small files are read back whole. Of
+larger ones the size is compared, since to read them back would double the traffic, and what can go
+wrong on the way does not go unnoticed: S3 checks each part against a checksum that is sent along.
+Whoever reads an object checks its SHA-256.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import mmap
+import os
+from collections.abc import Generator, Iterator
+from contextlib import closing, contextmanager
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from sweep import fsio
+from sweep.checkpoint.compression import SUFFIX, itemsize_of, pack, unpack
+from sweep.checkpoint.manifest import load
+from sweep.checkpoint.place import Place
+from sweep.errors import CheckpointDamagedError, MirrorError, StoreError, SweepError
+
+READ_BACK = 8 * 1024 * 1024
+"""Uploads of at most this many bytes are read back and compared."""
+
+_CHUNK = 8 * 1024 * 1024
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Owner:
+    """Whose mirror it is. ``study`` identifies the study, ``session`` the driver that writes it."""
+
+    study: str
+    session: str
+    host: str
+    path: str
+
+
+class Mirror:
+    """The files of one study in ``place``. Methods raise OSError where it cannot be had."""
+
+    def __init__(self, place: Place, *, level: int | None = None) -> None:
+        """``level`` of zstd for objects to come; None: they are stored as they are."""
+        self._place, self._level = place, level
+
+    def owner(self) -> Owner | None:
+        """Whose it is, or None where nothing was begun.
+
+        Raises:
+            MirrorError: the file that says so is not whole.
+        """
+        try:
+            return Owner(**json.loads(self.read("owner.json")))
+        except FileNotFoundError:
+            return None
+        except (TypeError, ValueError) as error:
+            raise MirrorError(f"owner.json: is no description of an owner: {error}") from error
+
+    def own(self, owner: Owner) -> None:
+        self.write("owner.json", json.dumps(asdict(owner)).encode())
+
+    def names(self, folder: str) -> dict[str, int]:
+        """Names and sizes of what is below ``folder`` (objects, manifests or journal)."""
+        return self._place.names(folder)
+
+    def read(self, name: str) -> bytes:
+        with self._place.open(name) as stream:
+            data: bytes = stream.read()
+        return data
+
+    def write(self, name: str, data: bytes) -> None:
+        """Store a small file, and read it back.
+
+        Raises:
+            StoreError: what is there afterwards is not what was sent.
+        """
+        self._stored(name, self._place.put(name, [data]), data)
+
+    def remove(self, name: str) -> None:
+        self._place.remove(name)
+
+    def write_object(self, path: Path, sha256: str) -> str:
+        """Store the content of ``path``, which must have this digest; the object's name.
+
+        Raises:
+            CheckpointDamagedError: the file is not what it should be.
+            FileNotFoundError: it is not there.
+            StoreError: as `write`.
+        """
+        with path.open("rb") as file, _mapped(file.fileno()) as data:
+            if hashlib.sha256(data).hexdigest() != sha256:
+                raise CheckpointDamagedError(f"{path}: its content is not what was saved")
+            name = object_name(sha256)
+            parts: Generator[bytes] = _chunks(data)
+            if self._level is not None:
+                name += SUFFIX
+                parts = pack(data, itemsize_of(data), self._level)
+            with closing(parts):  # it holds a view of the mapping, which must be gone first
+                size = self._place.put(name, parts)
+            small = bytes(data) if self._level is None and size <= READ_BACK else None
+        self._stored(name, size, small)
+        return name
+
+    def fetch_object(self, sha256: str, target: Path) -> bool:
+        """Write the object to ``target``, atomically, durably, verified. False: there is none.
+
+        Raises:
+            CheckpointDamagedError: the mirror's copy is damaged, too.
+        """
+        name = object_name(sha256)
+        for each in (name, name + SUFFIX):
+            if self._place.size(each) is None:
+                continue
+            digest = hashlib.sha256()
+            with self._place.open(each) as stream, fsio.writing(target) as file:
+                packed = each.endswith(SUFFIX)
+                for part in unpack(stream.read, each) if packed else _read(stream):
+                    digest.update(part)
+                    file.write(part)
+                if digest.hexdigest() != sha256:
+                    raise CheckpointDamagedError(f"{each}: the mirror's copy is damaged")
+            return True
+        return False
+
+    def _stored(self, name: str, size: int, data: bytes | None) -> None:
+        there = self._place.size(name)
+        if there == size and (data is None or size > READ_BACK or self.read(name) == data):
+            return
+        self._place.remove(name)
+        raise StoreError(f"{name}: is not there as it was sent ({there} of {size} bytes)")
+
+
+class MirrorSource:
+    """Gives a store whole copies of files that are damaged or missing in it."""
+
+    def __init__(self, mirror: Mirror) -> None:
+        self._mirror = mirror
+
+    def fetch(self, name: str, sha256: str | None, target: Path) -> bool:
+        """Write the file ``name`` (relative to ``checkpoints/``) to ``target``, verified.
+
+        ``sha256`` is what the manifest says of it; None for a manifest, whose seal vouches for it.
+        False where the mirror has no whole copy or cannot be reached; ``target`` is as it was then.
+        """
+        try:
+            fsio.make_directory(target.parent)
+            if sha256 is not None:
+                return self._mirror.fetch_object(sha256, target)
+            data = self._mirror.read(name)
+            load(data, name)
+            fsio.write_bytes(target, data)
+        except (OSError, SweepError):
+            return False
+        return True
+
+
+def object_name(sha256: str) -> str:
+    return f"objects/{sha256[:2]}/{sha256}"
+
+
+@contextmanager
+def _mapped(descriptor: int) -> Iterator[memoryview]:
+    """The bytes of an open file, without reading them all into memory."""
+    size = os.fstat(descriptor).st_size
+    if not size:
+        yield memoryview(b"")
+        return
+    with mmap.mmap(descriptor, size, prot=mmap.PROT_READ) as mapping, memoryview(mapping) as view:
+        yield view
+
+
+def _chunks(data: memoryview) -> Generator[bytes]:
+    for start in range(0, len(data), _CHUNK):
+        yield bytes(data[start : start + _CHUNK])
+
+
+def _read(stream: Any) -> Iterator[bytes]:
+    while part := stream.read(_CHUNK):
+        yield part

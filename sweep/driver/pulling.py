@@ -1,0 +1,196 @@
+"""A study out of its mirror: the journal and the checkpoints that it keeps, verified.
+
+It is put together under a name with a dot, which is no study's, and takes its own at the end. A
+pull that was killed goes on with the files that are there and whole.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import shutil
+from collections.abc import Iterator
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path, PurePosixPath
+from urllib.parse import urlsplit
+
+from sweep import fsio
+from sweep.checkpoint.manifest import Blob, load
+from sweep.checkpoint.mirror import Mirror
+from sweep.checkpoint.place import place_at
+from sweep.errors import (
+    CheckpointDamagedError,
+    CheckpointError,
+    MirrorError,
+    StudyNotFoundError,
+    UsageError,
+)
+from sweep.journal.journal import read_state
+from sweep.journal.lock import Lock
+from sweep.journal.segment import arrange, changed_events
+from sweep.journal.state import StudyState
+from sweep.paths import StudyPaths
+from sweep.spec import StudySpec, dump_spec
+
+ATTEMPTS = 5
+"""So often the mirror may change under a pull before what is missing counts as missing."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Pulled:
+    """What came: ``missing`` are manifests that the mirror's journal names and it does not have."""
+
+    paths: StudyPaths
+    checkpoints: int
+    bytes: int
+    missing: dict[str, str]
+
+
+def pull(uri: str, store: Path) -> Pulled:
+    """Fetch the study at ``uri``, a study's folder in a mirror, into ``store``.
+
+    Raises:
+        UsageError: the store has a study of that name already.
+        StudyNotFoundError: there is none in the mirror.
+        MirrorError: its journal is not whole.
+        OSError: the mirror cannot be reached; what came stays for the next pull.
+    """
+    name = PurePosixPath(urlsplit(uri).path).name
+    final = StudyPaths.of(store, name)
+    if not name or name.startswith("."):
+        raise UsageError(f"{uri}: ends with no study's name; it is .../STUDY")
+    if final.root.exists():
+        raise UsageError(f"{final.root}: is there already; move it away, or give another --store")
+    mirror = Mirror(place_at(uri))
+    if mirror.owner() is None:
+        raise StudyNotFoundError(f"{uri}: there is no study in the mirror")
+    partial = StudyPaths(final.root.with_name(f".{name}.pull"))
+    fsio.make_directory(partial.root)
+    lock = Lock(partial.lock)
+    try:
+        for leftover in partial.root.rglob(".*.tmp"):
+            leftover.unlink()
+        pulled = _fetch(mirror, partial, final)
+        partial.root.rename(final.root)
+        fsio.sync_directory(final.root.parent)
+        return pulled
+    finally:
+        lock.release()
+
+
+def _fetch(mirror: Mirror, partial: StudyPaths, final: StudyPaths) -> Pulled:
+    for attempt in range(ATTEMPTS):
+        state = _fetch_journal(mirror, partial)
+        missing: dict[str, str] = {}
+        kept = _kept(state)
+        fetched = 0
+        by_content: dict[str, Path] = {}
+        for manifest in kept:
+            try:
+                fetched += _fetch_checkpoint(mirror, partial.checkpoints, manifest, by_content)
+            except (FileNotFoundError, CheckpointError) as error:
+                missing[manifest] = str(error)
+        if not missing or attempt == ATTEMPTS - 1:
+            break  # else the study may have gone on and retired them meanwhile
+    _clear(partial.checkpoints, set(kept))
+    spec = StudySpec.model_validate(state.spec)
+    fsio.write_bytes(partial.spec, dump_spec(spec).encode())
+    return Pulled(paths=final, checkpoints=len(kept) - len(missing), bytes=fetched, missing=missing)
+
+
+def _kept(state: StudyState) -> list[str]:
+    return [
+        checkpoint.record["manifest"]
+        for trial in state.trials.values()
+        for checkpoint in trial.kept
+    ]
+
+
+def _fetch_journal(mirror: Mirror, partial: StudyPaths) -> StudyState:
+    while True:
+        shutil.rmtree(partial.journal, ignore_errors=True)
+        fsio.make_directory(partial.journal)
+        paths = [Path(name) for name in mirror.names("journal")]
+        segments, _ = arrange([path for path in paths if path.suffix == ".parquet"])
+        try:
+            for segment in segments:
+                data = mirror.read(segment.path.as_posix())
+                fsio.write_bytes(partial.journal / segment.path.name, data)
+        except FileNotFoundError:
+            continue  # compacted meanwhile
+        break
+    changed = changed_events(partial.journal)
+    if changed:
+        raise MirrorError(f"the mirror's journal is damaged: event {changed[0]} is not as written")
+    return read_state(partial.journal)
+
+
+def _fetch_checkpoint(
+    mirror: Mirror, checkpoints: Path, manifest: str, by_content: dict[str, Path]
+) -> int:
+    """Bytes of a checkpoint, after it is here and whole. Its manifest comes last."""
+    data = mirror.read(f"manifests/{manifest}")
+    total = len(data)
+    for blob in load(data, manifest).blobs:
+        path = _inside(checkpoints / "blobs", blob, manifest)
+        fsio.make_directory(path.parent)
+        sha256 = blob.written.sha256
+        here = _whole(path, blob) or _linked(by_content.get(sha256), path)
+        if not here and not mirror.fetch_object(sha256, path):
+            raise CheckpointDamagedError(f"{manifest}: the mirror does not have {blob.path}")
+        by_content.setdefault(sha256, path)
+        if path.stem == sha256:  # a file that checkpoints share: offered to those to come
+            pooled = checkpoints / "pool" / sha256[:2] / path.name
+            fsio.make_directory(pooled.parent)
+            pooled.unlink(missing_ok=True)
+            _linked(path, pooled)
+        total += blob.written.bytes
+    path = checkpoints / "manifests" / manifest
+    fsio.make_directory(path.parent)
+    fsio.write_bytes(path, data)
+    return total
+
+
+def _inside(blobs: Path, blob: Blob, manifest: str) -> Path:
+    parts = PurePosixPath(blob.path)
+    if parts.is_absolute() or ".." in parts.parts:
+        raise CheckpointDamagedError(f"{manifest}: names a file outside the store: {blob.path}")
+    return blobs / parts
+
+
+def _whole(path: Path, blob: Blob) -> bool:
+    try:
+        if path.stat().st_size != blob.written.bytes:
+            return False
+        with path.open("rb") as file:
+            return hashlib.file_digest(file, "sha256").hexdigest() == blob.written.sha256
+    except FileNotFoundError:
+        return False
+
+
+def _linked(source: Path | None, path: Path) -> bool:
+    """Whether ``path`` is now another name of ``source``; not every file system can."""
+    if source is None:
+        return False
+    path.unlink(missing_ok=True)
+    try:
+        os.link(source, path)
+    except OSError:
+        return False
+    fsio.sync_directory(path.parent)
+    return True
+
+
+def _clear(checkpoints: Path, kept: set[str]) -> None:
+    """Remove what an earlier pull fetched and is retired now."""
+    for path in list(_manifests(checkpoints)):
+        name = f"{path.parent.name}/{path.name}"
+        if name not in kept:
+            path.unlink()
+            shutil.rmtree(checkpoints / "blobs" / name.removesuffix(".json"), ignore_errors=True)
+
+
+def _manifests(checkpoints: Path) -> Iterator[Path]:
+    with suppress(FileNotFoundError):
+        yield from (checkpoints / "manifests").glob("*/[0-9]*.json")

@@ -1,0 +1,121 @@
+"""The mirror's files, in a directory and in a bucket."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+from s3_server import CREDENTIALS, S3Server
+
+from sweep.checkpoint.compression import SUFFIX
+from sweep.checkpoint.mirror import Mirror, MirrorSource, Owner, object_name
+from sweep.checkpoint.place import DirectoryPlace, Place, below, place_at
+from sweep.errors import CheckpointDamagedError, UsageError
+
+
+@pytest.fixture(scope="module")
+def server() -> Iterator[S3Server]:
+    running = S3Server()
+    before = {name: os.environ.get(name) for name in CREDENTIALS}
+    os.environ.update(CREDENTIALS)
+    yield running
+    for name, value in before.items():
+        os.environ.pop(name) if value is None else os.environ.update({name: value})
+    running.kill()
+
+
+@pytest.fixture(params=["directory", "s3"])
+def place(request: pytest.FixtureRequest, tmp_path: Path) -> Place:
+    """An empty place of each kind."""
+    if request.param == "directory":
+        return place_at(str(tmp_path / "mirror"))
+    server: S3Server = request.getfixturevalue("server")
+    return place_at(server.uri(f"{tmp_path.name}/deep"))
+
+
+def saved(tmp_path: Path, data: bytes) -> tuple[Path, str]:
+    path = tmp_path / "blob"
+    path.write_bytes(data)
+    return path, hashlib.sha256(data).hexdigest()
+
+
+def test_a_place_keeps_what_it_is_given(place: Place) -> None:
+    """put, size, names, open, remove: each sees what the others did, and absence is no error."""
+    assert place.names("journal") == {}
+    assert place.size("journal/a") is None
+    assert place.put("journal/a", [b"one", b"two"]) == 6
+    assert place.put("journal/deep/b", [b""]) == 0
+    assert place.names("journal") == {"journal/a": 6, "journal/deep/b": 0}
+    assert place.put("journal/a", [b"other"]) == 5
+    with place.open("journal/a") as stream:
+        assert stream.read(100) == b"other"
+    with pytest.raises(FileNotFoundError), place.open("journal/none") as stream:
+        stream.read(1)
+    place.remove("journal/a")
+    place.remove("journal/a")
+    assert place.size("journal/a") is None
+
+
+@pytest.mark.parametrize("level", [None, 3])
+@pytest.mark.parametrize("size", [0, 10, 4_500_003])
+def test_objects_come_back_verified(
+    place: Place, tmp_path: Path, level: int | None, size: int
+) -> None:
+    """An object, compressed or not, of any size, is fetched as it was; a damaged one is refused."""
+    path, sha256 = saved(tmp_path, np.random.default_rng(0).bytes(size))
+    mirror = Mirror(place, level=level)
+    name = mirror.write_object(path, sha256)
+    assert name == object_name(sha256) + ("" if level is None else SUFFIX)
+    target = tmp_path / "back"
+    assert mirror.fetch_object(sha256, target)
+    assert target.read_bytes() == path.read_bytes()
+    target.unlink()
+    place.put(name, [b"not what it was"])
+    with pytest.raises(CheckpointDamagedError):
+        mirror.fetch_object(sha256, target)
+    assert not list(tmp_path.glob("*back*")), "something of the bad copy stayed"
+    assert not MirrorSource(mirror).fetch("blobs/x", sha256, target)
+    assert not mirror.fetch_object("0" * 64, target)
+
+
+def test_damaged_files_are_not_copied(tmp_path: Path) -> None:
+    """A file whose bytes are not those of its digest never becomes an object."""
+    path, _ = saved(tmp_path, b"bytes")
+    mirror = Mirror(DirectoryPlace(tmp_path / "mirror"))
+    with pytest.raises(CheckpointDamagedError):
+        mirror.write_object(path, "0" * 64)
+    assert mirror.names("objects") == {}
+
+
+def test_owner_is_read_back(place: Place) -> None:
+    """A mirror says whose it is, and that nobody's it is."""
+    mirror = Mirror(place)
+    assert mirror.owner() is None
+    owner = Owner(study="1", session="2", host="h", path="/p")
+    mirror.own(owner)
+    assert mirror.owner() == owner
+
+
+def test_source_checks_the_seal_of_a_manifest(tmp_path: Path) -> None:
+    """A manifest that is not whole is not given out, and the target stays as it was."""
+    mirror = Mirror(DirectoryPlace(tmp_path / "mirror"))
+    mirror.write("manifests/00000/x.json", b"{}")
+    assert not MirrorSource(mirror).fetch("manifests/00000/x.json", None, tmp_path / "t" / "x")
+    assert not (tmp_path / "t" / "x").exists()
+
+
+@pytest.mark.parametrize("uri", ["here", "./here", "s3:///x", "ftp://x/y", "gs://bucket/x"])
+def test_other_places_are_refused(uri: str) -> None:
+    """A relative path or another service is named in the error."""
+    with pytest.raises(UsageError, match="absolute path"):
+        place_at(uri)
+
+
+def test_below_keeps_the_options() -> None:
+    """A name goes before the options of a URI."""
+    assert below("s3://b/p/?region=x", "study") == "s3://b/p/study?region=x"
+    assert below("/a?b", "study") == "/a?b/study"
