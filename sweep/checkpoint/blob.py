@@ -1,9 +1,8 @@
-"""One safetensors file: arrays by name, hashed while it is written, checked whole when read.
+"""One safetensors file: arrays by name, checked whole when it is read.
 
 Format (https://github.com/huggingface/safetensors): 8 bytes little-endian length of the header, a
 JSON header ``{name: {"dtype", "shape", "data_offsets"}}``, then the bytes of the arrays without a
-gap. The writer is ours because it must hash and sync in one pass; any safetensors reader opens the
-files.
+gap. Any safetensors reader opens the files. Their writer is `sweep.checkpoint.fresh`.
 """
 
 from __future__ import annotations
@@ -20,6 +19,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from sweep.checkpoint.hint import use_huge_pages
 from sweep.errors import CheckpointDamagedError
 
 CODES = {
@@ -47,7 +47,8 @@ _BITS = {
     for code in CODES.values()
 } | {"I8": 8, "U8": 8, "BOOL": 8, "F8_E4M3": 8, "F8_E5M2": 8}
 _LENGTH = struct.Struct("<Q")
-_CHUNK = 1 << 24
+_CHUNK = 1 << 20
+"""Read and hashed at a time: still in the processor's cache when it is hashed."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,56 +80,6 @@ class Written:
     sha256: str
 
 
-@dataclass(frozen=True, slots=True)
-class Shared:
-    """The file of one array, whose bytes depend on nothing else: it may be named by its content."""
-
-    parts: tuple[memoryview, ...]
-    written: Written
-
-    @classmethod
-    def of(cls, array: Array) -> Shared:
-        """Hash the file without writing it; other threads may run meanwhile."""
-        view = array.view()
-        parts = (memoryview(_head({"array": array}, {"array": view})), view)
-        digest = hashlib.sha256()
-        for part in parts:
-            digest.update(part)
-        return cls(parts, Written(sum(map(len, parts)), digest.hexdigest()))
-
-    def write(self, path: Path) -> None:
-        """Write it to the new file ``path`` and sync it; the caller syncs the directory.
-
-        Raises:
-            OSError: as the system says.
-        """
-        with naming(path), path.open("xb", buffering=0) as file:
-            for part in self.parts:
-                for start in range(0, len(part), _CHUNK):
-                    _write(file.fileno(), part[start : start + _CHUNK])
-            os.fsync(file.fileno())
-
-
-def write_blob(path: Path, arrays: Mapping[str, Array]) -> Written:
-    """Write ``arrays`` to the new file ``path`` and sync it; the caller syncs the directory.
-
-    Raises:
-        OSError: as the system says.
-    """
-    views = {name: array.view() for name, array in arrays.items()}
-    digest, size = hashlib.sha256(), 0
-    with naming(path), path.open("xb", buffering=0) as file:
-        head = _head(arrays, views)
-        for part in [memoryview(head), *(views[name] for name in _ordered(arrays))]:
-            for start in range(0, len(part), _CHUNK):
-                chunk = part[start : start + _CHUNK]
-                digest.update(chunk)
-                _write(file.fileno(), chunk)
-            size += len(part)
-        os.fsync(file.fileno())
-    return Written(size, digest.hexdigest())
-
-
 @contextmanager
 def naming(path: Path) -> Iterator[None]:
     """Errors of the system name ``path``, also those of calls that know only a descriptor."""
@@ -140,14 +91,15 @@ def naming(path: Path) -> Iterator[None]:
         raise
 
 
-def _ordered(arrays: Mapping[str, Array]) -> list[str]:
+def ordered(arrays: Mapping[str, Array]) -> list[str]:
     """Wide elements first, so that each array lies at a multiple of its element's size."""
     return sorted(arrays, key=lambda name: (-_BITS[arrays[name].code], name))
 
 
-def _head(arrays: Mapping[str, Array], views: Mapping[str, memoryview]) -> bytes:
+def head(arrays: Mapping[str, Array], views: Mapping[str, memoryview]) -> bytes:
+    """What stands before the bytes of the arrays, which follow in the order of `ordered`."""
     header, offset = {}, 0
-    for name in _ordered(arrays):
+    for name in ordered(arrays):
         view, array = views[name], arrays[name]
         shape = list(array.shape)
         if math.prod(shape) * _BITS[array.code] != 8 * len(view):
@@ -274,6 +226,7 @@ def _memory(size: int) -> tuple[Any, memoryview]:
         data = bytearray(size)
         return data, memoryview(data)
     tensor = torch.empty(size, dtype=torch.uint8, device="cpu")
+    use_huge_pages(tensor.data_ptr(), size)
     return tensor, memoryview(tensor.numpy())
 
 
@@ -290,11 +243,6 @@ def _parse(text: bytes, memory: Any, body: memoryview) -> dict[str, Array]:
         data = memory if alone else body[start:end]
         arrays[name] = Array(entry["dtype"], shape, data, owned=alone)
     return arrays
-
-
-def _write(descriptor: int, data: memoryview) -> None:
-    while data:
-        data = data[os.write(descriptor, data) :]
 
 
 def _read(file: Any, into: memoryview) -> int:

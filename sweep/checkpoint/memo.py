@@ -25,8 +25,9 @@ from pathlib import Path
 from typing import Any
 
 from sweep import fsio
-from sweep.checkpoint.blob import Array, Written, read_blob, write_blob
+from sweep.checkpoint.blob import Array, Written, read_blob
 from sweep.checkpoint.codec import Captured, decode
+from sweep.checkpoint.fresh import write_blob
 from sweep.checkpoint.turn import is_taken
 from sweep.errors import CheckpointDamagedError, CheckpointError, CheckpointMismatchError
 

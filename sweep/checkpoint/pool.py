@@ -23,7 +23,6 @@ from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
 
-from sweep import fsio
 from sweep.checkpoint.blob import OpenBlob, Written
 from sweep.checkpoint.layout import shared_name
 from sweep.errors import CheckpointDamagedError
@@ -82,8 +81,7 @@ class Pool:
         """
         trust(path.stat())
         entry = self.path(written.sha256)
-        if not entry.parent.is_dir():
-            fsio.make_directory(entry.parent)
+        entry.parent.mkdir(parents=True, exist_ok=True)
         try:
             os.link(path, entry)
         except FileExistsError:

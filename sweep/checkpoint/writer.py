@@ -1,4 +1,8 @@
-"""Writes the arrays of one checkpoint: large ones as shared files, the small ones in one file."""
+"""Writes the arrays of one checkpoint: large ones as shared files, the small ones in one file.
+
+Each file is written as soon as its array is hashed, and the disk begins with it at once. The syncs
+come together at the end: of all files, then of the directories, then new files join the pool.
+"""
 
 from __future__ import annotations
 
@@ -9,10 +13,12 @@ import threading
 import time
 from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack
 from pathlib import Path
 
 from sweep import fsio
-from sweep.checkpoint.blob import Array, Shared, Written, naming, write_blob
+from sweep.checkpoint.blob import Array, Written, naming
+from sweep.checkpoint.fresh import Fresh, Shared, write_blob
 from sweep.checkpoint.layout import shared_name
 from sweep.checkpoint.manifest import Blob
 from sweep.checkpoint.pool import NO_LINK, Pool
@@ -21,7 +27,9 @@ SHARED_FROM = 256 * 1024
 """Arrays of at least so many bytes have a file of their own. Below, the file's sync costs more than
 writing the bytes."""
 _THREADS = 2
-"""One array is hashed or written while another waits for the disk."""
+"""Hashing takes about as long as the disk; more threads than these gained nothing."""
+_UNSYNCED = 64
+"""At most so many files are open at once."""
 
 
 class SaveCancelled(Exception):  # noqa: N818  control flow, never seen by users
@@ -43,6 +51,7 @@ class Writer:
         self._pool, self._directory, self._cancelled = pool, directory, cancelled
         self._lock = threading.Lock()
         self._begun: set[str] = set()
+        self._unsynced: list[Fresh] = []
         self.new_bytes, self.cpu_s = 0, 0.0
 
     def heed(self) -> None:
@@ -60,21 +69,31 @@ class Writer:
         self.heed()
         if not arrays:
             return ()
-        fsio.make_directory(self._directory)
+        fsio.make_directory(self._directory.parent)
+        self._directory.mkdir(exist_ok=True)
         sizes = {name: len(array.view()) for name, array in arrays.items()}
         large = sorted(
             (name for name in arrays if sizes[name] >= SHARED_FROM), key=sizes.__getitem__
         )
         small = {name: arrays[name] for name in arrays if sizes[name] < SHARED_FROM}
-        blobs = self._write_large({name: arrays[name] for name in reversed(large)})
-        if small:
-            self.heed()
-            path = self._directory / "state.safetensors"
-            written = write_blob(path, small)
-            self.new_bytes += written.bytes
-            blobs.append(Blob(path=self._name(path), written=written))
+        try:
+            blobs = self._write_large({name: arrays[name] for name in reversed(large)})
+            if small:  # large ones are on their way to the disk meanwhile
+                blobs.append(self._write_small(small))
+            self._join_pool()
+        finally:
+            for file in self._unsynced:
+                file.close()
         fsio.sync_directory(self._directory)
+        fsio.sync_directory(self._directory.parent)
         return tuple(blobs)
+
+    def _write_small(self, arrays: Mapping[str, Array]) -> Blob:
+        self.heed()
+        path = self._directory / "state.safetensors"
+        written = write_blob(path, arrays)
+        self.new_bytes += written.bytes
+        return Blob(path=self._name(path), written=written)
 
     def _write_large(self, arrays: Mapping[str, Array]) -> list[Blob]:
         if not arrays:
@@ -104,20 +123,36 @@ class Writer:
                 self.cpu_s += time.thread_time() - begun
 
     def _shared(self, array: Array) -> Written:
-        file = Shared.of(array)
+        shared = Shared.of(array)
         with self._lock:
-            if file.written.sha256 in self._begun:
-                return file.written
-            self._begun.add(file.written.sha256)
-        path = self._path(file.written)
+            if shared.written.sha256 in self._begun:
+                return shared.written
+            self._begun.add(shared.written.sha256)
+        path = self._path(shared.written)
         with naming(path):
-            if self._pool.link(file.written, path):
-                return file.written
-            file.write(path)
-            self._pool.add(file.written, path)
+            if self._pool.link(shared.written, path):
+                return shared.written
+        file = shared.write(path)
         with self._lock:
-            self.new_bytes += file.written.bytes
-        return file.written
+            self._unsynced.append(file)
+            full = len(self._unsynced) >= _UNSYNCED
+        if full:
+            self._join_pool()
+        return shared.written
+
+    def _join_pool(self) -> None:
+        """Sync what was written up to now, so that others may share it."""
+        with ExitStack() as stack:
+            with self._lock:
+                files, self._unsynced = self._unsynced, []
+                self.new_bytes += sum(file.written.bytes for file in files)
+            for file in files:
+                stack.callback(file.close)
+            for file in files:
+                file.sync()
+            for file in files:
+                with naming(file.path):
+                    self._pool.add(file.written, file.path)
 
     def _path(self, written: Written) -> Path:
         return self._directory / shared_name(written.sha256)

@@ -14,8 +14,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from safetensors.torch import load_file
 
-from sweep.checkpoint.blob import read_blob, write_blob
+from sweep.checkpoint.blob import read_blob
 from sweep.checkpoint.codec import Captured, decode, encode
+from sweep.checkpoint.fresh import write_blob
 from sweep.errors import CheckpointDamagedError, CheckpointError
 
 

@@ -11,8 +11,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sweep.checkpoint.blob import Array, write_blob
+from sweep.checkpoint.blob import Array
 from sweep.checkpoint.compression import BLOCK, itemsize_of, pack, unpack
+from sweep.checkpoint.fresh import write_blob
 from sweep.errors import CheckpointDamagedError
 
 
