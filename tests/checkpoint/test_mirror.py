@@ -104,7 +104,9 @@ def test_source_checks_the_seal_of_a_manifest(tmp_path: Path) -> None:
     """A manifest that is not whole is not given out, and the target stays as it was."""
     mirror = Mirror(DirectoryPlace(tmp_path / "mirror"))
     mirror.write("manifests/00000/x.json", b"{}")
-    assert not MirrorSource(lambda: mirror).fetch("manifests/00000/x.json", None, tmp_path / "t" / "x")
+    assert not MirrorSource(lambda: mirror).fetch(
+        "manifests/00000/x.json", None, tmp_path / "t" / "x"
+    )
     assert not (tmp_path / "t" / "x").exists()
 
 
