@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from sweep.checkpoint.record import CheckpointRecord, Kind
+from sweep.checkpoint.origin import params_digest
+from sweep.checkpoint.record import CheckpointRecord, Content, Kind
 from sweep.checkpoint.store import CheckpointStore, Draft
-from sweep.errors import CheckpointError
+from sweep.errors import CheckpointError, UsageError
 
 
 def write_fork(
@@ -24,6 +25,7 @@ def write_fork(
     one begins. What an earlier call for the same trial has left behind is replaced.
 
     Raises:
+        UsageError: the source is not full.
         CheckpointDamagedError, CheckpointMismatchError: the source cannot be read.
         CheckpointError: the store refused.
     """
@@ -37,8 +39,16 @@ def write_fork(
         step=source.step,
         parent=source.id,
         metrics=source.metrics,
-        meta={"params": dict(params), "forked": {"trial": source.trial, "checkpoint": source.id}},
+        meta={
+            "params": dict(params),
+            "params_sha256": params_digest(params),
+            "forked": {"trial": source.trial, "checkpoint": source.id},
+        },
     )
+    if source.content is not Content.FULL:
+        raise UsageError(
+            f"checkpoint {source.id} is {source.content}: a trial can only go on from a full one"
+        )
     try:
         store.delete(draft.manifest)
     except OSError as error:

@@ -6,9 +6,7 @@ field is found, the digest's own included. The files it names are in it with siz
 
 from __future__ import annotations
 
-import hashlib
 import json
-import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -16,12 +14,11 @@ from typing import Any
 from sweep.checkpoint.blob import Written
 from sweep.checkpoint.codec import Captured, decode, encode
 from sweep.checkpoint.record import CheckpointRecord, Content, Kind
+from sweep.checkpoint.seal import is_whole, sealed
 from sweep.errors import CheckpointDamagedError, CheckpointMismatchError
 
 FORMAT = "sweep-checkpoint"
 VERSION = 2
-_SEAL = re.compile(rb',"sha256":"([0-9a-f]{64})"}\n\Z')
-_SEAL_LENGTH = len(b',"sha256":""}\n') + 64
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -123,8 +120,7 @@ def dump(manifest: Manifest) -> bytes:
         "new_bytes": manifest.new_bytes,
         "skeleton": manifest.skeleton,
     }
-    text = json.dumps(body, allow_nan=False, separators=(",", ":"))[:-1].encode()
-    return text + f',"sha256":"{hashlib.sha256(text).hexdigest()}"}}\n'.encode()
+    return sealed(body)
 
 
 def version_of(data: bytes) -> int:
@@ -139,8 +135,7 @@ def load(data: bytes, where: str) -> Manifest:
         CheckpointDamagedError: not one byte of it may differ.
         CheckpointMismatchError: it was written by a newer version of this package.
     """
-    seal = _SEAL.search(data)
-    if seal is None or hashlib.sha256(data[:-_SEAL_LENGTH]).hexdigest() != seal[1].decode():
+    if not is_whole(data):
         raise CheckpointDamagedError(f"{where}: its content is not what was saved")
     try:
         body = json.loads(data)

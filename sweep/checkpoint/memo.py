@@ -13,9 +13,7 @@ memo: that of the last manifest.
 
 from __future__ import annotations
 
-import hashlib
 import json
-import re
 import time
 import uuid
 from collections.abc import Collection
@@ -28,13 +26,12 @@ from sweep import fsio
 from sweep.checkpoint.blob import Array, Written, read_blob
 from sweep.checkpoint.codec import Captured, decode
 from sweep.checkpoint.fresh import write_blob
+from sweep.checkpoint.seal import is_whole, sealed
 from sweep.checkpoint.turn import is_taken
 from sweep.errors import CheckpointDamagedError, CheckpointError, CheckpointMismatchError
 
 FORMAT = "sweep-memo"
 VERSION = 1
-_SEAL = re.compile(rb',"sha256":"([0-9a-f]{64})"}\n\Z')
-_SEAL_LENGTH = len(b',"sha256":""}\n') + 64
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -131,7 +128,7 @@ class MemoStore:
                 "blob": blob,
                 "skeleton": captured.skeleton,
             }
-            fsio.write_bytes(path, _dump(body))
+            fsio.write_bytes(path, sealed(body))
         except OSError as error:
             with suppress(OSError):
                 data.unlink(missing_ok=True)
@@ -210,14 +207,8 @@ def _outdated(directory: Path) -> list[Path]:
     return found
 
 
-def _dump(body: dict[str, Any]) -> bytes:
-    text = json.dumps(body, allow_nan=False, separators=(",", ":"))[:-1].encode()
-    return text + f',"sha256":"{hashlib.sha256(text).hexdigest()}"}}\n'.encode()
-
-
 def _load(data: bytes, path: Path) -> dict[str, Any]:
-    seal = _SEAL.search(data)
-    if seal is None or hashlib.sha256(data[:-_SEAL_LENGTH]).hexdigest() != seal[1].decode():
+    if not is_whole(data):
         raise CheckpointDamagedError(f"{path}: its content is not what was saved")
     body = json.loads(data)
     if not isinstance(body, dict) or body.get("format") != FORMAT:

@@ -19,16 +19,17 @@ import hashlib
 import json
 import mmap
 import os
-from collections.abc import Generator, Iterator
+from collections.abc import Callable, Generator, Iterator
 from contextlib import closing, contextmanager
 from dataclasses import asdict, dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 from sweep import fsio
 from sweep.checkpoint.compression import SUFFIX, itemsize_of, pack, unpack
 from sweep.checkpoint.manifest import load
-from sweep.checkpoint.place import Place
+from sweep.checkpoint.place import Place, place_at
 from sweep.errors import CheckpointDamagedError, MirrorError, StoreError, SweepError
 
 READ_BACK = 8 * 1024 * 1024
@@ -144,8 +145,18 @@ class Mirror:
 class MirrorSource:
     """Gives a store whole copies of files that are damaged or missing in it."""
 
-    def __init__(self, mirror: Mirror) -> None:
-        self._mirror = mirror
+    def __init__(self, mirror: Callable[[], Mirror]) -> None:
+        """``mirror`` is made when it is first needed: most stores never are damaged."""
+        self._make = mirror
+
+    @classmethod
+    def at(cls, uri: str | None) -> MirrorSource | None:
+        """The source at ``uri``, the study's folder in a mirror; None where there is none."""
+        return None if uri is None else cls(lambda: Mirror(place_at(uri)))
+
+    @cached_property
+    def _mirror(self) -> Mirror:
+        return self._make()
 
     def fetch(self, name: str, sha256: str | None, target: Path) -> bool:
         """Write the file ``name`` (relative to ``checkpoints/``) to ``target``, verified.

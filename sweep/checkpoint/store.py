@@ -159,6 +159,7 @@ class CheckpointStore:
             skeleton = source.skeleton
             if position is not None:
                 skeleton = {**skeleton, "position": encode(dict(position), "position").skeleton}
+            draft = replace(draft, meta={**source.meta, **draft.meta})
             return self._commit(draft.manifest, _manifest(draft, tuple(blobs), copied, skeleton))
         except FileNotFoundError as error:
             self._undone(draft, error)

@@ -16,6 +16,7 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 from sweep import fsio
+from sweep.checkpoint.memo import MemoStore
 from sweep.checkpoint.store import CheckpointStore
 from sweep.checkpoint.usage import freed
 from sweep.driver.disposal import Disposal
@@ -58,6 +59,8 @@ class Doomed:
     """Manifests that stay."""
     session: int
     """Files of this session and later ones are never garbage."""
+    finished: Collection[int]
+    """Trials that are over, whose memos of their own nobody asks for any more."""
 
     @classmethod
     def of(cls, keeper: Keeper, state: StudyState, session: int, now: float) -> Doomed:
@@ -69,6 +72,7 @@ class Doomed:
             manifests=manifests,
             known=state.manifests.difference(manifests),
             session=session,
+            finished={number for number in state.trials if number not in state.running},
         )
 
     def events(self) -> list[Event]:
@@ -79,27 +83,39 @@ class Doomed:
         ]
 
 
-def measure(root: Path, doomed: Doomed) -> Collected:
-    """What the removal of ``doomed`` gives; ``root`` is the directory of the checkpoints."""
-    garbage = CheckpointStore(root).garbage(
+def measure(paths: StudyPaths, doomed: Doomed) -> Collected:
+    """What the removal of ``doomed`` gives, with garbage and memos that nobody needs."""
+    garbage = CheckpointStore(paths.checkpoints).garbage(
         {*doomed.known, *doomed.manifests}, session=doomed.session
     )
-    gives = freed(root, [*doomed.manifests, *garbage])
-    return Collected(retired=doomed.retired, garbage=garbage, files=gives.files, bytes=gives.bytes)
+    gives = freed(paths.checkpoints, [*doomed.manifests, *garbage])
+    memos = [path.stat().st_size for path in _memos(paths, doomed) if path.exists()]
+    return Collected(
+        retired=doomed.retired,
+        garbage=garbage,
+        files=gives.files + len(memos),
+        bytes=gives.bytes + sum(memos),
+    )
 
 
-def collect(disposal: Disposal, root: Path, doomed: Doomed) -> Collected:
-    """Remove ``doomed``, which the journal knows to be retired, garbage, and the pool's leftovers.
+def collect(disposal: Disposal, paths: StudyPaths, doomed: Doomed) -> Collected:
+    """Remove ``doomed``, which the journal knows to be retired, and all that nothing refers to.
 
     Raises:
         OSError: a directory cannot be read.
     """
-    found = measure(root, doomed)
+    found = measure(paths, doomed)
+    for path in _memos(paths, doomed):
+        path.unlink(missing_ok=True)
     for manifest in (*doomed.manifests, *found.garbage):
         disposal.remove(manifest)
     failed = disposal.retry()
-    CheckpointStore(root).sweep_pool()
+    CheckpointStore(paths.checkpoints).sweep_pool()
     return replace(found, failed=[f"{name}: {why}" for name, why in failed.items()])
+
+
+def _memos(paths: StudyPaths, doomed: Doomed) -> list[Path]:
+    return MemoStore(paths.memos).garbage(doomed.finished)
 
 
 def look(paths: StudyPaths, *, idle: bool) -> Collected:
@@ -110,7 +126,7 @@ def look(paths: StudyPaths, *, idle: bool) -> Collected:
     state = read_state(paths.journal)
     keeper = Keeper(StudySpec.model_validate(state.spec), state)
     session = state.sessions + 1 if idle else state.sessions
-    return measure(paths.checkpoints, Doomed.of(keeper, state, session, time.time()))
+    return measure(paths, Doomed.of(keeper, state, session, time.time()))
 
 
 class GcRequests:
@@ -137,11 +153,10 @@ class GcRequests:
         """Collect in the disposal's thread once ``seq`` is durable, and answer."""
 
         def work() -> None:
-            root = self._paths.checkpoints
             try:
-                answer = asdict(collect(self._disposal, root, doomed))
+                answer = asdict(collect(self._disposal, self._paths, doomed))
             except OSError as error:
-                answer = {"error": f"{root}: {error}"}
+                answer = {"error": f"{self._paths.root}: {error}"}
             text = json.dumps({"request": name} | answer)
             with suppress(OSError):  # whoever asked waits in vain, and says so
                 fsio.write_bytes(self._paths.gc_answer, text.encode())

@@ -19,9 +19,11 @@ from sweep.checkpoint.retention import (
 )
 from sweep.journal.event import (
     CheckpointDamaged,
+    CheckpointMigrated,
     CheckpointRetired,
     CheckpointSaved,
     Event,
+    TrialForked,
     TrialRestored,
     TrialState,
 )
@@ -71,7 +73,7 @@ class Keeper:
     def follow(self, event: Event) -> None:
         """Take note of an event that was journaled."""
         match event:
-            case CheckpointSaved():
+            case CheckpointSaved() | CheckpointMigrated() | TrialForked():
                 self._remove(event.trial, event.checkpoint)
                 self._add(CheckpointRecord.from_json(event.record))
             case CheckpointRetired() | CheckpointDamaged():

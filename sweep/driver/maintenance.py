@@ -115,6 +115,6 @@ def collect_idle(paths: StudyPaths) -> Collected:
             keeper = Keeper(held.spec, held.state)
             doomed = Doomed.of(keeper, held.state, session, time.time())
             held.record(*doomed.events())
-            return collect(disposal, paths.checkpoints, doomed)
+            return collect(disposal, paths, doomed)
     finally:
         disposal.close()

@@ -98,7 +98,7 @@ def _move(files: Sequence[Path], target: Path) -> None:
 
 def _adopt(held: Maintenance, lacking: Sequence[Unknown], done: Repair) -> None:
     """Journal them again, in one commit: it begins a session, after which they were garbage."""
-    store = store_of(held.paths)
+    store = store_of(held.paths, held.spec)
     events: list[Event] = []
     for one in lacking:
         if one.known_trial:
@@ -116,7 +116,7 @@ def _adopt(held: Maintenance, lacking: Sequence[Unknown], done: Repair) -> None:
 def _mend(
     held: Maintenance, flawed: Sequence[tuple[Checkpoint, Sequence[Flaw]]], done: Repair
 ) -> None:
-    store = store_of(held.paths)
+    store = store_of(held.paths, held.spec)
     for known, wrong in flawed:
         record = CheckpointRecord.from_json(known.record)
         if known.id in done.adopted:  # another one of the same position has taken its place

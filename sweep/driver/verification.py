@@ -7,13 +7,16 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from sweep.checkpoint.audit import Auditor, Flaw
+from sweep.checkpoint.mirror import MirrorSource
 from sweep.checkpoint.record import CheckpointRecord
 from sweep.checkpoint.store import CheckpointStore
+from sweep.driver.mirroring import study_mirror
 from sweep.errors import CheckpointDamagedError
 from sweep.journal.journal import read_state
 from sweep.journal.state import Checkpoint, StudyState
 from sweep.journal.survey import Survey, survey
 from sweep.paths import StudyPaths
+from sweep.spec import StudySpec
 
 Progress = Callable[[int, int, int], None]
 """Called with checkpoints done, checkpoints in all, and bytes read so far."""
@@ -139,9 +142,9 @@ def unknown(
     return sorted(found, key=lambda one: (one.saved, one.manifest))
 
 
-def store_of(paths: StudyPaths) -> CheckpointStore:
+def store_of(paths: StudyPaths, spec: StudySpec) -> CheckpointStore:
     """The store of a study's checkpoints, with what it can be repaired from."""
-    return CheckpointStore(paths.checkpoints)
+    return CheckpointStore(paths.checkpoints, MirrorSource.at(study_mirror(spec)))
 
 
 def _stands(state: StudyState, checkpoint: str, bad: Collection[str]) -> bool:

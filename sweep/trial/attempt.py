@@ -13,6 +13,7 @@ from typing import Any
 
 from sweep.checkpoint import origin, rng
 from sweep.checkpoint.memo import MemoStore
+from sweep.checkpoint.mirror import MirrorSource
 from sweep.checkpoint.record import CheckpointRecord, Kind
 from sweep.checkpoint.saver import Saver
 from sweep.checkpoint.store import Checkpoint, CheckpointStore
@@ -53,7 +54,9 @@ def run_attempt(assignment: Assignment, link: Link) -> None:
 
 def _attempt(assignment: Assignment, link: Link) -> Ended:
     seed = trial_seed(assignment.seed, assignment.trial)
-    store = CheckpointStore(StudyPaths(Path(assignment.root)).checkpoints)
+    store = CheckpointStore(
+        StudyPaths(Path(assignment.root)).checkpoints, MirrorSource.at(assignment.mirror)
+    )
     session: Session | None = None
 
     def library_loaded(library: str) -> None:

@@ -78,7 +78,7 @@ def test_objects_come_back_verified(
     with pytest.raises(CheckpointDamagedError):
         mirror.fetch_object(sha256, target)
     assert not list(tmp_path.glob("*back*")), "something of the bad copy stayed"
-    assert not MirrorSource(mirror).fetch("blobs/x", sha256, target)
+    assert not MirrorSource(lambda: mirror).fetch("blobs/x", sha256, target)
     assert not mirror.fetch_object("0" * 64, target)
 
 
@@ -104,7 +104,9 @@ def test_source_checks_the_seal_of_a_manifest(tmp_path: Path) -> None:
     """A manifest that is not whole is not given out, and the target stays as it was."""
     mirror = Mirror(DirectoryPlace(tmp_path / "mirror"))
     mirror.write("manifests/00000/x.json", b"{}")
-    assert not MirrorSource(mirror).fetch("manifests/00000/x.json", None, tmp_path / "t" / "x")
+    assert not MirrorSource(lambda: mirror).fetch(
+        "manifests/00000/x.json", None, tmp_path / "t" / "x"
+    )
     assert not (tmp_path / "t" / "x").exists()
 
 

@@ -19,15 +19,6 @@ def test_digest_of_parameters_is_canonical() -> None:
     assert origin.params_digest({}).startswith("44136fa355b3678a")  # sha256 of {}
 
 
-def test_source_is_the_file_of_the_function() -> None:
-    """The digest is that of the file; a function without one has none."""
-    import hashlib
-
-    here = hashlib.sha256(Path(__file__).read_bytes()).hexdigest()
-    assert origin.source_digest(test_source_is_the_file_of_the_function) == here
-    assert origin.source_digest(len) is None
-
-
 def test_commit_of_a_real_repository(tmp_path: Path) -> None:
     """The commit is named, and whether a tracked file differs; elsewhere there is none."""
 

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import dataclasses
 import threading
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 import pytest
 
-from sweep.checkpoint.codec import encode
+from sweep.checkpoint.codec import Captured, encode
 from sweep.checkpoint.record import CheckpointRecord, Kind
 from sweep.checkpoint.saver import Saver
 from sweep.checkpoint.store import CheckpointStore, Draft
@@ -96,17 +97,23 @@ def test_no_thread_is_left(tmp_path: Path) -> None:
 
 
 class Gated(CheckpointStore):
-    """Stands still at the first file of a save until it is let go on."""
+    """Stands still after the first file of a save until it is let go on."""
 
     def __init__(self, root: Path) -> None:
         super().__init__(root)
+        self.root = root
         self.reached, self.go_on = threading.Event(), threading.Event()
 
-    def _write_blobs(self, *given):  # type: ignore[no-untyped-def]
-        written = super()._write_blobs(*given)
-        self.reached.set()
-        assert self.go_on.wait(60)
-        return written
+    def write(
+        self, draft: Draft, captured: Captured, cancelled: Callable[[], bool] = lambda: False
+    ) -> CheckpointRecord:
+        def gate() -> bool:
+            if list(self.root.glob("blobs/*/*/*.safetensors")):
+                self.reached.set()
+                assert self.go_on.wait(60)
+            return cancelled()
+
+        return super().write(draft, captured, gate)
 
 
 def test_replaced_save_leaves_nothing(tmp_path: Path) -> None:

@@ -14,6 +14,7 @@ import pytest
 from conftest import Project, until
 
 import sweep
+from sweep.journal.journal import read_state
 
 
 def one_line(text: str) -> str:
@@ -228,7 +229,8 @@ def test_resume_needs_no_yaml(project: Project) -> None:
     assert out.splitlines()[-1].endswith("sweep resume other")
     other.unlink()
     again = project.start("resume", "--inline")
-    until(lambda: "running" in project.run("ls").stdout)
+    until(lambda: read_state(project.store / "other" / "journal").trials[0].attempts == 2)
+    assert "running" in project.run("ls").stdout
     again.terminate()
     assert again.wait(timeout=30) == 143
     assert sweep.open_study(project.store / "other").trials["attempts"][0] == 2

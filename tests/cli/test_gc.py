@@ -22,6 +22,8 @@ from sweep.paths import StudyPaths
 
 EVERYTHING = {"last": 99, "best": 99, "unsuccessful": "last"}
 
+USED, UNUSED = f"ab{'0' * 62}.safetensors", f"ab{'1' * 62}.safetensors"
+
 
 def paths_of(project: Project) -> StudyPaths:
     return StudyPaths.of(project.store, "study")
@@ -74,9 +76,9 @@ def test_idle(project: Project) -> None:
     root = paths_of(project).checkpoints
     pool = root / "pool" / "ab"
     pool.mkdir(parents=True)
-    (pool / "unused").write_bytes(b"x" * 1000)
+    (pool / UNUSED).write_bytes(b"x" * 1000)
     kept_blob = next((root / "blobs").rglob("*final*/*.safetensors"))
-    (pool / "used").hardlink_to(kept_blob)
+    (pool / USED).hardlink_to(kept_blob)
     before, seq = files(project), state_of(project).seq
     size = sum((root / name).stat().st_size for name in before)
 
@@ -86,7 +88,7 @@ def test_idle(project: Project) -> None:
     found = json.loads(project.run("gc", "study", "--json").stdout)
     assert dry | {"dry_run": False} == found
     assert {reason for _, reason in found["retired"]} == {"superseded"}
-    assert files(project) == needed(project) | {"pool/ab/used"}
+    assert files(project) == needed(project) | {f"pool/ab/{USED}"}
     assert len(state_of(project).manifests) == 2
     removed = before - files(project)
     assert found["files"] == len(removed)
@@ -125,7 +127,7 @@ def test_beside_a_driver(project: Project) -> None:
     until(lambda: list((root / "manifests").glob("*/*.json")))
     old = root / "manifests" / "00000" / "000001.000000000-s000a01.json"
     made = root / "blobs" / "00000" / "000001.000000000-s001a09" / "state.safetensors"
-    unused = root / "pool" / "ab" / "unused"
+    unused = root / "pool" / "ab" / UNUSED
     for path in (old, made, unused):
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_bytes(b"x")

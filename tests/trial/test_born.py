@@ -227,7 +227,7 @@ def test_numbers_are_refitted(saved: Any, old: Any, new: Any, fitted: Any) -> No
 
 def other_origin(runner: Runner, record: CheckpointRecord, **meta: Any) -> str:
     """The checkpoint as a process would have written it whose meta data were these."""
-    path = runner.store._manifests / record.manifest
+    path = runner.store._layout.manifest(record.manifest)
     loaded = manifests.load(path.read_bytes(), "")
     path.write_bytes(manifests.dump(replace(loaded, meta={**loaded.meta, **meta})))
     return record.manifest

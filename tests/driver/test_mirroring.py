@@ -201,7 +201,7 @@ def test_damaged_files_come_back_from_the_mirror(project: Project) -> None:
     spec = spec_with(project, str(mirror), trials=1, checkpoint={"compression": "zstd"})
     assert project.run("run", "--inline", spec).returncode == 0
     paths = StudyPaths.of(project.store, "study")
-    source = MirrorSource(Mirror(DirectoryPlace(mirror / "study")))
+    source = MirrorSource(lambda: Mirror(DirectoryPlace(mirror / "study")))
     (manifest,) = (paths.checkpoints / "manifests").glob("*/*.json")
     whole = manifest.read_bytes()
     manifest.write_bytes(b"")
