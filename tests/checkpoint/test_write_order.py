@@ -1,0 +1,129 @@
+"""What is synced when in a save, and how many files are open."""
+
+from __future__ import annotations
+
+import mmap
+import os
+import resource
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from checkpoint_maker import draft
+
+from sweep.checkpoint import hint, writer
+from sweep.checkpoint.codec import encode
+from sweep.checkpoint.store import CheckpointStore
+
+Call = tuple[str, str]
+
+
+@contextmanager
+def recorded(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[Call]]:
+    """The calls that decide what is durable, in their order; all of them are made."""
+    calls: list[Call] = []
+
+    def watch(module: Any, name: str, path: Any) -> None:
+        real = getattr(module, name)
+
+        def call(*given: Any) -> Any:
+            result = real(*given)
+            calls.append((name, path(*given)))
+            assert name != "_sync_file_range" or result == 0
+            return result
+
+        monkeypatch.setattr(module, name, call)
+
+    def opened(descriptor: int, *_: Any) -> str:
+        return str(Path(f"/proc/self/fd/{descriptor}").readlink())
+
+    watch(os, "fsync", opened)
+    watch(hint, "_sync_file_range", opened)
+    watch(os, "write", opened)
+    watch(os, "link", lambda source, target: str(target))
+    watch(os, "replace", lambda source, target: str(target))
+    yield calls
+    monkeypatch.undo()
+
+
+@pytest.mark.parametrize("unsynced", [2, 64])
+def test_all_is_durable_before_others_can_see_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, unsynced: int
+) -> None:
+    """Files are synced after their last write, before the pool has them, and before the manifest.
+
+    So are the names of the files, and that of their directory.
+    """
+    monkeypatch.setattr(writer, "_UNSYNCED", unsynced)
+    store = CheckpointStore(tmp_path)
+    store.write(draft(1), encode({"x": np.zeros(3)}))
+    tree = {str(number): np.full(40_000, number) for number in range(5)} | {"x": np.ones(3)}
+    with recorded(monkeypatch) as calls:
+        record = store.write(draft(2), encode(tree))
+    place = {call: index for index, call in enumerate(calls)}  # the last one of a kind counts
+    manifest = tmp_path / "manifests" / record.manifest
+    seen = place["replace", str(manifest)]
+    directory = tmp_path / "blobs" / record.manifest.removesuffix(".json")
+    files = list(directory.iterdir())
+    assert len(files) == 6
+    for file in files:
+        synced = place["fsync", str(file)]
+        assert place["write", str(file)] < synced < place["fsync", str(directory)] < seen
+        assert place["_sync_file_range", str(file)] < synced
+        if file.name != "state.safetensors":
+            entry = tmp_path / "pool" / file.name[:2] / file.name
+            assert synced < place["link", str(entry)] < seen
+    assert place["fsync", str(directory)] < place["fsync", str(directory.parent)] < seen
+    assert seen < place["fsync", str(manifest.parent)]
+    syncs = [path for name, path in calls if name == "fsync"]
+    assert len(syncs) == len(files) + 4  # the manifest and three directories: none twice
+
+
+def test_many_large_arrays_need_few_descriptors(tmp_path: Path) -> None:
+    """A save of more files than the process may open is made, and read."""
+    store, count = CheckpointStore(tmp_path), 150
+    tree = {str(number): np.full(33_000, number) for number in range(count)}
+    limits = resource.getrlimit(resource.RLIMIT_NOFILE)
+    used = len(list(Path("/proc/self/fd").iterdir()))
+    resource.setrlimit(resource.RLIMIT_NOFILE, (used + 90, limits[1]))
+    try:
+        record = store.write(draft(1), encode(tree))
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, limits)
+    assert len(record.shared) == count
+    found = store.read(record.manifest).tree
+    assert all(bool((found[name] == tree[name]).all()) for name in tree)
+
+
+def test_huge_pages_are_asked_for_inside_only() -> None:
+    """Only whole huge pages within the memory are asked for; too little memory is left alone."""
+    size = 8 << 20
+    with mmap.mmap(-1, 3 * size, flags=mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS) as memory:
+        view = np.frombuffer(memory, np.uint8)
+        address = int(view.ctypes.data) + size
+        hint.use_huge_pages(address, 1 << 20)
+        assert not _advised(address - size, 3 * size)
+        hint.use_huge_pages(address + 1, size)
+        advised = _advised(address - size, 3 * size)
+        del view
+    if not Path("/sys/kernel/mm/transparent_hugepage").is_dir():
+        pytest.skip("this kernel has no huge pages")
+    assert advised
+    assert min(begin for begin, _ in advised) > address
+    assert max(end for _, end in advised) <= address + 1 + size
+
+
+def _advised(address: int, size: int) -> list[tuple[int, int]]:
+    """Mappings between two addresses that huge pages were asked for."""
+    found, mapping = [], (0, 0)
+    for line in Path("/proc/self/smaps").read_text().splitlines():
+        head, *rest = line.split()
+        if "-" in head and not head.endswith(":"):
+            begin, end = (int(part, 16) for part in head.split("-"))
+            mapping = (begin, end)
+        elif head == "VmFlags:" and "hg" in rest:
+            found.append(mapping)
+    return [(begin, end) for begin, end in found if address <= begin and end <= address + size]
