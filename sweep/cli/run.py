@@ -24,7 +24,6 @@ from sweep.errors import (
     ResourceError,
     SpecError,
     StoreError,
-    StudyLockedError,
     SweepError,
     UsageError,
 )
@@ -116,7 +115,7 @@ def _report_over(request: Request, options: Options, out: Output) -> int:
     reason = "complete" if request.complete else "timeout"
     conclusion = Conclusion.of(request.spec, request.state, reason, request.paths, already=True)
     conclude(conclusion, out, store=options.store)
-    with suppress(StudyLockedError):  # who runs it now copies it, too
+    with suppress(StoreError):  # it is run by another, who copies it; or it may not be written
         _warn_of_mirror(
             request.paths.name, catch_up(request.paths, request.spec, request.state.seq)
         )

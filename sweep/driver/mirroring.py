@@ -104,6 +104,7 @@ def catch_up(paths: StudyPaths, spec: StudySpec, last: int) -> str | None:
 
     Raises:
         StudyLockedError: a driver runs it, and copies it.
+        StoreError: its lock cannot be had.
     """
     uri, lag = study_mirror(spec), read_lag(paths)
     if spec.checkpoint.mirror is None or uri is None:

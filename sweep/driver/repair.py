@@ -13,13 +13,14 @@ from sweep import fsio
 from sweep.checkpoint.audit import Auditor, Flaw
 from sweep.checkpoint.record import CheckpointRecord
 from sweep.checkpoint.store import CheckpointStore
-from sweep.driver.maintenance import Maintenance, maintenance
 from sweep.driver.verification import Unknown, flaws, store_of, unknown
 from sweep.errors import CheckpointDamagedError, JournalError
 from sweep.journal.event import CheckpointDamaged, CheckpointSaved, Event, TrialReported
+from sweep.journal.maintenance import Maintenance, maintenance
 from sweep.journal.state import Checkpoint
 from sweep.journal.survey import survey
 from sweep.paths import StudyPaths
+from sweep.spec import StudySpec
 
 
 @dataclass(slots=True)
@@ -98,7 +99,7 @@ def _move(files: Sequence[Path], target: Path) -> None:
 
 def _adopt(held: Maintenance, lacking: Sequence[Unknown], done: Repair) -> None:
     """Journal them again, in one commit: it begins a session, after which they were garbage."""
-    store = store_of(held.paths, held.spec)
+    store = store_of(held.paths, _spec(held))
     events: list[Event] = []
     for one in lacking:
         if one.known_trial:
@@ -116,7 +117,7 @@ def _adopt(held: Maintenance, lacking: Sequence[Unknown], done: Repair) -> None:
 def _mend(
     held: Maintenance, flawed: Sequence[tuple[Checkpoint, Sequence[Flaw]]], done: Repair
 ) -> None:
-    store = store_of(held.paths, held.spec)
+    store = store_of(held.paths, _spec(held))
     for known, wrong in flawed:
         record = CheckpointRecord.from_json(known.record)
         if known.id in done.adopted:  # another one of the same position has taken its place
@@ -137,6 +138,10 @@ def _mended(store: CheckpointStore, record: CheckpointRecord) -> bool:
         return False
 
 
+def _spec(held: Maintenance) -> StudySpec:
+    return StudySpec.model_validate(held.state.spec)
+
+
 def _events(held: Maintenance, one: Unknown, record: CheckpointRecord) -> list[Event]:
     saved = CheckpointSaved(
         trial=one.trial,
@@ -153,7 +158,7 @@ def _events(held: Maintenance, one: Unknown, record: CheckpointRecord) -> list[E
         trial=one.trial,
         attempt=record.attempt,
         step=record.step,
-        value=record.metrics.get(held.spec.metric.name),
+        value=record.metrics.get(_spec(held).metric.name),
         metrics=dict(record.metrics),
         prune=None,
     )
