@@ -6,7 +6,7 @@ Nothing is deleted. What cannot be mended is moved to a quarantine, and the jour
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from sweep import fsio
@@ -15,7 +15,13 @@ from sweep.checkpoint.record import CheckpointRecord
 from sweep.checkpoint.store import CheckpointStore
 from sweep.driver.verification import Unknown, flaws, store_of, unknown
 from sweep.errors import CheckpointDamagedError, JournalError
-from sweep.journal.event import CheckpointDamaged, CheckpointSaved, Event, TrialReported
+from sweep.journal.event import (
+    CheckpointDamaged,
+    CheckpointMigrated,
+    CheckpointSaved,
+    Event,
+    TrialReported,
+)
 from sweep.journal.maintenance import Maintenance, maintenance
 from sweep.journal.state import Checkpoint
 from sweep.journal.survey import survey
@@ -51,7 +57,8 @@ def repair(paths: StudyPaths) -> Repair:
        One of a trial that the journal lacks is set aside: what the sampler knew of that trial is
        gone, and it will be proposed anew.
     3. A damaged checkpoint is repaired from the store's source, or else set aside, and the journal
-       says that it is damaged.
+       says that it is damaged. One that is whole, but rewritten by a migration that was killed, is
+       journaled as it is.
 
     A kill at any instant leaves a study that can be repaired again.
 
@@ -122,7 +129,9 @@ def _mend(
         record = CheckpointRecord.from_json(known.record)
         if known.id in done.adopted:  # another one of the same position has taken its place
             store.quarantine(record.manifest, "another of the same position was adopted")
-        elif _mended(store, record):
+        elif (mended := _mended(store, record)) is not None:
+            if mended.digest != record.digest:  # a migration was killed before it was journaled
+                held.record(_migrated(known, mended))
             done.repaired.append(known.id)
         else:
             reason = "; ".join(f"{flaw.path}: {flaw.problem}" for flaw in wrong)
@@ -131,11 +140,23 @@ def _mend(
             done.quarantined.append((known.id, reason))
 
 
-def _mended(store: CheckpointStore, record: CheckpointRecord) -> bool:
+def _mended(store: CheckpointStore, record: CheckpointRecord) -> CheckpointRecord | None:
+    """The record of a checkpoint that is whole now; None where it cannot be mended."""
     try:
-        return store.verify(record.manifest, repair=True).digest == record.digest
+        found = store.verify(record.manifest, repair=True)
     except CheckpointDamagedError:
-        return False
+        return None
+    return found if found.id == record.id and found.manifest == record.manifest else None
+
+
+def _migrated(known: Checkpoint, record: CheckpointRecord) -> CheckpointMigrated:
+    # What it cost to write it is known of the first time only.
+    new_bytes = known.record.get("new_bytes", record.new_bytes)
+    return CheckpointMigrated(
+        trial=known.trial,
+        checkpoint=known.id,
+        record=replace(record, new_bytes=new_bytes).to_json(),
+    )
 
 
 def _spec(held: Maintenance) -> StudySpec:
