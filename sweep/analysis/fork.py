@@ -6,11 +6,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from sweep.analysis.idle import idle_journal
 from sweep.analysis.selection import LATEST, find_trial, select
 from sweep.checkpoint.fork import write_fork
 from sweep.checkpoint.record import CheckpointRecord
 from sweep.checkpoint.store import CheckpointStore
+from sweep.journal.maintenance import maintenance
 from sweep.paths import StudyPaths
 from sweep.search.fork import forked, vary
 from sweep.spec import StudySpec
@@ -55,8 +55,8 @@ def fork_trial(
         StudyNotFoundError: no such trial or checkpoint.
         CheckpointError: the checkpoint cannot be read, or the new one not be written.
     """
-    with idle_journal(paths) as journal:
-        state = journal.state
+    with maintenance(paths, "fork") as held:
+        state = held.state
         parent = find_trial(state, paths.name, trial)
         source = select(state, paths.name, trial, at)
         space = StudySpec.model_validate(state.spec).space
@@ -68,7 +68,7 @@ def fork_trial(
             session=state.sessions,
             params=varied.params,
         )
-        journal.append(forked(trial, source.id, record.to_json(), varied))
+        held.record(forked(trial, source.id, record.to_json(), varied))
     return Fork(
         study=paths.name,
         trial=record.trial,

@@ -6,12 +6,12 @@ import json
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from sweep.analysis.idle import idle_journal
 from sweep.checkpoint.manifest import VERSION
 from sweep.checkpoint.store import CheckpointStore
 from sweep.errors import CheckpointDamagedError
 from sweep.journal.event import CheckpointMigrated
 from sweep.journal.journal import read_state
+from sweep.journal.maintenance import maintenance
 from sweep.journal.state import Checkpoint, StudyState
 from sweep.paths import StudyPaths
 
@@ -37,8 +37,8 @@ def migrate_study(paths: StudyPaths) -> list[Migrated]:
     """
     store = CheckpointStore(paths.checkpoints)
     done = []
-    with idle_journal(paths) as journal:
-        for known in list(kept(journal.state)):
+    with maintenance(paths, "migrate") as held:
+        for known in list(kept(held.state)):
             try:
                 record = store.migrate(known.record["manifest"]).to_json()
             except CheckpointDamagedError as error:
@@ -48,7 +48,7 @@ def migrate_study(paths: StudyPaths) -> list[Migrated]:
             if changed:
                 # What it cost to write it is known of the first time only.
                 record["new_bytes"] = known.record.get("new_bytes", record["new_bytes"])
-                journal.append(
+                held.record(
                     CheckpointMigrated(trial=known.trial, checkpoint=known.id, record=record)
                 )
             done.append(Migrated(checkpoint=known.id, changed=changed))

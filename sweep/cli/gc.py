@@ -12,8 +12,7 @@ from pathlib import Path
 from sweep import fsio
 from sweep.cli.output import Output, bytes_text
 from sweep.cli.place import find_study
-from sweep.driver.collection import Collected, look, read_answer
-from sweep.driver.maintenance import collect_idle
+from sweep.driver.collection import Collected, collect_idle, look, read_answer
 from sweep.errors import StoreError, StudyLockedError
 from sweep.journal.journal import read_state
 from sweep.journal.lock import holder

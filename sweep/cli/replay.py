@@ -7,9 +7,9 @@ from pathlib import Path
 
 from sweep.cli.output import Output
 from sweep.cli.place import find_study
-from sweep.driver.prepare import versions
 from sweep.errors import ReplayError
 from sweep.journal.segment import changed_events, read_entries
+from sweep.journal.version import versions
 from sweep.search.replay import replay as derive
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -12,12 +13,20 @@ from sweep.cli.place import find_study, studies
 from sweep.driver.backend import Backend
 from sweep.driver.driver import Driver, Result
 from sweep.driver.inline import InlineBackend
+from sweep.driver.mirroring import catch_up
 from sweep.driver.plan import Limits
 from sweep.driver.prepare import Request, begun, open_study, request_resume, request_run
 from sweep.driver.source import check_source
 from sweep.driver.stopping import StopSignals
 from sweep.driver.study import DrivenStudy
-from sweep.errors import ProgramError, ResourceError, SpecError, StoreError, SweepError, UsageError
+from sweep.errors import (
+    ProgramError,
+    ResourceError,
+    SpecError,
+    StoreError,
+    SweepError,
+    UsageError,
+)
 from sweep.fsio import is_full
 from sweep.journal.event import TrialState
 from sweep.journal.lock import holder
@@ -106,7 +115,16 @@ def _report_over(request: Request, options: Options, out: Output) -> int:
     reason = "complete" if request.complete else "timeout"
     conclusion = Conclusion.of(request.spec, request.state, reason, request.paths, already=True)
     conclude(conclusion, out, store=options.store)
+    with suppress(StoreError):  # it is run by another, who copies it; or it may not be written
+        _warn_of_mirror(
+            request.paths.name, catch_up(request.paths, request.spec, request.state.seq)
+        )
     return _code_of_state(request.state.counts[TrialState.FAILED])
+
+
+def _warn_of_mirror(study: str, behind: str | None) -> None:
+    if behind is not None:
+        error(f"warning: {study}: {behind}; to copy the rest: sweep resume {study}")
 
 
 def _run_open(requests: Sequence[Request], options: Options, out: Output) -> list[int]:
@@ -129,8 +147,7 @@ def _run_open(requests: Sequence[Request], options: Options, out: Output) -> lis
             out,
             store=options.store,
         )
-        if result.study.behind is not None:
-            error(f"warning: {result.study.name}: {result.study.behind}")
+        _warn_of_mirror(result.study.name, result.study.behind)
         codes.append(_code(result))
     return codes
 

@@ -122,7 +122,7 @@ def _status(paths: StudyPaths, spec: StudySpec, state: StudyState) -> str:
     limits = Limits.of(spec)
     if is_complete(state, limits):
         return "complete"
-    if timed_out(state, limits, state.driven):
+    if timed_out(state, limits, state.time):
         return "timed out"
     return "interrupted"
 
@@ -138,7 +138,7 @@ def _show_study(paths: StudyPaths, spec: StudySpec, state: StudyState, out: Outp
                 "total": _total(spec, state),
                 "sessions": state.sessions,
                 "mirror": None if lag is None else asdict(lag) | {"behind": lag.text(state.seq)},
-                "elapsed_s": elapsed(state, state.driven),
+                "elapsed_s": elapsed(state, state.time),
                 "spec": state.spec,
                 "trial_records": [trial_record(trial) for trial in state.trials.values()],
             }
@@ -155,7 +155,7 @@ def _show_study(paths: StudyPaths, spec: StudySpec, state: StudyState, out: Outp
             if best is None
             else f"{spec.metric.name} {text(best.value)} in trial {best.number} "
             f"({params_text(spec.space.searched(best.params))})",
-            "sessions": f"{state.sessions}, {duration_text(elapsed(state, state.driven))} in all",
+            "sessions": f"{state.sessions}, {duration_text(elapsed(state, state.time))} in all",
             "store": str(paths.root),
             **({} if lag is None else {"mirror": lag.text(state.seq) or f"{lag.to}: all is there"}),
         }

@@ -24,6 +24,7 @@ from sweep.driver.keeper import Keeper
 from sweep.errors import StoreError
 from sweep.journal.event import CheckpointRetired, Event
 from sweep.journal.journal import read_state
+from sweep.journal.maintenance import maintenance
 from sweep.journal.state import StudyState
 from sweep.paths import StudyPaths
 from sweep.spec import StudySpec
@@ -116,6 +117,24 @@ def collect(disposal: Disposal, paths: StudyPaths, doomed: Doomed) -> Collected:
 
 def _memos(paths: StudyPaths, doomed: Doomed) -> list[Path]:
     return MemoStore(paths.memos).garbage(doomed.finished)
+
+
+def collect_idle(paths: StudyPaths) -> Collected:
+    """Apply retention to a study that nobody runs, and remove what nothing refers to.
+
+    Raises:
+        StudyLockedError, StoreError: as `maintenance`.
+    """
+    disposal = Disposal(paths.checkpoints)
+    try:
+        with maintenance(paths, "gc") as held:
+            session = held.state.sessions + 1
+            keeper = Keeper(StudySpec.model_validate(held.state.spec), held.state)
+            doomed = Doomed.of(keeper, held.state, session, time.time())
+            held.record(*doomed.events())
+            return collect(disposal, paths, doomed)
+    finally:
+        disposal.close()
 
 
 def look(paths: StudyPaths, *, idle: bool) -> Collected:

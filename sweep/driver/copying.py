@@ -21,7 +21,14 @@ from sweep.checkpoint.compression import SUFFIX
 from sweep.checkpoint.manifest import load
 from sweep.checkpoint.mirror import Mirror, Owner, object_name
 from sweep.errors import CheckpointError, MirrorError
-from sweep.journal.event import CheckpointRetired, CheckpointSaved
+from sweep.journal.event import (
+    CheckpointDamaged,
+    CheckpointMigrated,
+    CheckpointRetired,
+    CheckpointSaved,
+    TrialForked,
+    TrialRestored,
+)
 from sweep.journal.excerpt import digest, excerpt
 from sweep.journal.journal import due_compaction
 from sweep.journal.segment import Segment, arrange, read_entries, segment_path
@@ -49,6 +56,8 @@ class Copier:
         self.seq = self.mirrored = -1
         self.lost: dict[str, str] = {}
         self._kept: dict[tuple[int, str], str] = {}
+        self._damaged: set[str] = set()
+        self._rewritten: dict[str, int] = {}
         self._bytes: dict[str, int] = {}
         self._session = uuid.uuid4().hex
         self._connected = False
@@ -65,12 +74,33 @@ class Copier:
         """
         for entry in read_entries(self._paths.journal, after=self.seq):
             match entry.event:
-                case CheckpointSaved(trial=trial, checkpoint=name, record=record):
-                    self._kept[trial, name] = record["manifest"]
-                    self._bytes[record["manifest"]] = record["bytes"]
+                case CheckpointSaved() | TrialForked():
+                    self._keep(entry.event)
+                case CheckpointMigrated():
+                    self._keep(entry.event)
+                    name = entry.event.record["manifest"]
+                    self._rewritten[name] = entry.seq
+                    self._there.pop(name, None)
                 case CheckpointRetired(trial=trial, checkpoint=name):
                     self._bytes.pop(self._kept.pop((trial, name), ""), None)
+                case CheckpointDamaged(trial=trial, checkpoint=name):
+                    self._give_up(trial, name)
+                case TrialRestored(trial=trial, skipped=skipped):
+                    for name, _ in skipped:
+                        self._give_up(trial, name)
             self.seq = entry.seq
+
+    def _keep(self, event: CheckpointSaved | CheckpointMigrated | TrialForked) -> None:
+        manifest = event.record["manifest"]
+        self._kept[event.trial, event.checkpoint] = manifest
+        self._bytes[manifest] = event.record["bytes"]
+
+    def _give_up(self, trial: int, checkpoint: str) -> None:
+        """Nobody goes on from it any more. What was copied of it stays: it may be the last copy."""
+        manifest = self._kept.get((trial, checkpoint))
+        if manifest is not None:
+            self._damaged.add(manifest)
+            self.lost.pop(manifest, None)
 
     @property
     def pending(self) -> list[str]:
@@ -78,7 +108,7 @@ class Copier:
         return [
             name
             for name in self._kept.values()
-            if name not in self._there and name not in self.lost
+            if name not in self._there and name not in self.lost and name not in self._damaged
         ]
 
     @property
@@ -112,11 +142,15 @@ class Copier:
         self._named = set(self._mirror.names("manifests"))
         self._there = {}
         for name in set(self._kept.values()):
-            if f"manifests/{name}" in self._named:
+            if f"manifests/{name}" in self._named and not self._is_older(name):
                 objects = self._objects_of(name)
                 if objects is not None and objects <= self._objects:
                     self._there[name] = objects
         self._connected = True
+
+    def _is_older(self, name: str) -> bool:
+        """Whether the mirror's manifest is the one from before it was rewritten here."""
+        return self._rewritten.get(name, -1) > self.mirrored
 
     def _take_over(self) -> None:
         """Become the writer, where the mirror holds nothing that this study has not been."""
@@ -175,7 +209,7 @@ class Copier:
                 objects.add(stored)
         except (FileNotFoundError, CheckpointError) as error:
             self.follow()  # where it was retired meanwhile, its files are rightly gone
-            if name in self._kept.values():
+            if name in self._kept.values() and name not in self._damaged:
                 self.lost[name] = str(error)
             return
         self._mirror.write(f"manifests/{name}", data)

@@ -19,6 +19,7 @@ from sweep.checkpoint.mirror import Mirror, Owner
 from sweep.checkpoint.place import below, place_at
 from sweep.driver.copying import Copier, study_id
 from sweep.errors import MirrorError, StoreError, UsageError
+from sweep.journal.lock import Lock
 from sweep.paths import StudyPaths
 from sweep.spec import StudySpec
 
@@ -93,6 +94,30 @@ def check_mirror(paths: StudyPaths, spec: StudySpec, *, begun: bool) -> None:
             f"{uri}: belongs to another study of this name, {owner.path} on {owner.host}; give "
             "this one another name or mirror"
         )
+
+
+def catch_up(paths: StudyPaths, spec: StudySpec, last: int) -> str | None:
+    """Copy what the mirror of a study that nobody runs lacks; what it still lacks, or None.
+
+    Its run may have been killed before all was copied, or its mirror not have answered; or a
+    command has written the journal since. ``last`` is its newest event.
+
+    Raises:
+        StudyLockedError: a driver runs it, and copies it.
+        StoreError: its lock cannot be had.
+    """
+    uri, lag = study_mirror(spec), read_lag(paths)
+    if spec.checkpoint.mirror is None or uri is None:
+        return None
+    if lag is not None and lag.to == uri and lag.text(last) is None:
+        return None
+    lock = Lock(paths.lock)
+    try:
+        mirroring = Mirroring(paths, spec)
+        mirroring.start()
+        return mirroring.finish(last, spec.checkpoint.mirror.wait)
+    finally:
+        lock.release()
 
 
 class Mirroring:

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import platform
 from collections.abc import Sequence
 from dataclasses import dataclass
-from importlib import metadata
 from pathlib import Path
 
 from sweep import fsio
@@ -17,6 +15,7 @@ from sweep.journal.event import SpecChanged, StudyCreated
 from sweep.journal.journal import Journal, first_event, read_state
 from sweep.journal.lock import Lock, holder
 from sweep.journal.state import StudyState
+from sweep.journal.version import versions
 from sweep.paths import StudyPaths
 from sweep.search.search import Search
 from sweep.spec import Change, StudySpec, difference, dump_spec, refused, successor
@@ -43,7 +42,7 @@ class Request:
     @property
     def timed_out(self) -> bool:
         return self.state is not None and timed_out(
-            self.state, Limits.of(self.spec), self.state.driven
+            self.state, Limits.of(self.spec), self.state.time
         )
 
 
@@ -124,17 +123,6 @@ def open_study(request: Request) -> DrivenStudy:
         lock.release()
         raise
     return study
-
-
-def versions() -> dict[str, str]:
-    """Versions of what decides a study's results, without importing any of it."""
-    found = {"python": platform.python_version()}
-    for package in ("sweep", "optuna", "numpy", "scipy", "torch", "ray"):
-        try:
-            found[package] = metadata.version(package)
-        except metadata.PackageNotFoundError:
-            continue
-    return found
 
 
 def _accept(journal: Journal, request: Request) -> None:

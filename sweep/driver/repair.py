@@ -6,20 +6,27 @@ Nothing is deleted. What cannot be mended is moved to a quarantine, and the jour
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from sweep import fsio
 from sweep.checkpoint.audit import Auditor, Flaw
 from sweep.checkpoint.record import CheckpointRecord
 from sweep.checkpoint.store import CheckpointStore
-from sweep.driver.maintenance import Maintenance, maintenance
 from sweep.driver.verification import Unknown, flaws, store_of, unknown
 from sweep.errors import CheckpointDamagedError, JournalError
-from sweep.journal.event import CheckpointDamaged, CheckpointSaved, Event, TrialReported
+from sweep.journal.event import (
+    CheckpointDamaged,
+    CheckpointMigrated,
+    CheckpointSaved,
+    Event,
+    TrialReported,
+)
+from sweep.journal.maintenance import Maintenance, maintenance
 from sweep.journal.state import Checkpoint
 from sweep.journal.survey import survey
 from sweep.paths import StudyPaths
+from sweep.spec import StudySpec
 
 
 @dataclass(slots=True)
@@ -50,7 +57,8 @@ def repair(paths: StudyPaths) -> Repair:
        One of a trial that the journal lacks is set aside: what the sampler knew of that trial is
        gone, and it will be proposed anew.
     3. A damaged checkpoint is repaired from the store's source, or else set aside, and the journal
-       says that it is damaged.
+       says that it is damaged. One that is whole, but rewritten by a migration that was killed, is
+       journaled as it is.
 
     A kill at any instant leaves a study that can be repaired again.
 
@@ -98,7 +106,7 @@ def _move(files: Sequence[Path], target: Path) -> None:
 
 def _adopt(held: Maintenance, lacking: Sequence[Unknown], done: Repair) -> None:
     """Journal them again, in one commit: it begins a session, after which they were garbage."""
-    store = store_of(held.paths, held.spec)
+    store = store_of(held.paths, _spec(held))
     events: list[Event] = []
     for one in lacking:
         if one.known_trial:
@@ -116,12 +124,14 @@ def _adopt(held: Maintenance, lacking: Sequence[Unknown], done: Repair) -> None:
 def _mend(
     held: Maintenance, flawed: Sequence[tuple[Checkpoint, Sequence[Flaw]]], done: Repair
 ) -> None:
-    store = store_of(held.paths, held.spec)
+    store = store_of(held.paths, _spec(held))
     for known, wrong in flawed:
         record = CheckpointRecord.from_json(known.record)
         if known.id in done.adopted:  # another one of the same position has taken its place
             store.quarantine(record.manifest, "another of the same position was adopted")
-        elif _mended(store, record):
+        elif (mended := _mended(store, record)) is not None:
+            if mended.digest != record.digest:  # a migration was killed before it was journaled
+                held.record(_migrated(known, mended))
             done.repaired.append(known.id)
         else:
             reason = "; ".join(f"{flaw.path}: {flaw.problem}" for flaw in wrong)
@@ -130,11 +140,27 @@ def _mend(
             done.quarantined.append((known.id, reason))
 
 
-def _mended(store: CheckpointStore, record: CheckpointRecord) -> bool:
+def _mended(store: CheckpointStore, record: CheckpointRecord) -> CheckpointRecord | None:
+    """The record of a checkpoint that is whole now; None where it cannot be mended."""
     try:
-        return store.verify(record.manifest, repair=True).digest == record.digest
+        found = store.verify(record.manifest, repair=True)
     except CheckpointDamagedError:
-        return False
+        return None
+    return found if found.id == record.id and found.manifest == record.manifest else None
+
+
+def _migrated(known: Checkpoint, record: CheckpointRecord) -> CheckpointMigrated:
+    # What it cost to write it is known of the first time only.
+    new_bytes = known.record.get("new_bytes", record.new_bytes)
+    return CheckpointMigrated(
+        trial=known.trial,
+        checkpoint=known.id,
+        record=replace(record, new_bytes=new_bytes).to_json(),
+    )
+
+
+def _spec(held: Maintenance) -> StudySpec:
+    return StudySpec.model_validate(held.state.spec)
 
 
 def _events(held: Maintenance, one: Unknown, record: CheckpointRecord) -> list[Event]:
@@ -153,7 +179,7 @@ def _events(held: Maintenance, one: Unknown, record: CheckpointRecord) -> list[E
         trial=one.trial,
         attempt=record.attempt,
         step=record.step,
-        value=record.metrics.get(held.spec.metric.name),
+        value=record.metrics.get(_spec(held).metric.name),
         metrics=dict(record.metrics),
         prune=None,
     )

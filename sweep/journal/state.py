@@ -143,8 +143,6 @@ class StudyState:
 
     seq: int = -1
     time: float = 0.0
-    driven: float = 0.0
-    """Time of the last entry that shows that a driver was at work."""
     spec: dict[str, Any] = field(default_factory=dict)
     project: str = ""
     created: float = 0.0
@@ -221,8 +219,6 @@ def apply(state: StudyState, entry: Entry) -> None:
         ) from error
     state.seq = entry.seq
     state.time = entry.time
-    if not isinstance(event, _BESIDE):
-        state.driven = entry.time
 
 
 def _created(state: StudyState, event: StudyCreated, time: float) -> None:
@@ -240,7 +236,7 @@ def _driver_started(state: StudyState, event: DriverStarted, time: float) -> Non
 
 
 def _driver_stopped(state: StudyState, event: DriverStopped, time: float) -> None:
-    state.driven = time
+    state.time = time
     _end_session(state)
     state.stopped = event
 
@@ -248,7 +244,7 @@ def _driver_stopped(state: StudyState, event: DriverStopped, time: float) -> Non
 def _end_session(state: StudyState) -> None:
     """A session that was killed lasted until its last event."""
     if state.session is not None and state.stopped is None:
-        state.active_s += state.driven - state.session_started
+        state.active_s += state.time - state.session_started
     for trial in state.running.values():
         _end_attempt(trial, trial.updated)
 
@@ -394,9 +390,6 @@ _APPLY: dict[str, Callable[[StudyState, Any, float], None]] = {
         (TrialTold, _told),
     )
 }
-
-_BESIDE = (TrialForked, CheckpointMigrated)
-"""Events that a command may write while no driver runs the study."""
 
 HANDLED = frozenset(_APPLY)
 """Types of events for which the fold has a rule: all of them."""

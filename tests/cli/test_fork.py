@@ -33,7 +33,9 @@ from sweep.errors import (
 )
 from sweep.journal.event import DriverStarted, TrialForked
 from sweep.journal.journal import Journal, read_state
+from sweep.journal.maintenance import Maintenance
 from sweep.journal.state import StudyState
+from sweep.paths import StudyPaths
 
 PARAMETERS = {
     "lr": {"distribution": "log_uniform_values", "min": 1e-3, "max": 0.5},
@@ -471,15 +473,16 @@ def test_a_changed_source(complete: Project, call: Callable[..., str], strict: b
 
 def test_time_between_drivers_is_not_time_of_the_study(complete: Project) -> None:
     """A fork made long after a driver was killed does not count as time that it worked."""
-    journal = Journal(complete.store / "s" / "journal")
+    paths = StudyPaths.of(complete.store, "s")
+    journal = Journal(paths.journal)
     started = DriverStarted(session=2, host="h", pid=1, versions={})
     journal.append(started)
-    driven = journal.state.driven
-    fork = fork_event(journal.state)
-    later = iter([driven + 9000.0, driven + 9001.0])
-    journal._clock = lambda: next(later)
-    journal.append(fork)
-    journal.append(replace(started, session=3))
+    later = journal.state.time + 9000.0
+    journal._clock = lambda: later
+    held = Maintenance(paths, journal, "fork")
+    held.record(fork_event(journal.state))
+    held.finish()
+    journal.append(replace(started, session=4))
     journal.close()
     assert state_of(complete).active_s < 60
 

@@ -14,9 +14,10 @@ import pytest
 from conftest import Project, until
 
 from sweep.checkpoint.store import CheckpointStore
-from sweep.driver.maintenance import collect_idle, maintenance
+from sweep.driver.collection import collect_idle
 from sweep.journal.event import SpecChanged
 from sweep.journal.journal import read_state
+from sweep.journal.maintenance import maintenance
 from sweep.journal.state import StudyState
 from sweep.paths import StudyPaths
 

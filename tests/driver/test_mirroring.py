@@ -10,6 +10,7 @@ import signal
 import subprocess
 import sys
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pandas as pd
@@ -18,11 +19,16 @@ from conftest import Project, until
 from s3_server import CREDENTIALS, S3Server
 
 import sweep
+from sweep.analysis.migration import migrate_study
+from sweep.checkpoint.manifest import dump, load
 from sweep.checkpoint.mirror import Mirror, MirrorSource
 from sweep.checkpoint.place import DirectoryPlace
 from sweep.checkpoint.store import CheckpointStore
+from sweep.driver.copying import Copier
 from sweep.driver.mirroring import read_lag
 from sweep.driver.pulling import pull
+from sweep.driver.repair import repair
+from sweep.driver.verification import verify
 from sweep.errors import UsageError
 from sweep.journal.journal import read_state
 from sweep.paths import StudyPaths
@@ -143,6 +149,70 @@ def test_mirror_that_cannot_be_written_is_a_warning(project: Project) -> None:
     assert done.returncode == 0, done.stderr
     assert "warning: study: mirror" in done.stderr
     assert "is behind by" in done.stderr
+
+
+def test_mirror_of_a_complete_study_catches_up(project: Project) -> None:
+    """Where the mirror had not got all when the study was complete, the same command copies it."""
+    mirror = project.root / "mirror"
+    mirror.write_text("a file where the mirror's directory should be")
+    to = {"mirror": {"to": str(mirror), "wait": 0.1}}
+    spec = spec_with(project, "/x", trials=2, checkpoint=to)
+    assert "to copy the rest" in project.run("run", "--inline", spec).stderr
+    mirror.unlink()
+    spec = spec_with(project, str(mirror), trials=2)
+    for command in (("run", "--inline", spec), ("resume", "study")):
+        again = project.run(*command)
+        assert (again.returncode, again.stderr) == (0, "")
+    shutil.move(project.store, project.root / "lost")
+    assert not pull(str(mirror / "study"), project.store).missing
+    assert_same(project.root / "lost", project.store)
+
+
+def test_forks_and_migrated_checkpoints_are_mirrored(project: Project) -> None:
+    """What a fork begins with, and what a migration rewrote, is in the mirror before its row is."""
+    mirror = project.root / "mirror"
+    spec = spec_with(project, "/x", trials=2, checkpoint={"mirror": None})
+    assert project.run("run", "--inline", spec).returncode == 0
+    paths = StudyPaths.of(project.store, "study")
+    old = paths.root / "checkpoints" / "manifests"
+    copier = Copier(paths, Mirror(DirectoryPlace(mirror / "study")))
+    copier.copy()
+    for again in (copier, Copier(paths, Mirror(DirectoryPlace(mirror / "study")))):
+        sweep.open_study(paths.root).fork(0, lr=0.02 if again is copier else 0.03)
+        kept = read_state(paths.journal).trials[0].kept[0].record
+        manifest = old / kept["manifest"]
+        loaded = load(manifest.read_bytes(), "")
+        manifest.write_bytes(dump(replace(loaded, meta={**loaded.meta, "now": str(id(again))})))
+        assert any(each.changed for each in migrate_study(paths))
+        again.copy()
+        assert not again.lost
+        pulled = pull(str(mirror / "study"), project.root / "check")
+        assert not pulled.missing
+        assert assert_whole(project.root / "check") == assert_whole(project.store)
+        assert verify(pulled.paths).whole
+        shutil.rmtree(project.root / "check")
+
+
+def test_damaged_checkpoint_holds_up_no_mirror(project: Project) -> None:
+    """A checkpoint that the journal gave up as damaged is neither waited for nor taken away."""
+    mirror = project.root / "mirror"
+    spec = spec_with(project, "/x", trials=2, checkpoint={"mirror": None})
+    assert project.run("run", "--inline", spec).returncode == 0
+    paths = StudyPaths.of(project.store, "study")
+    copier = Copier(paths, Mirror(DirectoryPlace(mirror / "study")))
+    first, second = (read_state(paths.journal).trials[number].kept[0] for number in (0, 1))
+    damaged = paths.checkpoints / "manifests" / first.record["manifest"]
+    damaged.write_bytes(b"")
+    copier.copy()
+    assert list(copier.lost) == [first.record["manifest"]]
+    (paths.checkpoints / "manifests" / second.record["manifest"]).write_bytes(b"")
+    assert [name for name, _ in repair(paths).quarantined] == [first.id, second.id]
+    copier.copy()
+    assert not copier.lost
+    assert not copier.pending
+    assert (mirror / "study" / "manifests" / second.record["manifest"]).exists()
+    assert not (mirror / "study" / "manifests" / first.record["manifest"]).exists()
+    assert not pull(str(mirror / "study"), project.root / "check").missing
 
 
 @pytest.mark.long

@@ -1,25 +1,20 @@
-"""Writing a study's journal without running its trials: for commands that clean up or repair."""
+"""Writing a study's journal without running its trials: for commands on a study that is idle."""
 
 from __future__ import annotations
 
 import os
 import socket
-import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
-from sweep.driver.collection import Collected, Doomed, collect
-from sweep.driver.disposal import Disposal
-from sweep.driver.keeper import Keeper
-from sweep.driver.prepare import versions
 from sweep.errors import StoreError
 from sweep.journal.event import DriverStarted, DriverStopped, Event
 from sweep.journal.journal import Journal
 from sweep.journal.lock import Lock
 from sweep.journal.state import StudyState
 from sweep.journal.table import write_tables
+from sweep.journal.version import versions
 from sweep.paths import StudyPaths
-from sweep.spec import StudySpec
 
 
 class Maintenance:
@@ -36,10 +31,6 @@ class Maintenance:
     @property
     def state(self) -> StudyState:
         return self._journal.state
-
-    @property
-    def spec(self) -> StudySpec:
-        return StudySpec.model_validate(self.state.spec)
 
     def record(self, *events: Event, session: int | None = None) -> None:
         """Journal ``events``, as one commit and durably.
@@ -100,21 +91,3 @@ def maintenance(
         raise StoreError(f"{paths.root}: cannot be read or written: {error}") from error
     finally:
         lock.release()
-
-
-def collect_idle(paths: StudyPaths) -> Collected:
-    """Apply retention to a study that nobody runs, and remove what nothing refers to.
-
-    Raises:
-        StudyLockedError, StoreError: as `maintenance`.
-    """
-    disposal = Disposal(paths.checkpoints)
-    try:
-        with maintenance(paths, "gc") as held:
-            session = held.state.sessions + 1
-            keeper = Keeper(held.spec, held.state)
-            doomed = Doomed.of(keeper, held.state, session, time.time())
-            held.record(*doomed.events())
-            return collect(disposal, paths, doomed)
-    finally:
-        disposal.close()
