@@ -79,9 +79,9 @@ class Autosave:
             if not patient and not replace:
                 return None
         if self._asked:
-            return Demand(kind=Kind.MANUAL)
-        if self._improved and not self._scope.components and not replace:
-            return Demand(kind=Kind.IMPROVEMENT)
+            return Demand(kind=Kind.MANUAL, replace=replace)
+        if self._improved and (periodic or not self._scope.components):
+            return Demand(kind=Kind.IMPROVEMENT, replace=replace)
         if periodic:
             return Demand(kind=Kind.PERIODIC, replace=replace)
         return Demand(kind=Kind.IMPROVEMENT, content=Content.PARTIAL)

@@ -88,7 +88,7 @@ class Session:
         self._loop, self._over = 0, self.position.loops
         self._exit: TrialExit | None = None
         self._stop, self._warned, self._state_read = False, False, False
-        self._parent, self._before, self._written = self._restored, self._restored, ""
+        self._parent, self._written = self._restored, ""
         self._autosave = (
             None if saver is None else Autosave(setting.policy, setting.scope, saver, self.position)
         )
@@ -384,19 +384,20 @@ class Session:
             epoch=position.progress,
             global_step=position.global_step,
             step=position.step,
-            parent=self._before if replace else self._parent,
+            parent=self._parent,
             metrics=dict(position.metrics),
             meta={**setting.meta, **spent},
             content=content,
         )
         if draft.manifest == self._written:
+            self._saver.secure()
             self._autosave.repeated(draft.id)
             return draft.id
         if not replace:
             self._saver.wait()  # before the capture, so that its memory is free again
         self._saver.save(draft, self._capture(kind, content), replace=replace)
         self._autosave.made(content, draft.id, time.monotonic() - begun)
-        self._before, self._parent, self._written = draft.parent, draft.id, draft.manifest
+        self._parent, self._written = draft.id, draft.manifest
         return draft.id
 
     def _capture(self, kind: Kind, content: Content) -> Captured:

@@ -75,7 +75,7 @@ def test_partial_improvements_beside_full_saves(tmp_path: Path) -> None:
     link = runner.run()
     assert saved(link) == [
         ("3@1.0.partial", "improvement", "partial"),
-        ("3@2.0", "periodic", "full"),
+        ("3@2.0", "improvement", "full"),
         ("3@4.0", "periodic", "full"),
         ("3@5.0.partial", "improvement", "partial"),
         ("3@6.0", "periodic", "full"),
@@ -394,3 +394,100 @@ def test_overhead_is_kept(tmp_path: Path) -> None:
     assert link.ended.outcome is Outcome.COMPLETE, link.ended.error
     assert len([each for each in link.records if each.kind is Kind.PERIODIC]) >= 2
     assert sum(spent) / length < 1.6 * share
+
+
+def hold_writes(trial: Trial, opened: threading.Event, reached: threading.Event) -> None:
+    """Each save stands still before its first file until ``opened`` is set."""
+    store = trial._session._saver._store
+    write = store.write
+
+    def held(draft: Any, captured: Any, cancelled: Any = lambda: False) -> Any:
+        reached.set()
+        assert opened.wait(60)
+        return write(draft, captured, cancelled)
+
+    store.write = held
+
+
+@pytest.mark.parametrize("asked", [True, False])
+def test_a_save_by_hand_is_never_replaced(tmp_path: Path, asked: bool) -> None:
+    """The id that a trial was given becomes durable, even where a save that `in_flight: replace`
+    could give up had just been made at that very place."""
+    opened, reached, heard = threading.Event(), threading.Event(), list[str]()
+
+    def train(trial: Trial) -> None:
+        loader = trial.loader(list(range(4)))
+        trial.track()
+        hold_writes(trial, opened, reached)
+        for _ in trial.epochs(1):
+            for number in loader:
+                trial.step()  # the first one is due, and hangs
+                if number.item() == 0:
+                    assert reached.wait(60)
+                    if asked:
+                        name = trial.checkpoint(then=lambda record: heard.append(record.id))
+                        assert name == "3@0.1"
+                elif number.item() == 1:
+                    opened.set()
+                    trial._session._saver.wait()
+
+    runner = Runner(tmp_path, train, policy=Policy(steps=1), scope=Scope(replace=True))
+    link = runner.run()
+    assert link.ended.outcome is Outcome.COMPLETE, link.ended.error
+    assert ("3@0.1" in [each.id for each in link.records]) is asked
+    assert heard == (["3@0.1"] if asked else [])
+
+
+def test_an_improvement_is_never_replaced(tmp_path: Path) -> None:
+    """A periodic save that is one on improvement too, in full, is not given up for a newer one."""
+    opened, reached = threading.Event(), threading.Event()
+
+    def train(trial: Trial) -> None:
+        loader = trial.loader(list(range(4)))
+        trial.track(**objects())
+        hold_writes(trial, opened, reached)
+        for epoch in trial.epochs(2):
+            for number in loader:
+                if (epoch, number.item()) == (1, 1):
+                    assert reached.wait(60)
+                if (epoch, number.item()) == (1, 2):
+                    opened.set()
+                    trial._session._saver.wait()
+                trial.step()
+            trial.report(loss=float(epoch))
+
+    scope = Scope(improvement=Improvement(metric="loss"), components=("model",), replace=True)
+    runner = Runner(tmp_path, train, policy=Policy(epochs=1, steps=5), scope=scope)
+    link = runner.run()
+    assert link.ended.outcome is Outcome.COMPLETE, link.ended.error
+    assert saved(link)[0] == ("3@1.4", "improvement", "full")
+
+
+def test_each_checkpoint_is_of_its_own_step(tmp_path: Path) -> None:
+    """However saves overlap and give way, a checkpoint holds the values of its step, all of them:
+    no two captures share memory."""
+
+    def train(trial: Trial) -> None:
+        loader = trial.loader(list(range(90)))
+        large = {str(size): torch.zeros(size) for size in (3, 1000, 100_000)}
+        array = np.zeros(50_000)
+        trial.track()
+        trial.state["large"], trial.state["array"] = large, array
+        for epoch in trial.epochs(1):
+            for number in loader:
+                for tensor in large.values():
+                    tensor.fill_(number.item() + 1)
+                array[:] = number.item() + 1
+                trial.step()
+                if number.item() % 3 == 2:
+                    trial._session._saver.wait()
+            trial.report(loss=float(epoch))
+
+    runner = Runner(tmp_path, train, policy=Policy(steps=1), scope=Scope(replace=True))
+    link = runner.run()
+    assert link.ended.outcome is Outcome.COMPLETE, link.ended.error
+    assert len(link.records) >= 30
+    for record in link.records:
+        state = runner.store.read(record.manifest).tree["state"]
+        for values in (*state["large"].values(), state["array"]):
+            assert set(np.asarray(values).tolist()) == {float(record.global_step)}, record.id
