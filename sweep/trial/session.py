@@ -204,7 +204,7 @@ class Session:
             return None
         position = self.position
         begun = bool(self.state) or position.global_step > 0
-        self._autosave.ask(then)
+        self._autosave.ask(then, wait=wait)
         if not (self._in_flight if position.looped else begun):
             return None  # what runs now would not be found again: the next safe point saves
         self._settle()
@@ -309,6 +309,8 @@ class Session:
         demand = self._autosave.demand(patient=patient)
         if demand is not None and resumable:
             self._save(demand.kind, demand.content, replace=demand.replace)
+            if demand.wait:
+                self._wait()
         elif demand is not None:
             self._warn()
 

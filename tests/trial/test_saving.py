@@ -205,6 +205,28 @@ def test_checkpoint_by_hand(tmp_path: Path) -> None:
     assert heard == [(name, threading.get_ident()) for name in ("3@0.2", "3@1.4")]
 
 
+def test_a_save_that_is_put_off_is_waited_for(tmp_path: Path) -> None:
+    """Asked to wait where nothing can be saved, the trial waits where it can: what runs after the
+    next safe point relies on it."""
+    seen: list[tuple[str | None, str | None]] = []
+
+    def train(trial: Trial) -> None:
+        trial.track(**objects())
+        for epoch in trial.epochs(3):
+            seen.append((trial.last_checkpoint, f"3@{epoch}.0" if epoch else None))
+            assert trial.checkpoint(wait=True) is None
+
+    class Slow(Recorder):
+        def send(self, message: Any) -> None:
+            super().send(message)
+            if threading.current_thread() is not threading.main_thread():
+                time.sleep(0.02)  # a slow disk is what this is about
+
+    link = Runner(tmp_path, train, policy=Policy()).run(Slow())
+    assert link.ended.outcome is Outcome.COMPLETE, link.ended.error
+    assert [last for last, _ in seen] == [expected for _, expected in seen]
+
+
 def test_checkpoint_where_one_was_just_made(tmp_path: Path) -> None:
     """Asked at a position that is saved already, its id is given and the callback called."""
     heard: list[str] = []
