@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+from collections import Counter
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
@@ -37,7 +38,8 @@ def export(loaded: Loaded, path: Path, *, study: str, force: bool = False) -> Ex
     ``torch.load(path, weights_only=True)`` reads. Arrays are tensors there.
 
     Raises:
-        UsageError: another ending; the file is there and ``force`` is not given; no tensor.
+        UsageError: another ending; the file is there and ``force`` is not given; no tensor; two
+            tensors would have one path.
         StoreError: the file cannot be written.
     """
     writers = {".safetensors": _safetensors, ".pt": _torch, ".pth": _torch}
@@ -45,10 +47,19 @@ def export(loaded: Loaded, path: Path, *, study: str, force: bool = False) -> Ex
         raise UsageError(f"{path}: must end in .safetensors or .pt")
     if path.exists() and not force:
         raise UsageError(f"{path}: is there already; --force replaces it")
-    tensors: dict[str, Any] = {}
+    found: list[tuple[str, Any]] = []
     left_out: list[str] = []
     trees = dict(loaded) if len(loaded) != 1 else next(iter(loaded.values()))
-    _collect("", trees, tensors, left_out)
+    _collect("", trees, found, left_out)
+    tensors = dict(found)
+    if path.suffix == ".safetensors":
+        if len(tensors) < len(found):
+            twice = [
+                name for name, count in Counter(name for name, _ in found).items() if count > 1
+            ]
+            raise UsageError(f"{path}: two tensors would be called {twice[0]}; export to .pt")
+        left_out += [name for name, tensor in tensors.items() if not _storable(tensor)]
+        tensors = {name: tensor for name, tensor in tensors.items() if _storable(tensor)}
     if not tensors:
         raise UsageError(f"checkpoint {loaded.id}: no tensor in {', '.join(loaded) or 'nothing'}")
     if path.suffix == ".safetensors":
@@ -75,23 +86,41 @@ def _origin(loaded: Loaded, study: str) -> dict[str, str]:
     }
 
 
-def _collect(path: str, value: Any, tensors: dict[str, Any], left_out: list[str]) -> None:
+def _collect(path: str, value: Any, tensors: list[tuple[str, Any]], left_out: list[str]) -> None:
     """Tensors (arrays as such) of a tree by path, and the paths of what is none."""
-    import numpy
     import torch
 
+    tensor = value if isinstance(value, torch.Tensor) else _as_tensor(value)
     if isinstance(value, Mapping):
         for key, item in value.items():
             _collect(f"{path}.{key}" if path else str(key), item, tensors, left_out)
     elif isinstance(value, list | tuple):
         for index, item in enumerate(value):
             _collect(f"{path}.{index}" if path else str(index), item, tensors, left_out)
-    elif isinstance(value, torch.Tensor):
-        tensors[path] = value
-    elif isinstance(value, numpy.ndarray) and value.dtype.kind in "biufc":
-        tensors[path] = torch.from_numpy(value)
-    else:
+    elif tensor is None:
         left_out.append(path)
+    else:
+        tensors.append((path, tensor))
+
+
+def _as_tensor(value: Any) -> Any:
+    """An array as a tensor, in the byte order of this machine; None where torch has no such."""
+    import numpy
+    import torch
+
+    if not isinstance(value, numpy.ndarray):
+        return None
+    try:
+        return torch.from_numpy(value.astype(value.dtype.newbyteorder("="), copy=False))
+    except TypeError:
+        return None
+
+
+def _storable(tensor: Any) -> bool:
+    """Whether the format of safetensors has the dtype."""
+    import torch
+
+    return tensor.dtype not in (torch.complex32, torch.complex128)
 
 
 def _safetensors(target: Path, tensors: Mapping[str, Any], origin: dict[str, str]) -> None:
@@ -118,16 +147,18 @@ def _plain(path: str, value: Any, left_out: list[str]) -> Any:
     import numpy
     import torch
 
+    if isinstance(value, Counter):  # of pairs it would count the pairs
+        return Counter({key: _plain(f"{path}.{key}", n, left_out) for key, n in value.items()})
     if isinstance(value, dict):
         items = [(key, _plain(f"{path}.{key}", item, left_out)) for key, item in value.items()]
         return type(value)((key, item) for key, item in items if item is not _OUT)
     if isinstance(value, list | tuple) and not isinstance(value, torch.Size):
         plain = [_plain(f"{path}.{index}", item, left_out) for index, item in enumerate(value)]
         return type(value)(None if item is _OUT else item for item in plain)
-    if isinstance(value, numpy.ndarray) and value.dtype.kind in "biufc":
-        return torch.from_numpy(value)
     if isinstance(value, numpy.generic):
         return value.item()
+    if isinstance(value, numpy.ndarray) and (tensor := _as_tensor(value)) is not None:
+        return tensor
     if isinstance(value, numpy.ndarray):
         left_out.append(path.removeprefix("."))
         return _OUT

@@ -56,13 +56,16 @@ class Checkpointer:
         Args:
             directory: where the checkpoints lie; made when the first one is saved.
             keep: how many stay; by default the last one and, with ``metric``, the best one.
-            every: when `maybe_save` saves.
+            every: when `maybe_save` saves: every so many steps or seconds.
             metric: name of the metric that makes a checkpoint the best.
             maximize: whether a higher value of it is better.
 
         Raises:
             CheckpointDamagedError: a manifest is not as it was written.
+            UsageError: ``every`` asks for what only a study knows: epochs, or an overhead.
         """
+        if every is not None and (every.epochs is not None or every.overhead is not None):
+            raise UsageError("a Checkpointer saves every so many steps or seconds: Policy(steps=n)")
         self._root, self._store = Path(directory), CheckpointStore(Path(directory))
         self._keep, self._policy = keep or Keep(), every or Policy()
         self._metric, self._maximize = metric, maximize

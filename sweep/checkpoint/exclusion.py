@@ -29,17 +29,33 @@ def without(states: Mapping[str, Any], parts: Sequence[Keys]) -> dict[str, Any]:
     return pruned
 
 
+def unmatched(states: Mapping[str, Any], patterns: Sequence[str]) -> list[str]:
+    """Those of ``patterns`` that match nothing in ``states``."""
+    return [pattern for pattern in patterns if not excluded(states, [pattern])]
+
+
 def completed(state: Any, fresh: Any, parts: Sequence[Keys]) -> Any:
-    """``state`` with ``parts`` taken from ``fresh``, where that has them."""
+    """``state`` with ``parts`` taken from ``fresh``, where that has them.
+
+    Where it has not even the mapping that a part belongs to, as an optimizer that has made no step,
+    that mapping is left out as a whole: half of what belongs together would be of no use.
+    """
     for keys in parts:
-        *way, last = keys
-        source, target = fresh, state
-        for key in way:
-            source = source.get(key) if isinstance(source, dict) else None
-            target = target.get(key) if isinstance(target, dict) else None
-        if isinstance(source, dict) and isinstance(target, dict) and last in source:
-            target[last] = source[last]
+        _complete(state, fresh, keys)
     return state
+
+
+def _complete(target: Any, source: Any, keys: Keys) -> None:
+    key, *rest = keys
+    if not (isinstance(target, dict) and isinstance(source, dict)):
+        return
+    if not rest:
+        if key in source:
+            target[key] = source[key]
+    elif key in source:
+        _complete(target.get(key), source[key], tuple(rest))
+    else:
+        target.pop(key, None)
 
 
 def _matching(value: Any, path: str, keys: Keys, patterns: Sequence[str]) -> Any:

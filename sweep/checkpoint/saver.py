@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import errno
 import os
 import shutil
@@ -25,6 +26,7 @@ _REMEMBERED = 16
 
 @dataclass(frozen=True, slots=True)
 class _Flight:
+    draft: Draft
     written: Future[None]
     given_up: threading.Event
     replaceable: bool
@@ -62,23 +64,28 @@ class Saver:
         """Begin to write; waits for the save in flight, if there is one.
 
         With ``replace`` it does not wait: a `replaceable` save in flight is given up unless its
-        manifest is written already. What has replaced another is not replaced itself, so something
-        always becomes durable.
+        manifest is written already; if it is given up, its parent is that of this one. What has
+        replaced another is not replaced itself, so something always becomes durable.
 
         Raises:
             CheckpointError: an earlier save failed.
         """
-        replaces = replace and self.replaceable
-        if replaces:
+        replaced = self._flights[-1].draft if replace and self.replaceable else None
+        if replaced is not None:
             self._flights[-1].given_up.set()
         else:
             self.wait()
         if self._thread is None:
             self._thread = ThreadPoolExecutor(1, thread_name_prefix="checkpoint")
         given_up = threading.Event()
-        written = self._thread.submit(self._write, draft, captured, given_up)
-        replaceable = draft.kind is Kind.PERIODIC and not replaces
-        self._flights.append(_Flight(written, given_up, replaceable))
+        written = self._thread.submit(self._write, draft, captured, given_up, replaced)
+        replaceable = draft.kind is Kind.PERIODIC and replaced is None
+        self._flights.append(_Flight(draft, written, given_up, replaceable))
+
+    def secure(self) -> None:
+        """Somebody relies on what was saved last: nothing replaces it any more."""
+        if self._flights:
+            self._flights[-1] = dataclasses.replace(self._flights[-1], replaceable=False)
 
     @property
     def busy(self) -> bool:
@@ -125,8 +132,16 @@ class Saver:
                 self._thread.shutdown(wait=True)
                 self._thread = None
 
-    def _write(self, draft: Draft, captured: Captured, given_up: threading.Event) -> None:
+    def _write(
+        self,
+        draft: Draft,
+        captured: Captured,
+        given_up: threading.Event,
+        replaced: Draft | None,
+    ) -> None:
         begun = time.thread_time()
+        if replaced is not None and (self.last is None or self.last.id != replaced.id):
+            draft = dataclasses.replace(draft, parent=replaced.parent)
         try:
             self._check_room(draft)
             record = self._store.write(draft, captured, given_up.is_set)

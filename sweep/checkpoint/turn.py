@@ -55,7 +55,6 @@ def turn(path: Path, when_stopping: Callable[[Callable[[], None]], None]) -> Ite
     if descriptor is None:
         yield False
         return
-    _held.add(path)
     try:
         yield True
     finally:
@@ -93,7 +92,7 @@ def _take(path: Path, when_stopping: Callable[[Callable[[], None]], None]) -> in
         waiter = _waiters.get(path)
         if waiter is None:
             try:
-                return _lock(path, fcntl.LOCK_NB)
+                return _hold(path, _lock(path, fcntl.LOCK_NB))
             except (BlockingIOError, PermissionError):
                 waiter = _waiters[path] = _Waiter(path)
                 waiter.start()
@@ -105,11 +104,18 @@ def _take(path: Path, when_stopping: Callable[[Callable[[], None]], None]) -> in
             waiter.listener = None
             late = None if heard.empty() else heard.get()
             if isinstance(late, int):
+                _held.discard(path)
                 os.close(late)
         return None
     if isinstance(word, OSError):
         raise word
     return word
+
+
+def _hold(path: Path, descriptor: int) -> int:
+    """Noted before anybody else may look: `is_taken`, in another thread, would open the file."""
+    _held.add(path)
+    return descriptor
 
 
 class _Waiter(threading.Thread):
@@ -129,7 +135,7 @@ class _Waiter(threading.Thread):
         with _mutex:
             del _waiters[self._path]
             if self.listener is not None:
-                self.listener.put(word)
+                self.listener.put(word if isinstance(word, OSError) else _hold(self._path, word))
             elif isinstance(word, int):
                 os.close(word)
 

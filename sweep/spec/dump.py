@@ -9,6 +9,7 @@ from sweep.spec.distribution import inferred
 from sweep.spec.model import StudySpec
 
 _WIDTH = 96
+_LINE_ENDS = frozenset("\x85\u2028\u2029")
 
 
 def dump_spec(spec: StudySpec) -> str:
@@ -33,11 +34,27 @@ def dump_spec(spec: StudySpec) -> str:
         if part != []
     }
     writer = YAML()
+    writer.Representer = _representer()
     writer.width = _WIDTH
     writer.allow_unicode = True
     stream = io.StringIO()
     writer.dump(ordered, stream)
     return stream.getvalue()
+
+
+def _representer() -> Any:
+    """Quotes text with a character that YAML reads as the end of a line, which it would lose."""
+    from ruamel.yaml.representer import RoundTripRepresenter
+
+    class Representer(RoundTripRepresenter):
+        pass
+
+    def text(representer: Any, value: str) -> Any:
+        style = '"' if _LINE_ENDS.intersection(value) else None
+        return representer.represent_scalar("tag:yaml.org,2002:str", value, style=style)
+
+    Representer.add_representer(str, text)
+    return Representer
 
 
 def _shortest(parameter: dict[str, Any]) -> dict[str, Any]:

@@ -30,6 +30,8 @@ class Demand:
     kind: Kind
     content: Content = Content.FULL
     replace: bool = False
+    wait: bool = False
+    """Whether to return when it is durable."""
 
 
 class Autosave:
@@ -44,6 +46,7 @@ class Autosave:
         self._position = position
         self._improved = False
         self._asked: list[Callback | None] = []
+        self._asked_to_wait = False
         self._tuning: Tuning | None = None
         self._blocked_s: float | None = None
         self._callbacks: list[tuple[str, Callback]] = []
@@ -58,9 +61,10 @@ class Autosave:
         if improves(value, best, maximize=wanted.maximize):
             self._position.best, self._improved = value, True
 
-    def ask(self, then: Callback | None) -> None:
+    def ask(self, then: Callback | None, *, wait: bool) -> None:
         """Have the next safe point save, wherever this one cannot."""
         self._asked.append(then)
+        self._asked_to_wait |= wait
 
     def demand(self, *, patient: bool) -> Demand | None:
         """What a safe point is to save now.
@@ -79,9 +83,9 @@ class Autosave:
             if not patient and not replace:
                 return None
         if self._asked:
-            return Demand(kind=Kind.MANUAL)
-        if self._improved and not self._scope.components and not replace:
-            return Demand(kind=Kind.IMPROVEMENT)
+            return Demand(kind=Kind.MANUAL, replace=replace, wait=self._asked_to_wait)
+        if self._improved and (periodic or not self._scope.components):
+            return Demand(kind=Kind.IMPROVEMENT, replace=replace)
         if periodic:
             return Demand(kind=Kind.PERIODIC, replace=replace)
         return Demand(kind=Kind.IMPROVEMENT, content=Content.PARTIAL)
@@ -94,7 +98,7 @@ class Autosave:
             self._mark()
         for then in self._asked:
             self.tell(identifier, then)
-        self._asked = []
+        self._asked, self._asked_to_wait = [], False
 
     def repeated(self, identifier: str) -> None:
         """What was to be saved had been saved at this very position."""

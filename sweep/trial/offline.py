@@ -7,12 +7,14 @@ import shutil
 import tempfile
 import weakref
 from collections.abc import Callable
+from contextlib import ExitStack
+from functools import partial
 from pathlib import Path
 
 from sweep.checkpoint import rng
 from sweep.trial.message import Message, Verdict
 from sweep.trial.once import Once
-from sweep.trial.seeding import trial_seed
+from sweep.trial.seeding import on_import, trial_seed
 from sweep.trial.session import Session, Setting
 
 
@@ -36,12 +38,16 @@ def offline_parts(
 ) -> tuple[Session, Once, int, int, logging.Logger, Callable[[], Path]]:
     """Session, memos, number, seed, logger and maker of the directory of a trial on its own.
 
-    Seeds the global generators, as a study does.
+    Seeds the global generators, as a study does; those of a library that is imported while the
+    trial lives, then.
     """
     own = trial_seed(seed, 0)
     rng.seed(own)
     log = logging.getLogger("sweep.trial")
     session = Session(Setting(seed=own), _NoLink(), log)
+    watch = ExitStack()
+    watch.enter_context(on_import(partial(rng.seed, own)))
+    weakref.finalize(session, watch.close)
     once = Once(session, None, log, trial=0, study_seed=seed, trial_seed=own)
     return session, once, 0, own, log, _Scratch(directory)
 

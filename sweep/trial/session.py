@@ -11,7 +11,7 @@ from typing import Any, NoReturn
 from sweep.checkpoint import rng
 from sweep.checkpoint.buffer import Buffers
 from sweep.checkpoint.encoder import Captured, Encoder
-from sweep.checkpoint.exclusion import Keys, excluded, without
+from sweep.checkpoint.exclusion import Keys, excluded, unmatched, without
 from sweep.checkpoint.policy import Policy, Scope
 from sweep.checkpoint.record import Content, Kind
 from sweep.checkpoint.saver import Saver
@@ -70,6 +70,7 @@ class Session:
             self._restored,
             tree.get("tracked", {}),
             [tuple(keys) for keys in tree.get("excluded", [])],
+            tree.get("classes", {}),
         )
         if restored is not None and restored.manifest.kind is Kind.FORK:
             self.tracker.refit(tree.get("born", {}), log.warning)
@@ -88,7 +89,9 @@ class Session:
         self._loop, self._over = 0, self.position.loops
         self._exit: TrialExit | None = None
         self._stop, self._warned, self._state_read = False, False, False
-        self._parent, self._before, self._written = self._restored, self._restored, ""
+        self._matched = not setting.scope.exclude
+        """Whether the patterns of what is left out have been held against a state."""
+        self._parent, self._written = self._restored, ""
         self._autosave = (
             None if saver is None else Autosave(setting.policy, setting.scope, saver, self.position)
         )
@@ -204,7 +207,7 @@ class Session:
             return None
         position = self.position
         begun = bool(self.state) or position.global_step > 0
-        self._autosave.ask(then)
+        self._autosave.ask(then, wait=wait)
         if not (self._in_flight if position.looped else begun):
             return None  # what runs now would not be found again: the next safe point saves
         self._settle()
@@ -309,6 +312,8 @@ class Session:
         demand = self._autosave.demand(patient=patient)
         if demand is not None and resumable:
             self._save(demand.kind, demand.content, replace=demand.replace)
+            if demand.wait:
+                self._wait()
         elif demand is not None:
             self._warn()
 
@@ -384,19 +389,20 @@ class Session:
             epoch=position.progress,
             global_step=position.global_step,
             step=position.step,
-            parent=self._before if replace else self._parent,
+            parent=self._parent,
             metrics=dict(position.metrics),
             meta={**setting.meta, **spent},
             content=content,
         )
         if draft.manifest == self._written:
+            self._saver.secure()
             self._autosave.repeated(draft.id)
             return draft.id
         if not replace:
             self._saver.wait()  # before the capture, so that its memory is free again
         self._saver.save(draft, self._capture(kind, content), replace=replace)
         self._autosave.made(content, draft.id, time.monotonic() - begun)
-        self._before, self._parent, self._written = draft.parent, draft.id, draft.manifest
+        self._parent, self._written = draft.id, draft.manifest
         return draft.id
 
     def _capture(self, kind: Kind, content: Content) -> Captured:
@@ -409,6 +415,7 @@ class Session:
             "position": encoder.encode(position, "position"),
             "tracked": encoder.encode(tracked, ""),
             "born": encoder.encode(self.tracker.born, "born"),
+            "classes": dict(self.tracker.classes),
             "state": encoder.encode(self.state if full else {}, "state"),
             "loaders": encoder.encode(self.loaders.capture() if full else {}, "loaders"),
             "rng": encoder.encode(rng.capture() if full else {}, "rng"),
@@ -431,8 +438,15 @@ class Session:
                     f"tracked are {', '.join(sorted(states)) or 'no objects'}"
                 )
             states = {name: states[name] for name in scope.components}
+        elif not self._matched and (self.position.global_step or self.position.progress):
+            self._matched = True  # before a first step, an optimizer has nothing yet
+            self._warn_of_patterns(states)
         parts = excluded(states, scope.exclude)
         return without(states, parts), parts
+
+    def _warn_of_patterns(self, states: dict[str, Any]) -> None:
+        for pattern in unmatched(states, self._setting.scope.exclude):
+            self._log.warning("checkpoint.exclude: %s matches nothing that is tracked", pattern)
 
 
 def _begin_fork(position: Position, source: str | None) -> None:

@@ -26,11 +26,16 @@ class Tracker:
     """Objects by name. Each takes on its saved state, if there is one, when it is tracked."""
 
     def __init__(
-        self, restored: str | None, states: Mapping[str, Any], excluded: Sequence[Keys] = ()
+        self,
+        restored: str | None,
+        states: Mapping[str, Any],
+        excluded: Sequence[Keys] = (),
+        classes: Mapping[str, str] | None = None,
     ) -> None:
         """``states`` are those of the checkpoint with the id ``restored`` (None: no checkpoint).
 
         ``excluded`` are the parts that were left out of it: objects keep what they have there.
+        ``classes`` are the `classes` of its objects, as far as it says.
         """
         self._restored, self._waiting = restored, dict(states)
         self._excluded = excluded
@@ -40,6 +45,9 @@ class Tracker:
         self._checked = restored is None
         self.born: dict[str, Any] = {}
         """What optimizers and schedules were built with, by name; see `sweep.trial.born`."""
+        self.classes: dict[str, str] = {}
+        """Of those, the classes that are torch's own: their states load into each other."""
+        self._saved_classes = classes or {}
         self._forked: Mapping[str, Any] | None = None
         self._warn: Callable[[str], None] = lambda message: None
         self.used = False
@@ -63,6 +71,8 @@ class Tracker:
             self._objects.setdefault(name, stateful)
             if name not in self.born and (born := born_values(objects[name])) is not None:
                 self.born[name] = born
+                if type(objects[name]).__module__.startswith("torch."):
+                    self.classes[name] = type(objects[name]).__qualname__
             if name in self._waiting:
                 self._load(name, stateful)
 
@@ -101,6 +111,7 @@ class Tracker:
 
     def _load(self, name: str, stateful: Stateful) -> None:
         state = self._waiting.pop(name)
+        self._check_class(name)
         self._check_types(name, state)
         parts = [keys[1:] for keys in self._excluded if keys[0] == name]
         if parts:
@@ -127,6 +138,15 @@ class Tracker:
             )
             return state
         return refitted(state, born[name], self.born[name])
+
+    def _check_class(self, name: str) -> None:
+        """A schedule takes any other one's state, and an optimizer fails at its next step."""
+        saved, ours = self._saved_classes.get(name), self.classes.get(name)
+        if saved is not None and ours is not None and saved != ours:
+            raise CheckpointMismatchError(
+                f"checkpoint {self._restored} does not fit {name!r}: it was saved of torch's "
+                f"{saved}, and is {ours} in the trial"
+            )
 
     def _check_types(self, name: str, state: Any) -> None:
         """Loading a module turns what is saved into its own types, without a word."""

@@ -172,7 +172,8 @@ class Trial:
         from what is saved, so the next safe point, such as the end of the epoch, saves instead.
 
         Args:
-            wait: return when it is durable, instead of writing it behind the training.
+            wait: return when it is durable, instead of writing it behind the training. Where the
+                next safe point saves instead, that one returns when it is durable.
             then: called with the checkpoint's record once it is durable: in the training thread, at
                 the first safe point after that (or before the trial leaves or ends), since in the
                 thread that saves it would meet objects in the middle of a training step. What it

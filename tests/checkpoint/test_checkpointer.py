@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -128,3 +129,52 @@ def test_misuse(tmp_path: Path) -> None:
             saver.save(step=1)
         with pytest.raises(TypeError, match="x is a int"):
             saver.track(x=3)  # type: ignore[arg-type]
+
+
+def test_a_policy_that_would_be_ignored_is_refused(tmp_path: Path) -> None:
+    """Epochs and overheads, of which a loop of one's own says nothing, are no silent "never"."""
+    for policy in (Policy(epochs=1), Policy(overhead=0.1)):
+        with pytest.raises(UsageError, match="steps or seconds"):
+            Checkpointer(tmp_path, every=policy)
+
+
+class Killed(BaseException):
+    """What ends a run in between."""
+
+
+def test_the_documented_loop(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The loop in docs/checkpoints.md goes on after each interruption to the bits of a whole run;
+    given again after its end it does nothing."""
+    docs = (Path(__file__).parents[2] / "docs" / "checkpoints.md").read_text()
+    code = docs.split("## Without a study")[1].split("```python")[1].split("```")[0]
+    code = code.replace("10_000", "20").replace("10_001", "21").replace("steps=500", "steps=6")
+    assert "range(found.global_step + 1 if found else 1, 21)" in code
+
+    def run(place: str, cut: int) -> tuple[torch.Tensor, int]:
+        (tmp_path / place).mkdir(exist_ok=True)
+        monkeypatch.chdir(tmp_path / place)
+        torch.manual_seed(1)
+        objects, calls = parts(), 0
+
+        def train_step() -> float:
+            nonlocal calls
+            calls += 1
+            if calls == cut:
+                raise Killed
+            train(objects, range(1))
+            return float(calls)
+
+        with suppress(Killed):
+            exec(code, {**objects, "train_step": train_step})
+        return objects["model"].weight.detach().clone(), calls
+
+    whole, calls = run("whole", 0)
+    assert calls == 20
+    for cut in (3, 9, 9):
+        run("cut", cut)
+    end, calls = run("cut", 0)
+    assert calls == 8  # from step 12
+    assert torch.equal(end, whole)
+    again, calls = run("cut", 0)
+    assert calls == 0
+    assert torch.equal(again, whole)

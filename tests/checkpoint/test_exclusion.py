@@ -50,9 +50,9 @@ def test_the_original_is_untouched_and_restored() -> None:
 
 
 def test_what_the_fresh_state_lacks_stays_out() -> None:
-    """Nothing is made up where the object has no such part yet."""
+    """Nothing is made up where the object has no such part yet, and what belongs to it goes with
+    it: an Adam that holds the step of a parameter, and no mean, fails at its next step."""
     given = states()
     parts = excluded(given, ["*].mean"])
-    assert completed(without(given, parts), {"optimizer": {"state": {}}}, parts) == without(
-        given, parts
-    )
+    found = completed(without(given, parts), {"optimizer": {"state": {}}}, parts)
+    assert found == {**given, "optimizer": {**given["optimizer"], "state": {}}}

@@ -162,3 +162,44 @@ def test_no_room_is_said_before_anything_is_written(tmp_path: Path) -> None:
         saver.close()
     assert is_full(error.value)
     assert CheckpointStore(tmp_path).manifests(0) == [draft(1).manifest]
+
+
+@pytest.mark.parametrize("late", [False, True], ids=["in time", "too late"])
+def test_parent_of_what_replaced_another(tmp_path: Path, late: bool) -> None:
+    """The parent is what is durable before it: what was given up is none, what was not is."""
+    store, seen = Gated(tmp_path), list[CheckpointRecord]()
+    at_end, go_on = threading.Event(), threading.Event()
+
+    def saved(record: CheckpointRecord) -> None:
+        seen.append(record)
+        if late:
+            at_end.set()
+            assert go_on.wait(60)
+
+    saver = Saver(store, saved)
+    saver.save(dataclasses.replace(draft(1), parent="0@0.0"), encode({"x": np.arange(9)}))
+    assert store.reached.wait(60)
+    if late:
+        store.go_on.set()
+        assert at_end.wait(60)
+    saver.save(
+        dataclasses.replace(draft(2), parent="0@1.0"), encode({"x": np.arange(9)}), replace=True
+    )
+    store.go_on.set()
+    go_on.set()
+    saver.close()
+    assert [record.parent for record in seen] == (["0@0.0", "0@1.0"] if late else ["0@0.0"])
+
+
+def test_what_is_relied_on_is_not_replaced(tmp_path: Path) -> None:
+    """A periodic save that a trial was given the id of becomes durable, whatever comes after."""
+    store, seen = Gated(tmp_path), list[str]()
+    saver = Saver(store, lambda record: seen.append(record.id))
+    saver.save(draft(1), encode({"x": np.arange(9)}))
+    assert store.reached.wait(60)
+    saver.secure()
+    assert not saver.replaceable
+    store.go_on.set()
+    saver.save(draft(2), encode({"x": np.arange(9)}), replace=True)
+    saver.close()
+    assert seen == ["0@1.0", "0@2.0"]

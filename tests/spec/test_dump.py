@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pytest
 from hypothesis import given
 from spec_strategy import calm, specs
 
@@ -16,6 +17,24 @@ def test_round_trip(written):
     again = parse_spec(dump_spec(spec), "other.yaml")
     assert again == spec
     assert list(again.parameters) == list(spec.parameters)
+
+
+@pytest.mark.parametrize("end", ["\x85", "\u2028", "\u2029", "\n", "\r\n"])
+def test_ends_of_lines_in_text(end):
+    """Every character that YAML may take for the end of a line comes back, in keys and values."""
+    text = f"a{end}b {end} c"
+    spec = StudySpec.model_validate(
+        {
+            "name": "s",
+            "program": "m:f",
+            "method": "random",
+            "metric": {"name": "loss", "goal": "minimize"},
+            "description": text,
+            "parameters": {"x": {"values": [text, {text: end}]}},
+            "trials": 1,
+        }
+    )
+    assert parse_spec(dump_spec(spec), "other.yaml") == spec
 
 
 def test_readable():

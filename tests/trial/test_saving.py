@@ -75,7 +75,7 @@ def test_partial_improvements_beside_full_saves(tmp_path: Path) -> None:
     link = runner.run()
     assert saved(link) == [
         ("3@1.0.partial", "improvement", "partial"),
-        ("3@2.0", "periodic", "full"),
+        ("3@2.0", "improvement", "full"),
         ("3@4.0", "periodic", "full"),
         ("3@5.0.partial", "improvement", "partial"),
         ("3@6.0", "periodic", "full"),
@@ -124,6 +124,78 @@ def test_excluded_parts_stay_fresh(tmp_path: Path) -> None:
     assert tree["excluded"] == [["model", "1.running_mean"], ["model", "1.running_var"]]
     assert runner.run().ended.outcome is Outcome.COMPLETE
     assert seen == [([7.0, 7.0], [0.0, 0.0]), ([9.0, 9.0], [1.0, 1.0])]
+
+
+def adam_train(trial: Trial) -> None:
+    torch.manual_seed(0)
+    model = nn.Linear(3, 2)
+    optimizer = torch.optim.Adam(model.parameters(), lr=0.1)
+    trial.track(model=model, optimizer=optimizer)
+    for epoch in trial.epochs(3):
+        optimizer.zero_grad()
+        model(torch.ones(4, 3)).square().sum().backward()
+        optimizer.step()
+        trial.report(loss=float(epoch))
+
+
+@pytest.mark.parametrize(
+    "pattern", ["optimizer", "optimizer.*", "optimizer.state", "optimizer.state*.exp_avg"]
+)
+def test_excluded_parts_of_an_optimizer(tmp_path: Path, pattern: str) -> None:
+    """A trial goes on without the optimizer's state, or a part of it, as one that begins anew."""
+    runner = Runner(tmp_path, adam_train, scope=Scope(exclude=(pattern,)))
+    record = runner.run(Recorder(stop_at=2)).records[-1]
+    tracked = runner.store.read(record.manifest).tree["tracked"]
+    assert "exp_avg" not in tracked.get("optimizer", {}).get("state", {}).get(0, {})
+    link = runner.run()
+    assert link.ended.outcome is Outcome.COMPLETE, link.ended.error
+    whole = Runner(tmp_path / "whole", adam_train)
+    assert not same(runner.final(link)["model"], whole.final(whole.run())["model"])
+
+
+def test_a_pattern_that_matches_nothing_is_warned_of(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """It is named once an attempt, when there is something to match; one that matches is not."""
+    scope = Scope(exclude=("optimizer.state*.exp_avg", "modle.*"))
+    link = Runner(tmp_path, adam_train, scope=scope).run()
+    assert link.ended.outcome is Outcome.COMPLETE, link.ended.error
+    assert [record.getMessage() for record in caplog.records] == [
+        "checkpoint.exclude: modle.* matches nothing that is tracked"
+    ]
+
+
+@pytest.mark.parametrize(
+    ("before", "after"),
+    [("Adam", "SGD"), ("Adam", "AdamW"), ("StepLR", "ExponentialLR"), ("SGD", "SGD")],
+)
+def test_another_class_of_torch_is_refused(tmp_path: Path, before: str, after: str) -> None:
+    """The state of one optimizer or schedule does not go into another one, and both are named."""
+    classes = [before, after]
+
+    def train(trial: Trial) -> None:
+        name = classes.pop(0)
+        model = nn.Linear(3, 2)
+        kind = getattr(torch.optim, name, torch.optim.SGD)
+        thing = optimizer = kind(model.parameters(), lr=0.1)
+        if name == "StepLR":
+            thing = torch.optim.lr_scheduler.StepLR(optimizer, 2)
+        elif name == "ExponentialLR":
+            thing = torch.optim.lr_scheduler.ExponentialLR(optimizer, 0.9)
+        trial.track(thing=thing)
+        for epoch in trial.epochs(2):
+            trial.report(loss=float(epoch))
+
+    runner = Runner(tmp_path, train)
+    assert runner.run(Recorder(stop_at=1)).ended.outcome is Outcome.STOPPED
+    ended = runner.run().ended
+    if before == after:
+        assert ended.outcome is Outcome.COMPLETE
+        return
+    assert ended.outcome is Outcome.FAILED
+    assert ended.reason is not None
+    assert "CheckpointMismatchError" in ended.reason
+    assert f"saved of torch's {before}, and is {after} in the trial" in ended.reason
 
 
 @pytest.mark.parametrize("final", [Content.LIGHT, None])
@@ -203,6 +275,28 @@ def test_checkpoint_by_hand(tmp_path: Path) -> None:
     ]
     assert said == ["3@0.2", "3@0.2"]
     assert heard == [(name, threading.get_ident()) for name in ("3@0.2", "3@1.4")]
+
+
+def test_a_save_that_is_put_off_is_waited_for(tmp_path: Path) -> None:
+    """Asked to wait where nothing can be saved, the trial waits where it can: what runs after the
+    next safe point relies on it."""
+    seen: list[tuple[str | None, str | None]] = []
+
+    def train(trial: Trial) -> None:
+        trial.track(**objects())
+        for epoch in trial.epochs(3):
+            seen.append((trial.last_checkpoint, f"3@{epoch}.0" if epoch else None))
+            assert trial.checkpoint(wait=True) is None
+
+    class Slow(Recorder):
+        def send(self, message: Any) -> None:
+            super().send(message)
+            if threading.current_thread() is not threading.main_thread():
+                time.sleep(0.02)  # a slow disk is what this is about
+
+    link = Runner(tmp_path, train, policy=Policy()).run(Slow())
+    assert link.ended.outcome is Outcome.COMPLETE, link.ended.error
+    assert [last for last, _ in seen] == [expected for _, expected in seen]
 
 
 def test_checkpoint_where_one_was_just_made(tmp_path: Path) -> None:
@@ -394,3 +488,100 @@ def test_overhead_is_kept(tmp_path: Path) -> None:
     assert link.ended.outcome is Outcome.COMPLETE, link.ended.error
     assert len([each for each in link.records if each.kind is Kind.PERIODIC]) >= 2
     assert sum(spent) / length < 1.6 * share
+
+
+def hold_writes(trial: Trial, opened: threading.Event, reached: threading.Event) -> None:
+    """Each save stands still before its first file until ``opened`` is set."""
+    store = trial._session._saver._store
+    write = store.write
+
+    def held(draft: Any, captured: Any, cancelled: Any = lambda: False) -> Any:
+        reached.set()
+        assert opened.wait(60)
+        return write(draft, captured, cancelled)
+
+    store.write = held
+
+
+@pytest.mark.parametrize("asked", [True, False])
+def test_a_save_by_hand_is_never_replaced(tmp_path: Path, asked: bool) -> None:
+    """The id that a trial was given becomes durable, even where a save that `in_flight: replace`
+    could give up had just been made at that very place."""
+    opened, reached, heard = threading.Event(), threading.Event(), list[str]()
+
+    def train(trial: Trial) -> None:
+        loader = trial.loader(list(range(4)))
+        trial.track()
+        hold_writes(trial, opened, reached)
+        for _ in trial.epochs(1):
+            for number in loader:
+                trial.step()  # the first one is due, and hangs
+                if number.item() == 0:
+                    assert reached.wait(60)
+                    if asked:
+                        name = trial.checkpoint(then=lambda record: heard.append(record.id))
+                        assert name == "3@0.1"
+                elif number.item() == 1:
+                    opened.set()
+                    trial._session._saver.wait()
+
+    runner = Runner(tmp_path, train, policy=Policy(steps=1), scope=Scope(replace=True))
+    link = runner.run()
+    assert link.ended.outcome is Outcome.COMPLETE, link.ended.error
+    assert ("3@0.1" in [each.id for each in link.records]) is asked
+    assert heard == (["3@0.1"] if asked else [])
+
+
+def test_an_improvement_is_never_replaced(tmp_path: Path) -> None:
+    """A periodic save that is one on improvement too, in full, is not given up for a newer one."""
+    opened, reached = threading.Event(), threading.Event()
+
+    def train(trial: Trial) -> None:
+        loader = trial.loader(list(range(4)))
+        trial.track(**objects())
+        hold_writes(trial, opened, reached)
+        for epoch in trial.epochs(2):
+            for number in loader:
+                if (epoch, number.item()) == (1, 1):
+                    assert reached.wait(60)
+                if (epoch, number.item()) == (1, 2):
+                    opened.set()
+                    trial._session._saver.wait()
+                trial.step()
+            trial.report(loss=float(epoch))
+
+    scope = Scope(improvement=Improvement(metric="loss"), components=("model",), replace=True)
+    runner = Runner(tmp_path, train, policy=Policy(epochs=1, steps=5), scope=scope)
+    link = runner.run()
+    assert link.ended.outcome is Outcome.COMPLETE, link.ended.error
+    assert saved(link)[0] == ("3@1.4", "improvement", "full")
+
+
+def test_each_checkpoint_is_of_its_own_step(tmp_path: Path) -> None:
+    """However saves overlap and give way, a checkpoint holds the values of its step, all of them:
+    no two captures share memory."""
+
+    def train(trial: Trial) -> None:
+        loader = trial.loader(list(range(90)))
+        large = {str(size): torch.zeros(size) for size in (3, 1000, 100_000)}
+        array = np.zeros(50_000)
+        trial.track()
+        trial.state["large"], trial.state["array"] = large, array
+        for epoch in trial.epochs(1):
+            for number in loader:
+                for tensor in large.values():
+                    tensor.fill_(number.item() + 1)
+                array[:] = number.item() + 1
+                trial.step()
+                if number.item() % 3 == 2:
+                    trial._session._saver.wait()
+            trial.report(loss=float(epoch))
+
+    runner = Runner(tmp_path, train, policy=Policy(steps=1), scope=Scope(replace=True))
+    link = runner.run()
+    assert link.ended.outcome is Outcome.COMPLETE, link.ended.error
+    assert len(link.records) >= 30
+    for record in link.records:
+        state = runner.store.read(record.manifest).tree["state"]
+        for values in (*state["large"].values(), state["array"]):
+            assert set(np.asarray(values).tolist()) == {float(record.global_step)}, record.id

@@ -47,6 +47,26 @@ def test_offline_repeats() -> None:
     assert run(1) != run(2)
 
 
+def test_offline_seeds_what_is_imported_later() -> None:
+    """In a fresh process, a library that is first imported inside of the trial draws as it does in
+    the next trial, and no trace of the first is left behind."""
+    code = """
+import sys
+from sweep.trial.trial import Trial
+finders = list(sys.meta_path)
+def run():
+    trial = Trial.offline({})
+    import numpy, torch
+    return numpy.random.rand(), torch.rand(()).item()
+first = run()
+assert first == run(), (first, run())
+import gc
+gc.collect()
+assert sys.meta_path == finders, sys.meta_path
+"""
+    subprocess.run([sys.executable, "-c", code], check=True)
+
+
 def test_offline_writes_nothing_by_itself(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A trial with everything tracked writes no file until it is asked for its directory."""
     monkeypatch.chdir(tmp_path)
