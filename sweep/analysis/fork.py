@@ -8,8 +8,9 @@ from typing import Any
 
 from sweep.analysis.selection import LATEST, find_trial, select
 from sweep.checkpoint.fork import write_fork
-from sweep.checkpoint.record import CheckpointRecord
+from sweep.checkpoint.record import CheckpointRecord, Kind
 from sweep.checkpoint.store import CheckpointStore
+from sweep.errors import UsageError
 from sweep.journal.maintenance import maintenance
 from sweep.paths import StudyPaths
 from sweep.search.fork import forked, vary
@@ -46,12 +47,14 @@ def fork_trial(
 
     Args:
         at: the checkpoint, as in `sweep.analysis.selection.select`.
-        force: take values outside of the space; such a trial is not told to the sampler, and is
-            never the incumbent.
+        force: take values outside of the space (such a trial is not told to the sampler, and is
+            never the incumbent), or the end of a trial, after which only more epochs leave
+            anything to do.
 
     Raises:
         StudyLockedError: a driver runs the study.
-        UsageError: the changes do not fit the space; see `sweep.search.fork.vary`.
+        UsageError: the changes do not fit the space, see `sweep.search.fork.vary`; or the source is
+            the end of a trial.
         StudyNotFoundError: no such trial or checkpoint.
         CheckpointError: the checkpoint cannot be read, or the new one not be written.
     """
@@ -59,6 +62,13 @@ def fork_trial(
         state = held.state
         parent = find_trial(state, paths.name, trial)
         source = select(state, paths.name, trial, at)
+        if CheckpointRecord.from_json(source.record).kind is Kind.FINAL and not force:
+            kept = [each.id for each in parent.kept if each.id != source.id]
+            raise UsageError(
+                f"{source.id} is the end of trial {trial}: a fork of it has nothing to do, unless "
+                "what you change gives it more epochs (--force). Fork an earlier one: "
+                f"{', '.join(kept) or 'none is kept; see checkpoint.keep'}"
+            )
         space = StudySpec.model_validate(state.spec).space
         varied = vary(space, parent.params, changes, force=force)
         record = write_fork(

@@ -55,6 +55,9 @@ class Loaded(dict[str, Any]):
         self.id, self.trial, self.step = manifest.id, manifest.trial, manifest.step
         self.params, self.metrics = dict(params), dict(manifest.metrics)
 
+    def __repr__(self) -> str:
+        return f"Loaded({self.id!r}: {', '.join(self) or 'nothing'})"
+
     def load_into(self, *, strict: bool = True, **objects: Any) -> Fit:
         """Put the states into ``objects``: ``load_into(model=model)``.
 
@@ -71,6 +74,8 @@ class Loaded(dict[str, Any]):
             CheckpointMismatchError: something does not fit; names both sides. No module was
                 changed where ``strict``.
         """
+        if not objects:
+            raise UsageError("load_into: name what to load into, as in load_into(model=model)")
         for name in objects:
             if name not in self:
                 there = ", ".join(self) or "nothing"

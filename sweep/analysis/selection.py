@@ -27,7 +27,8 @@ def select(state: StudyState, study: str, trial: int, which: str | int = LATEST)
     """A checkpoint of ``trial`` that is kept.
 
     Args:
-        which: ``"latest"``; ``"best"``, by the study's metric, the newer of equals; the step of a
+        which: ``"latest"`` that has a state; ``"best"`` by the study's metric, the newer of equals;
+            the step of a
             report, of which the newest one is taken; or an id as the tables give it, with or
             without the trial's number before the ``@``.
 
@@ -35,9 +36,10 @@ def select(state: StudyState, study: str, trial: int, which: str | int = LATEST)
         StudyNotFoundError: the study has no such checkpoint, or does not keep it any more.
         UsageError: ``which`` is nothing of that.
     """
-    kept = find_trial(state, study, trial).kept
+    found_trial = find_trial(state, study, trial)
+    kept = found_trial.kept
     there = ", ".join(checkpoint.id for checkpoint in kept) or "nothing"
-    found = _find(state, kept, str(which), trial)
+    found = found_trial.newest if which == LATEST else _find(state, kept, str(which), trial)
     if found is None:
         raise StudyNotFoundError(
             f"{study}: keeps no checkpoint {which!r} of trial {trial}; of this trial it has {there}"
@@ -46,8 +48,6 @@ def select(state: StudyState, study: str, trial: int, which: str | int = LATEST)
 
 
 def _find(state: StudyState, kept: list[Checkpoint], which: str, trial: int) -> Checkpoint | None:
-    if which == LATEST:
-        return kept[-1] if kept else None
     if which == BEST:
         return _best(state, kept)
     if which.isdecimal():
@@ -64,6 +64,7 @@ def _best(state: StudyState, kept: list[Checkpoint]) -> Checkpoint | None:
     ranked = [
         (sign * value, -place)
         for place, known in enumerate(kept)
-        if not math.isnan(value := known.record["metrics"].get(metric["name"], math.nan))
+        if known.record.get("content") != "light"
+        and not math.isnan(value := known.record["metrics"].get(metric["name"], math.nan))
     ]
     return kept[-min(ranked)[1]] if ranked else None

@@ -87,7 +87,7 @@ class Study:
         *,
         trial: int | None = None,
         which: str | int = LATEST,
-        components: Sequence[str] | None = None,
+        components: str | Sequence[str] | None = None,
     ) -> Loaded:
         """The states that a trial tracked, by name, such as ``{"model": {...}, ...}``.
 
@@ -112,6 +112,7 @@ class Study:
             if not number.isdecimal():
                 raise StudyNotFoundError(f"{self.name}: no checkpoint can be called {checkpoint!r}")
             trial, which = int(number), checkpoint
+        components = [components] if isinstance(components, str) else components
         found = select(self._state, self.name, int(trial or 0), which)
         store = CheckpointStore(self.paths.checkpoints)
         read = store.read(found.record["manifest"], components=components)

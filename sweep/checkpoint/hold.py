@@ -20,9 +20,16 @@ def newest_full(records: Iterable[CheckpointRecord]) -> set[str]:
 
 
 def last(records: Sequence[CheckpointRecord], count: int) -> set[str]:
-    """The newest of each content: one that is not full cannot stand for one that is."""
-    of_content = [[record.id for record in records if record.content is kind] for kind in Content]
-    return {name for ids in of_content for name in ids[max(0, len(ids) - count) :]}
+    """The newest of each content: one that is not full cannot stand for one that is.
+
+    Positions count, so the end of a trial does not stand beside the same state of its last epoch.
+    """
+    newest: dict[Content, dict[tuple[int, int], str]] = {kind: {} for kind in Content}
+    for record in records:
+        positions, where = newest[record.content], (record.epoch, record.global_step)
+        positions.pop(where, None)
+        positions[where] = record.id
+    return {name for each in newest.values() for name in list(each.values())[-count:] if count}
 
 
 def finals(records: Iterable[CheckpointRecord]) -> set[str]:

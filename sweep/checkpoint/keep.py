@@ -55,10 +55,14 @@ class Fate(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Standing:
-    """A trial among the others; ``value`` is its objective where it is complete."""
+    """A trial among the others; ``value`` is its objective where it is complete.
+
+    ``order`` is when its result was known, in any count that grows: of equals the first leads.
+    """
 
     fate: Fate
     value: float | None = None
+    order: int = 0
 
 
 class Reason(StrEnum):

@@ -111,11 +111,11 @@ def retired(
 def incumbents(trials: Mapping[int, Standing], count: int, maximize: bool) -> set[int]:
     """The ``count`` completed trials with the best values; of equals the first ones."""
     ranked = (
-        (-standing.value if maximize else standing.value, number)
+        (-standing.value if maximize else standing.value, standing.order, number)
         for number, standing in trials.items()
         if standing.fate is Fate.COMPLETE and hold.counts(standing.value)
     )
-    return {number for _, number in heapq.nsmallest(count, ranked)}
+    return {number for *_, number in heapq.nsmallest(count, ranked)}
 
 
 def _left(

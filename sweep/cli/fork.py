@@ -30,11 +30,6 @@ def fork(store: Path, name: str, settings: Sequence[str], force: bool, out: Outp
     )
     if not made.inside:
         out.line(f"{made.study}: note: it lies outside of the space: not told to the sampler")
-    if made.source.endswith(".final"):
-        out.line(
-            f"{made.study}: note: the function had returned there: there is something to do only "
-            "with more epochs, or the like"
-        )
     where = "" if store == Path("runs") else f" --store {store}"
     out.line(f"now: sweep resume {made.study}{where}")
 

@@ -113,6 +113,11 @@ def _report_over(request: Request, options: Options, out: Output) -> int:
     if request.state is None:
         raise UsageError(f"{request.paths.name}: has no trials to run")
     reason = "complete" if request.complete else "timeout"
+    if request.changes:  # what is kept, say: it is accepted and applied, though nothing is run
+        if not out.as_json:
+            for change in request.changes:
+                out.line(f"{request.paths.name}: {change}")
+        open_study(request).end(reason, lambda entry: None)
     conclusion = Conclusion.of(request.spec, request.state, reason, request.paths, already=True)
     conclude(conclusion, out, store=options.store)
     with suppress(StoreError):  # it is run by another, who copies it; or it may not be written

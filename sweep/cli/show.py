@@ -21,6 +21,8 @@ from sweep.journal.table import final_metrics, newest_checkpoint
 from sweep.paths import StudyPaths
 from sweep.spec import Goal, StudySpec
 
+REASON_WIDTH = 80
+
 
 def list_studies(store: Path, out: Output) -> None:
     """All studies of the store, a line each; a damaged one is named and does not hide the rest."""
@@ -103,10 +105,10 @@ def best(store: Path, name: str, count: int, out: Output) -> None:
 
 
 def rank(spec: StudySpec, state: StudyState) -> list[Trial]:
-    """Completed trials, the best first (the earlier one of equals)."""
+    """Completed trials, the best first (of equals the one that was known first)."""
     sign = -1.0 if spec.metric.goal is Goal.MAXIMIZE else 1.0
     complete = [trial for trial in state.trials.values() if trial.state is TrialState.COMPLETE]
-    return sorted(complete, key=lambda trial: (sign * (trial.value or 0.0), trial.number))
+    return sorted(complete, key=lambda trial: (sign * (trial.value or 0.0), trial.told or 0))
 
 
 def _read(paths: StudyPaths) -> tuple[StudySpec, StudyState]:
@@ -178,11 +180,16 @@ def _trials_table(
             len(trial.reports),
             trial.attempts,
             duration_text(trial.duration),
-            trial.reason or "",
+            _short(trial.reason or ""),
         ]
         for trial in trials
     ]
     return ["trial", "state", spec.metric.name, *names, "steps", "attempts", "time", ""], rows
+
+
+def _short(reason: str) -> str:
+    """A reason in a table; `sweep show STUDY/TRIAL` has the whole of it."""
+    return reason if len(reason) <= REASON_WIDTH else f"{reason[: REASON_WIDTH - 3]}..."
 
 
 def _total(spec: StudySpec, state: StudyState) -> int:

@@ -63,8 +63,13 @@ def _print_mended(paths: StudyPaths, mended: Repair, out: Output) -> None:
         out.line(f"{checkpoint}: set aside: {reason}")
     for segment in mended.segments:
         out.line(f"{segment}: set aside in {paths.quarantine / 'journal'}")
-    word = "nothing was lost" if mended.lossless else "what was set aside is lost to the study"
-    out.line(f"{paths.name}: mended; {word}; go on with: sweep resume {paths.name}")
+    if mended.lossless:
+        out.line(f"{paths.name}: mended, nothing was lost; go on with: sweep resume {paths.name}")
+    else:
+        out.line(
+            f"{paths.name}: what was set aside is lost to the study, the rest is whole; "
+            f"go on with: sweep resume {paths.name}"
+        )
 
 
 def _progress(done: int, total: int, size: int) -> None:

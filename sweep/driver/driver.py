@@ -196,8 +196,9 @@ class Driver:
         """Leave the studies that are over to others: `sweep resume`, another driver, a reader."""
         busy = {study.name for study in (*self._executing.values(), *self._unfinished())}
         for study in [study for study in self._studies if study.name not in busy]:
-            self._studies.remove(study)
-            self._results[study.name] = self._close(study)
+            if study.mirrored or not busy:  # else the others would stand still for its mirror
+                self._studies.remove(study)
+                self._results[study.name] = self._close(study)
 
     def _close(self, study: DrivenStudy) -> Result:
         reason = study.halted or "complete"

@@ -186,7 +186,7 @@ def keep_of(spec: StudySpec) -> Keep:
 def _standing(trial: Trial) -> Standing:
     match trial.state:
         case TrialState.COMPLETE:
-            return Standing(Fate.COMPLETE, trial.value)
+            return Standing(Fate.COMPLETE, trial.value, trial.told or 0)
         case TrialState.PRUNED | TrialState.FAILED:
             return Standing(Fate.UNSUCCESSFUL)
         case TrialState.RUNNING | TrialState.PAUSED:

@@ -8,6 +8,7 @@ beside the journal, for `sweep show`.
 from __future__ import annotations
 
 import json
+import logging
 import threading
 import time
 from collections.abc import Callable
@@ -22,6 +23,8 @@ from sweep.errors import MirrorError, StoreError, UsageError
 from sweep.journal.lock import Lock
 from sweep.paths import StudyPaths
 from sweep.spec import StudySpec
+
+_log = logging.getLogger("sweep")
 
 INTERVAL_S = 1.0
 """At most one pass in this time, so that small files travel together."""
@@ -145,11 +148,17 @@ class Mirroring:
                 self._wanted = committed
                 self._changed.notify_all()
 
+    def holds(self, seq: int) -> bool:
+        """Whether the mirror has all up to the event ``seq``."""
+        return self._lag.seq >= seq
+
     def finish(self, last: int, wait: float) -> str | None:
         """Wait up to ``wait`` seconds until all is copied; a line that says what is not, or None.
 
         ``last`` is the newest event of the journal.
         """
+        if self._lag.reason is not None and wait > 0:
+            _log.warning("waiting up to %.0f s for the mirror %s", wait, self._uri)
         with self._changed:
             self._wanted, self._closing = last, True
             self._changed.notify_all()
@@ -168,6 +177,10 @@ class Mirroring:
                     copier = Copier(self._paths, Mirror(place_at(self._uri), level=self._level))
                 copier.copy()
             except Exception as error:  # noqa: BLE001  nothing of it may reach the run
+                if since is None:
+                    _log.warning(
+                        "mirror %s: %s; the run goes on, it is tried again", self._uri, error
+                    )
                 since = since or time.time()
                 pause = min(2 * pause, LONGEST_PAUSE_S)
                 self._say(copier, since, error)

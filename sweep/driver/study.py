@@ -257,6 +257,11 @@ class DrivenStudy:
             self._disposal.close()
             self._lock.release()
 
+    @property
+    def mirrored(self) -> bool:
+        """Whether all that is durable is in the mirror, or there is none."""
+        return self._mirroring is None or self._mirroring.holds(self._journal.committed)
+
     def _finish_mirror(self) -> str | None:
         mirror = self.spec.checkpoint.mirror
         if mirror is None or self._mirroring is None:
@@ -417,14 +422,14 @@ class DrivenStudy:
             else:
                 reason = f"{self.spec.metric.name} is NaN"
             state = TrialState.FAILED
-        kept = trial.kept
+        newest = trial.newest
         self._record(
             TrialFinished(
                 trial=trial.number,
                 attempt=trial.attempts,
                 state=state,
                 value=None if state is TrialState.FAILED else value,
-                checkpoint=kept[-1].id if kept else None,
+                checkpoint=None if newest is None else newest.id,
                 metrics=returned,
                 reason=reason,
                 error=error,

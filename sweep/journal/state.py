@@ -76,6 +76,8 @@ class Trial:
     value: float | None = None
     reports: dict[int, Report] = field(default_factory=dict)
     verdicts: dict[int, bool] = field(default_factory=dict)
+    told: int | None = None
+    """Number of the iteration in which it was told to the sampler: of equals the first leads."""
     told_to_end: int | None = None
     """The newest attempt that the pruner told to end."""
     checkpoints: dict[str, Checkpoint] = field(default_factory=dict)
@@ -117,6 +119,16 @@ class Trial:
             for checkpoint in self.checkpoints.values()
             if checkpoint.retired is None and checkpoint.damaged is None
         ]
+
+    @property
+    def newest(self) -> Checkpoint | None:
+        """The newest checkpoint that is kept; one that holds metrics only where there is no other.
+
+        So what is loaded, exported or forked by default has a state.
+        """
+        newest_first = self.kept[::-1]
+        states = (each for each in newest_first if each.record.get("content") != "light")
+        return next(states, newest_first[0] if newest_first else None)
 
     @property
     def pruned_at(self) -> int | None:
@@ -354,7 +366,7 @@ def _finished(state: StudyState, event: TrialFinished, time: float) -> None:
 
 
 def _told(state: StudyState, event: TrialTold, time: float) -> None:
-    state.trials[event.trial]  # must be known
+    state.trials[event.trial].told = event.iteration
     state.iterations.append(
         Iteration(
             number=event.iteration,

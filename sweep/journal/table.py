@@ -133,9 +133,8 @@ def final_metrics(trial: Trial) -> dict[str, float]:
 
 
 def newest_checkpoint(trial: Trial) -> str | None:
-    """Id of the newest checkpoint that is kept."""
-    kept = trial.kept
-    return kept[-1].id if kept else None
+    """Id of the newest checkpoint that is kept, see `Trial.newest`."""
+    return None if trial.newest is None else trial.newest.id
 
 
 def _int(values: Iterable[int | None]) -> pa.Array:

@@ -96,7 +96,8 @@ FINAL = {"kind": Kind.FINAL}
             Keep(1, 0, 2),
             "",
         ),
-        # the end of a trial
+        # the end of a trial, which is one position with its last epoch
+        ([record("0.1"), record("0.2", id="a"), record("0.2", **FINAL)], complete(1), Keep(2), "a"),
         ([record("0.1"), record("0.2", **FINAL)], complete(1), Keep(1, 0, final=False), "0.1 0.2"),
         ([record("0.1"), record("0.2", **FINAL)], complete(1), Keep(2, 0, final=False), "0.2"),
         (

@@ -147,15 +147,20 @@ def test_fork_of_a_complete_study(complete: Project) -> None:
 def test_fork_with_more_epochs_after_the_end(complete: Project) -> None:
     """A fork of the final checkpoint with more epochs executes just those."""
     study = sweep.open_study(complete.store / "s")
-    assert study.fork(2, epochs=9) == 3
+    with pytest.raises(UsageError, match=r"2@6\.0\.final is the end of trial 2"):
+        study.fork(2, epochs=9)
+    assert study.fork(2, force=True, epochs=9) == 3
     finished(complete, "resume", "s", "--inline")
     study.refresh()
     assert list(study.reports[study.reports["trial"] == 3]["step"]) == [6, 7, 8]
 
 
 def test_fork_of_the_end_has_nothing_to_do(complete: Project) -> None:
-    """The command warns of a fork that begins where the function had returned, and it fails so."""
-    assert "had returned" in finished(complete, "fork", "s/2", "--set", "lr=0.1")
+    """The command refuses to fork where the function had returned; forced, the fork fails."""
+    refused = complete.run("fork", "s/2", "--set", "lr=0.1")
+    assert refused.returncode == 2
+    assert "2@5.0" in refused.stderr
+    finished(complete, "fork", "s/2", "--set", "lr=0.1", "--force")
     assert complete.run("resume", "s", "--inline").returncode == 1
     reason = state_of(complete).trials[3].reason
     assert "nothing was left to do after 2@6.0.final" in str(reason)

@@ -13,7 +13,9 @@ import pytest
 from conftest import PROGRAMS, Project, until
 
 import sweep
+from sweep.analysis.fork import fork_trial
 from sweep.checkpoint.record import CheckpointRecord
+from sweep.checkpoint.store import CheckpointStore
 from sweep.driver.repair import repair
 from sweep.driver.verification import verify
 from sweep.errors import JournalError
@@ -125,25 +127,25 @@ def test_damage_is_named_set_aside_and_journaled(project: Project, finished: Stu
     assert project.run("replay", "study").returncode == 0
 
 
+def own_bytes(paths: StudyPaths) -> int:
+    """What no two checkpoints can share."""
+    roots = (paths.journal, paths.checkpoints / "manifests")
+    return sum(path.stat().st_size for root in roots for path in root.rglob("*") if path.is_file())
+
+
 def test_shared_file_is_read_once_and_named_with_all_that_need_it(finished: StudyPaths) -> None:
     """One bad file that two checkpoints hold is one line that names both."""
     paths = finished
-    blobs = paths.checkpoints / "blobs"
-    pairs = [
-        (one, other)
-        for one in blobs.rglob("*.safetensors")
-        for other in blobs.rglob("*.safetensors")
-        if one < other and one.read_bytes() == other.read_bytes()
-    ]
-    one, other = pairs[0]  # the end of a trial equals its last epoch
-    size = verify(paths).bytes
-    other.unlink()
-    other.hardlink_to(one)
-    assert verify(paths).bytes == size - one.stat().st_size
-    flip(one)
-    (bad,) = verify(paths).bad
-    assert len(bad.needed_by) == 2
-    assert {name.split("@")[0] for name in bad.needed_by} == {str(int(one.parts[-3]))}
+    before = verify(paths).bytes - own_bytes(paths)
+    made = fork_trial(paths, 0, {}, force=True)
+    store = CheckpointStore(paths.checkpoints)
+    manifest = read_state(paths.journal).trials[made.trial].kept[0].record["manifest"]
+    (blob, *_) = store.read(manifest).manifest.blobs
+    shared = paths.checkpoints / "blobs" / blob.path
+    assert verify(paths).bytes - own_bytes(paths) <= before
+    flip(shared)
+    (bad,) = [each for each in verify(paths).bad if each.needed_by]
+    assert set(bad.needed_by) == {made.source, made.checkpoint}
 
 
 def killed_run(project: Project, rows: int) -> StudyPaths:
