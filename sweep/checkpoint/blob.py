@@ -19,7 +19,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from sweep.checkpoint.hint import use_huge_pages
 from sweep.errors import CheckpointDamagedError
 
 CODES = {
@@ -226,7 +225,6 @@ def _memory(size: int) -> tuple[Any, memoryview]:
         data = bytearray(size)
         return data, memoryview(data)
     tensor = torch.empty(size, dtype=torch.uint8, device="cpu")
-    use_huge_pages(tensor.data_ptr(), size)
     return tensor, memoryview(tensor.numpy())
 
 

@@ -60,12 +60,14 @@ class Shared:
         return cls(parts, Written(sum(map(len, parts)), digest.hexdigest()))
 
     def write(self, path: Path) -> Fresh:
-        """Write the new file ``path``.
+        """Write the new file ``path``, and let the disk begin with it.
 
         Raises:
             OSError: as the system says.
         """
-        return Fresh(path, self.written, _write(path, self.parts))
+        file = _write(path, self.parts)
+        start_writeback(file.fileno())
+        return Fresh(path, self.written, file)
 
 
 def write_blob(path: Path, arrays: Mapping[str, Array]) -> Written:
@@ -75,6 +77,8 @@ def write_blob(path: Path, arrays: Mapping[str, Array]) -> Written:
         OSError: as the system says.
     """
     digest, parts = hashlib.sha256(), tuple(_parts(arrays))
+    if sum(map(len, parts)) <= _CHUNK:  # a copy costs less than many calls of the system
+        parts = (memoryview(b"".join(parts)),)
     file = _write(path, parts, digest.update)
     return Fresh(path, Written(sum(map(len, parts)), digest.hexdigest()), file).sync()
 
@@ -101,7 +105,6 @@ def _write(
                     passing(chunk)
                     while chunk:
                         chunk = chunk[os.write(file.fileno(), chunk) :]
-            start_writeback(file.fileno())
         except BaseException:
             file.close()
             raise

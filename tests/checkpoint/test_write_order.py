@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import mmap
 import os
 import resource
 from collections.abc import Iterator
@@ -72,8 +71,8 @@ def test_all_is_durable_before_others_can_see_it(
     for file in files:
         synced = place["fsync", str(file)]
         assert place["write", str(file)] < synced < place["fsync", str(directory)] < seen
-        assert place["_sync_file_range", str(file)] < synced
         if file.name != "state.safetensors":
+            assert place["_sync_file_range", str(file)] < synced
             entry = tmp_path / "pool" / file.name[:2] / file.name
             assert synced < place["link", str(entry)] < seen
     assert place["fsync", str(directory)] < place["fsync", str(directory.parent)] < seen
@@ -96,34 +95,3 @@ def test_many_large_arrays_need_few_descriptors(tmp_path: Path) -> None:
     assert len(record.shared) == count
     found = store.read(record.manifest).tree
     assert all(bool((found[name] == tree[name]).all()) for name in tree)
-
-
-def test_huge_pages_are_asked_for_inside_only() -> None:
-    """Only whole huge pages within the memory are asked for; too little memory is left alone."""
-    size = 8 << 20
-    with mmap.mmap(-1, 3 * size, flags=mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS) as memory:
-        view = np.frombuffer(memory, np.uint8)
-        address = int(view.ctypes.data) + size
-        hint.use_huge_pages(address, 1 << 20)
-        assert not _advised(address - size, 3 * size)
-        hint.use_huge_pages(address + 1, size)
-        advised = _advised(address - size, 3 * size)
-        del view
-    if not Path("/sys/kernel/mm/transparent_hugepage").is_dir():
-        pytest.skip("this kernel has no huge pages")
-    assert advised
-    assert min(begin for begin, _ in advised) > address
-    assert max(end for _, end in advised) <= address + 1 + size
-
-
-def _advised(address: int, size: int) -> list[tuple[int, int]]:
-    """Mappings between two addresses that huge pages were asked for."""
-    found, mapping = [], (0, 0)
-    for line in Path("/proc/self/smaps").read_text().splitlines():
-        head, *rest = line.split()
-        if "-" in head and not head.endswith(":"):
-            begin, end = (int(part, 16) for part in head.split("-"))
-            mapping = (begin, end)
-        elif head == "VmFlags:" and "hg" in rest:
-            found.append(mapping)
-    return [(begin, end) for begin, end in found if address <= begin and end <= address + size]
