@@ -167,7 +167,8 @@ class _Member:
             env=environment,
             stdin=subprocess.DEVNULL,
             pass_fds=fds,
-            start_new_session=True,  # a Ctrl-C in the terminal is for the driver alone
+            # A Ctrl-C in the terminal is for the driver alone; and `close` ends the whole group.
+            start_new_session=True,
         )
         theirs.close()
         self.pidfd = os.pidfd_open(self.process.pid)
@@ -219,9 +220,11 @@ class _Member:
         return Ended(outcome=Outcome.FAILED, reason=reason)
 
     def close(self) -> None:
-        """Kill it, if it still runs."""
-        self.process.kill()
-        self.process.wait()
+        """Kill it, if it still runs, and what it has started."""
+        if self.process.poll() is None:  # else its number may be another's by now
+            with suppress(ProcessLookupError):
+                os.killpg(self.process.pid, signal.SIGKILL)
+            self.process.wait()
         os.close(self.pidfd)
         self.control.close()
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 
@@ -12,6 +13,7 @@ from trial_harness import PROJECT, Recorder, Runner, same
 import sweep
 from sweep.checkpoint.policy import Policy
 from sweep.errors import UsageError
+from sweep.trial.message import Verdict
 from sweep.trial.outcome import Outcome
 
 TRAIN = "rank_programs:train"
@@ -120,6 +122,65 @@ def test_another_world_size_is_refused(
     reason = other.run(session=2).ended.reason
     assert "checkpoint 3@0.2 was saved by 2 processes" in (reason or "")
     assert f"but the trial has {there}" in (reason or "")
+
+
+def test_an_end_that_was_not_recorded(whole: tuple[Runner, Recorder]) -> None:
+    """Where only the final checkpoint is known, the trial is complete, and nothing runs again."""
+    made, link = whole
+    other = runner(made.store._layout.root.parent, "rank_programs:train_alone")
+    other.known = [link.records[-1].manifest]
+    ended = other.run(session=2).ended
+    assert (ended.outcome, ended.returned) == (Outcome.COMPLETE, link.ended.returned)
+
+
+def test_a_damaged_part_is_passed_over(
+    whole: tuple[Runner, Recorder], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Damage in the part of any rank is found before one is started; the next older one is used."""
+    made, link = whole
+    root = tmp_path / "copy"
+    shutil.copytree(made.store._layout.root, root / "checkpoints")
+    newest = link.records[-2].manifest.removesuffix(".json")
+    path = root / "checkpoints" / "blobs" / newest / "state.1.safetensors"
+    data = bytearray(path.read_bytes())
+    data[-1] ^= 1
+    path.write_bytes(data)
+    other = runner(root)
+    other.known = [record.manifest for record in link.records[:-1]]
+    monkeypatch.setenv("RANKS", "3")  # what is gone on from is in the message: none is started
+    restored = other.run(session=2)
+    assert restored.messages[0].checkpoint == link.records[-3].id
+    assert "state.1.safetensors" in restored.messages[0].skipped[0][1]
+
+
+@pytest.mark.long
+def test_a_verdict_is_every_ranks(tmp_path: Path) -> None:
+    """A trial that is pruned by a report of rank 0 is saved and left by all ranks at one step."""
+    made = Runner(tmp_path, TRAIN, policy=Policy(steps=2), verdicts=True)
+    link = made.run(
+        Recorder(verdict=lambda report: Verdict.PRUNE if report.step == 1 else Verdict.CONTINUE)
+    )
+    assert link.ended.outcome is Outcome.PRUNED, link.ended.error
+    assert (link.records[-1].id, link.records[-1].kind) == ("3@2.6", "pruned")
+    for rank in (0, 1):
+        position = made.store.read(link.records[-1].manifest, rank=rank).tree["position"]
+        assert (position["epoch"], position["global_step"]) == (2, 6)
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("rank", [0, 1])
+def test_a_rank_killed_before_its_first_step(
+    tmp_path: Path,
+    whole: tuple[Runner, Recorder],
+    happen: Callable[[str, int, int], None],
+    rank: int,
+) -> None:
+    """Nothing was saved: the trial begins again, and ends with the same bits."""
+    made = runner(tmp_path / "study")
+    happen("SIGKILL", rank, 0)
+    assert f"rank {rank} of 2 was killed by SIGKILL" in (made.run().ended.reason or "")
+    assert made.known == []
+    check_equal(made, made.run(), whole)
 
 
 def test_a_rank_astray_is_found(tmp_path: Path, happen: Callable[[str, int, int], None]) -> None:
