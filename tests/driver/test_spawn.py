@@ -26,6 +26,7 @@ def spec_of(project: Project, name: str) -> Path:
         name=name,
         program="ranks:train",
         trials=1,
+        retries=0,
         parameters={"lr": {"value": 0.01}, "epochs": {"value": EPOCHS}},
         checkpoint={"every": {"epochs": 3}},
     )
