@@ -9,6 +9,7 @@
     +-- ProgramError (ImportError)       2      the trial function cannot be had
     +-- MetricError (KeyError)           2      the objective was never reported
     +-- ResourceError (ValueError)       2      a trial asks for more than there is
+    +-- RankError                        1      one of the processes of a trial has failed
     +-- StoreError (OSError)             3      the store cannot be read or written
         +-- StudyNotFoundError (FileNotFoundError)
         +-- StudyLockedError             another driver writes this study
@@ -68,6 +69,10 @@ class ResourceError(SweepError, ValueError):
     """A trial asks for more than the machine or the cluster has."""
 
     exit_code = 2
+
+
+class RankError(SweepError):
+    """One of several processes of a trial has failed: says which, and of what."""
 
 
 class StoreError(SweepError, OSError):

@@ -34,6 +34,14 @@ class Layout:
         """The directory with a checkpoint's own names of its blobs."""
         return self.blobs / stem(name)
 
+    def part(self, name: str, rank: int) -> Path:
+        """Where one of several processes writes its part of a checkpoint, before the commit."""
+        return self.blobs / f"{stem(name)}.rank{rank}"
+
+    def parts(self, name: str) -> list[Path]:
+        """What there is of such directories."""
+        return sorted(self.directory(name).parent.glob(f"{self.directory(name).name}.rank*"))
+
     def quarantine(self, name: str) -> Path:
         """Where a damaged checkpoint is kept aside."""
         return self.root / "quarantine" / stem(name)

@@ -60,6 +60,33 @@ class Manifest:
     skeleton: Any
     """What `sweep.checkpoint.codec` made of the state."""
 
+    @property
+    def world_size(self) -> int:
+        """How many processes saved it together; each restores its own part."""
+        return 1 + len(self._others)
+
+    def part(self, rank: int) -> Any:
+        """The skeleton of what process number ``rank`` saved.
+
+        Raises:
+            CheckpointMismatchError: there were not so many.
+        """
+        if rank >= self.world_size:
+            raise CheckpointMismatchError(
+                f"checkpoint {self.id} was saved by {self.world_size} processes: there is no "
+                f"part of rank {rank}"
+            )
+        if rank:
+            return self._others[rank - 1]
+        if not self._others:
+            return self.skeleton
+        return {name: item for name, item in self.skeleton.items() if name != "ranks"}
+
+    @property
+    def _others(self) -> list[Any]:
+        found = self.skeleton.get("ranks", []) if isinstance(self.skeleton, dict) else []
+        return found if isinstance(found, list) else []
+
     def record(self, path: str, written: Written) -> CheckpointRecord:
         """The journal's record of it, where the manifest is the file ``path``."""
         total = written.bytes + sum(blob.written.bytes for blob in self.blobs)

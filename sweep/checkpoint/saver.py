@@ -13,10 +13,11 @@ from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Protocol
 
 from sweep.checkpoint.codec import Captured
 from sweep.checkpoint.record import CheckpointRecord, Kind
-from sweep.checkpoint.store import CheckpointStore, Draft
+from sweep.checkpoint.store import Draft
 from sweep.checkpoint.writer import SaveCancelled
 from sweep.errors import CheckpointError
 
@@ -32,6 +33,17 @@ class _Flight:
     replaceable: bool
 
 
+class Target(Protocol):
+    """Where captured states go: a `CheckpointStore`, or a rank's side of one."""
+
+    @property
+    def cpu_s(self) -> float: ...
+
+    def write(
+        self, draft: Draft, captured: Captured, cancelled: Callable[[], bool]
+    ) -> CheckpointRecord: ...
+
+
 class Saver:
     """Writes captured states to a store in a thread of its own. Used by one thread.
 
@@ -44,7 +56,7 @@ class Saver:
 
     def __init__(
         self,
-        store: CheckpointStore,
+        store: Target,
         saved: Callable[[CheckpointRecord], None],
         room: Path | None = None,
     ) -> None:

@@ -6,6 +6,7 @@
     checkpoints/blobs/00003/000007.000000420-s001a02/state.safetensors     small arrays
     checkpoints/blobs/00003/000007.000000420-s001a02/<sha256>.safetensors  each large array
     checkpoints/pool/ab/<sha256>.safetensors                               the same file
+    checkpoints/blobs/00003/000007.000000420-s001a02.rank1/                a part not yet committed
     checkpoints/quarantine/00003/000007.000000420-s001a02/                 a damaged checkpoint
 
 Blobs come first, each synced, then the manifest is moved into place. Deleting goes the other way.
@@ -21,7 +22,7 @@ import hashlib
 import re
 import shutil
 import time
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -32,6 +33,7 @@ from sweep.checkpoint.blob import Written, naming
 from sweep.checkpoint.codec import Captured, decode, encode
 from sweep.checkpoint.layout import Layout, stem
 from sweep.checkpoint.manifest import VERSION, Blob, Manifest, dump, version_of
+from sweep.checkpoint.part import Part, combined, gathered
 from sweep.checkpoint.pool import Pool
 from sweep.checkpoint.quarantine import quarantine
 from sweep.checkpoint.reader import Reader, Source
@@ -132,6 +134,40 @@ class CheckpointStore:
         except OSError as error:
             raise self._undone(draft, error) from error
 
+    def write_part(self, manifest: str, rank: int, captured: Captured) -> Part:
+        """Make what one of several processes has of a checkpoint durable: see `RankStore`.
+
+        Raises:
+            CheckpointError: the system refused, with the path. `delete` removes what was written.
+        """
+        directory = self._layout.part(manifest, rank)
+        writer = Writer(self._pool, directory)
+        try:
+            with naming(directory):
+                blobs = writer.write(captured.arrays)
+        except OSError as error:
+            raise CheckpointError(
+                f"checkpoint {stem(manifest)} cannot be saved by rank {rank}: {error}; the older "
+                "ones are untouched"
+            ) from error
+        self.cpu_s = writer.cpu_s
+        return Part(rank=rank, blobs=blobs, new_bytes=writer.new_bytes, skeleton=captured.skeleton)
+
+    def commit_parts(self, draft: Draft, parts: Sequence[Part]) -> CheckpointRecord:
+        """Make one checkpoint of the ``parts`` of all ranks, which are durable.
+
+        Raises:
+            CheckpointError: the system refused, with the path; nothing is left of it.
+        """
+        try:
+            skeleton = combined(parts)
+            with naming(self._layout.directory(draft.manifest)):
+                blobs, new_bytes = gathered(self._layout, draft.manifest, parts)
+            manifest = _manifest(draft, blobs, new_bytes, skeleton)
+            return self._commit(draft.manifest, manifest)
+        except OSError as error:
+            raise self._undone(draft, error) from error
+
     def fork(
         self, source_manifest: str, draft: Draft, position: Mapping[str, Any] | None = None
     ) -> CheckpointRecord:
@@ -167,7 +203,9 @@ class CheckpointStore:
         except OSError as error:
             raise self._undone(draft, error) from error
 
-    def read(self, manifest: str, components: Collection[str] | None = None) -> Checkpoint:
+    def read(
+        self, manifest: str, components: Collection[str] | None = None, *, rank: int = 0
+    ) -> Checkpoint:
         """Load a checkpoint; every byte that is used is verified. With a source it is mended first.
 
         Args:
@@ -175,23 +213,44 @@ class CheckpointStore:
             components: names of what is tracked, or patterns over the paths in it, such as
                 ``model.layers.*``; only files that are needed for them are read, and the tree
                 holds them and nothing else. None for all.
+            rank: where several processes saved it together, whose part.
 
         Raises:
             CheckpointDamagedError: a file is missing or not as it was saved.
-            CheckpointMismatchError: it was written by a newer version of this package.
+            CheckpointMismatchError: it was written by a newer version of this package, or no such
+                rank saved it.
             UsageError: the checkpoint holds no such component.
         """
         repair = self._source is not None
         loaded, _ = self._reader.manifest(manifest, repair=repair)
-        skeleton = loaded.skeleton if components is None else select(loaded.skeleton, components)
+        part = loaded.part(rank)
+        skeleton = part if components is None else select(part, components)
         needed = arrays_of(skeleton)
-        if components is None:  # all files, be they needed or not: they are part of it
+        if components is None and loaded.world_size == 1:
+            # All files, be they needed or not: they are part of it.
             needed |= {name for blob in loaded.blobs for name in blob.arrays or ("",)}
         arrays = self._reader.arrays(loaded, manifest, needed, repair=repair)
         try:
             return Checkpoint(loaded, decode(Captured(skeleton, arrays)))
         except CheckpointDamagedError as error:
             raise CheckpointDamagedError(f"{self._layout.manifest(manifest)}: {error}") from error
+
+    def resume(self, manifest: str) -> Checkpoint:
+        """What an attempt goes on from: as `read`, unless several processes saved it.
+
+        Then every byte of all parts is verified, in little memory, and only what the trial's first
+        process must know is in the tree (position and result): each rank reads its own part.
+
+        Raises:
+            CheckpointDamagedError, CheckpointMismatchError: as `read`.
+        """
+        repair = self._source is not None
+        loaded, _ = self._reader.manifest(manifest, repair=repair)
+        if loaded.world_size == 1:
+            return self.read(manifest)
+        self._reader.check(loaded, manifest, repair=repair)
+        head = {name: loaded.skeleton[name] for name in ("position", "returned")}
+        return Checkpoint(loaded, decode(Captured(head)))
 
     def record(self, manifest: str) -> CheckpointRecord:
         """The record of a checkpoint, of which only the manifest is read and verified.
@@ -258,9 +317,16 @@ class CheckpointStore:
             path.unlink()
         for temporary in path.parent.glob(f".{path.name}.*.tmp"):
             temporary.unlink(missing_ok=True)
-        shared = [file.stem for file in directory.glob("*.safetensors") if len(file.stem) == 64]
-        with suppress(FileNotFoundError, NotADirectoryError):
-            shutil.rmtree(directory)
+        directories = [directory, *self._layout.parts(manifest)]
+        shared = [
+            file.stem
+            for each in directories
+            for file in each.glob("*.safetensors")
+            if len(file.stem) == 64
+        ]
+        for each in directories:
+            with suppress(FileNotFoundError, NotADirectoryError):
+                shutil.rmtree(each)
         for sha256 in shared:
             self._pool.release(sha256)
 

@@ -27,6 +27,7 @@ from sweep.trial.once import Once
 from sweep.trial.origin import check_origin
 from sweep.trial.outcome import Outcome, TrialExit
 from sweep.trial.program import load_program
+from sweep.trial.ranks import Ranks
 from sweep.trial.seeding import on_import, trial_seed
 from sweep.trial.session import Session, Setting
 from sweep.trial.source import source_digest
@@ -76,37 +77,33 @@ def _attempt(assignment: Assignment, link: Link) -> Ended:
             function = load_program(assignment.program, assignment.project)
             limit_threads(assignment.threads)  # the program has loaded more, maybe
             rng.seed(seed)
-            log = _logger(assignment.trial)
-            setting = _setting(assignment, seed)
+            log = make_logger(f"sweep.trial.{assignment.trial}")
+            setting = make_setting(assignment, seed)
             if restored is not None:
                 _warn_of_source(restored, setting, log)
             saver = _saver(store, link, assignment)
             session = Session(setting, link, log, saver, restored)
-            return _call(function, _trial(assignment, session, seed, log), session, assignment)
+            ranks = Ranks(session, link, assignment, _scratch(assignment), restored)
+            trial = _trial(assignment, session, seed, log, ranks)
+            return call(function, trial, session, assignment)
         except KeyboardInterrupt:
             raise
-        except CheckpointError as error:
-            if isinstance(error.__cause__, OSError) and not isinstance(
-                error, CheckpointDamagedError
-            ):
-                full = is_full(error)
-                return Ended(outcome=Outcome.UNSAVED, reason=str(error), disk_full=full)
-            return _failed(error)
         except BaseException as error:  # noqa: BLE001  user code may raise anything
-            return _failed(error)
+            return failure(error)
         finally:
-            _close(session)
+            close(session)
 
 
-def _call(
+def call(
     function: Callable[[Trial], Any], trial: Trial, session: Session, assignment: Assignment
 ) -> Ended:
+    """Run the trial function and save the end. Raises what it raises, a `TrialExit` excepted."""
     try:
         returned = _returned(function(trial), assignment.metric)
     except TrialExit as leaving:
         return Ended(outcome=leaving.outcome)
     outcome = session.finish(returned)
-    return Ended(outcome=outcome, returned=returned or None)
+    return Ended(outcome=outcome, returned=session.result(returned) or None)
 
 
 def _restore(assignment: Assignment, store: CheckpointStore, link: Link) -> Checkpoint | None:
@@ -118,7 +115,7 @@ def _restore(assignment: Assignment, store: CheckpointStore, link: Link) -> Chec
     found = None
     for manifest in assignment.restore:
         try:
-            found = store.read(manifest)
+            found = store.resume(manifest)
             break
         except CheckpointDamagedError as error:
             skipped.append((manifest, str(error)))
@@ -175,7 +172,8 @@ def _saver(store: CheckpointStore, link: Link, assignment: Assignment) -> Saver:
     return Saver(store, saved, Path(assignment.root))
 
 
-def _setting(assignment: Assignment, seed: int) -> Setting:
+def make_setting(assignment: Assignment, seed: int, world_size: int = 1) -> Setting:
+    """``seed`` is that of the generators."""
     return Setting(
         trial=assignment.trial,
         attempt=assignment.attempt,
@@ -196,44 +194,60 @@ def _setting(assignment: Assignment, seed: int) -> Setting:
             "source_sha256": source_digest(assignment.program, assignment.project),
             "git": origin.git_commit(assignment.project),
             "host": socket.gethostname(),
-            "world_size": 1,
+            "world_size": world_size,
         },
     )
 
 
-def _trial(assignment: Assignment, session: Session, seed: int, log: logging.Logger) -> Trial:
+def _trial(
+    assignment: Assignment, session: Session, seed: int, log: logging.Logger, ranks: Ranks
+) -> Trial:
+    return Trial(
+        session,
+        assignment.params,
+        once=make_once(assignment, session, log, seed),
+        number=assignment.trial,
+        seed=seed,
+        log=log,
+        directory=_scratch(assignment),
+        spawn=ranks,
+    )
+
+
+def make_once(
+    assignment: Assignment, session: Session, log: logging.Logger, seed: int, *, kept: bool = True
+) -> Once:
+    """The trial's memos, in memory only if not ``kept``. ``seed`` is that of the generators."""
+    memos = MemoStore(StudyPaths(Path(assignment.root)).memos) if kept else None
+    study_seed, number = assignment.seed, assignment.trial
+    return Once(session, memos, log, trial=number, study_seed=study_seed, trial_seed=seed)
+
+
+def _scratch(assignment: Assignment) -> Callable[[], Path]:
     def directory() -> Path:
         scratch = StudyPaths(Path(assignment.root)).scratch / f"{assignment.trial:05d}"
         path = scratch / f"{assignment.session}.{assignment.attempt}"
         path.mkdir(parents=True, exist_ok=True)
         return path
 
-    memos = MemoStore(StudyPaths(Path(assignment.root)).memos)
-    study_seed, number = assignment.seed, assignment.trial
-    once = Once(session, memos, log, trial=number, study_seed=study_seed, trial_seed=seed)
-    return Trial(
-        session,
-        assignment.params,
-        once=once,
-        number=assignment.trial,
-        seed=seed,
-        log=log,
-        directory=directory,
-    )
+    return directory
 
 
-def _logger(trial: int) -> logging.Logger:
-    """A logger that nobody else has, so that no handler outlives the attempt."""
-    log = logging.Logger(f"sweep.trial.{trial}", logging.INFO)
+def make_logger(name: str, mark: str = "") -> logging.Logger:
+    """A logger that nobody else has, so that no handler outlives the attempt.
+
+    ``mark`` begins each message, such as ``"rank 1: "``.
+    """
+    log = logging.Logger(name, logging.INFO)
     log.parent = logging.getLogger()
     if not log.parent.handlers:
         handler = logging.StreamHandler()
-        handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(message)s"))
+        handler.setFormatter(logging.Formatter(f"%(asctime)s %(levelname)s {mark}%(message)s"))
         log.addHandler(handler)
     return log
 
 
-def _close(session: Session | None) -> None:
+def close(session: Session | None) -> None:
     """Wait for what is being saved. Its failure is no news here: `finish` has raised it, or the
     attempt has failed of something else."""
     if session is not None:
@@ -243,7 +257,14 @@ def _close(session: Session | None) -> None:
             logging.getLogger("sweep.trial").warning("%s", error)
 
 
-def _failed(error: BaseException) -> Ended:
+def failure(error: BaseException) -> Ended:
+    """The last word of an attempt that was ended by ``error``."""
+    if (
+        isinstance(error, CheckpointError)
+        and isinstance(error.__cause__, OSError)
+        and not isinstance(error, CheckpointDamagedError)
+    ):
+        return Ended(outcome=Outcome.UNSAVED, reason=str(error), disk_full=is_full(error))
     users = error.__cause__ if isinstance(error, ProgramError) and error.__cause__ else error
     text = "".join(
         traceback.TracebackException(

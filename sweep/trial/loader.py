@@ -18,10 +18,11 @@ from typing import Any, Protocol
 
 import torch
 from torch.utils.data import IterableDataset
+from torch.utils.data.distributed import DistributedSampler
 from torchdata.stateful_dataloader import StatefulDataLoader
 
 from sweep.checkpoint import rng
-from sweep.errors import CheckpointMismatchError
+from sweep.errors import CheckpointMismatchError, UsageError
 from sweep.trial.order import Order, SeededDataset, index_source
 from sweep.trial.position import LoaderPosition, Start
 from sweep.trial.seeding import derive
@@ -53,9 +54,18 @@ class Loader(StatefulDataLoader):  # type: ignore[misc]
         sampler: Any = None,
         batch_sampler: Any = None,
         generator: torch.Generator | None = None,
+        share: tuple[int, int] = (0, 1),
         **options: Any,
     ) -> None:
-        """``seed`` is the trial's; the rest is as in `torch.utils.data.DataLoader`."""
+        """``seed`` is the trial's; the rest is as in `torch.utils.data.DataLoader`.
+
+        ``share``: the number of this process of the trial, and how many there are.
+        """
+        if isinstance(sampler, DistributedSampler):
+            raise UsageError(
+                "trial.loader: gives each process its share of the samples by itself; leave the "
+                "DistributedSampler out"
+            )
         if sampler is not None and shuffle:
             raise ValueError("trial.loader: give either a sampler or shuffle=True")
         iterable = isinstance(dataset, IterableDataset)
@@ -64,11 +74,11 @@ class Loader(StatefulDataLoader):  # type: ignore[misc]
         if iterable:
             options |= {"sampler": sampler, "batch_sampler": batch_sampler, "shuffle": shuffle}
         elif batch_sampler is not None:
-            order = Order(batch_sampler, drawn, each=1)
+            order = Order(batch_sampler, drawn, each=1, share=share)
             options |= {"batch_sampler": order, "sampler": sampler, "shuffle": shuffle}
         else:
             source = sampler or index_source(dataset, bool(shuffle), generator)
-            order = Order(source, drawn, each=batch_size or 1)
+            order = Order(source, drawn, each=batch_size or 1, share=share)
             options["sampler"] = order
         with warnings.catch_warnings():
             # torchdata 0.11 calls what torch 2.13 deprecates; users can do nothing about it.
@@ -77,7 +87,7 @@ class Loader(StatefulDataLoader):  # type: ignore[misc]
         # Our own position suffices, unless the dataset moves on by itself.
         self._exact = not iterable and not hasattr(dataset, "state_dict")
         self._position, self._scope, self._seed = position, scope, seed
-        self._drawn, self._order = drawn, order
+        self._drawn, self._order, self._share = drawn, order, share
         self._running: Start | None = None
         self._opened = False
         self.restore_source()
@@ -124,12 +134,17 @@ class Loader(StatefulDataLoader):  # type: ignore[misc]
 
     def _open(self, start: Start) -> Iterator[Any]:
         seed = derive("pass", self._seed, self._position.name, start.epoch, start.number)
+        rank, size = self._share
+        # The order is common to all processes of a trial; what is drawn to make a batch is not.
+        own = derive("rank", seed, rank) if size > 1 else seed
         self._drawn.manual_seed(seed)
         tagged = self._exact and self.num_workers > 0
         inner = start.inner or {}
         if self._order is not None:
             skip = start.batches if self._exact else 0
-            self._order.begin(skip, seed if tagged else None, inner.get("order"))
+            self._order.begin(skip, own if tagged else None, inner.get("order"))
+        if size > 1:
+            self._drawn.manual_seed(own)
         goes_on = start.resumed and "torchdata" in inner
         if goes_on:
             self._check_workers(inner)

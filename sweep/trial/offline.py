@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 import logging
+import os
 import shutil
 import tempfile
 import weakref
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import ExitStack
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 from sweep.checkpoint import rng
-from sweep.trial.message import Message, Verdict
+from sweep.trial.message import Assignment, Message, Verdict
 from sweep.trial.once import Once
+from sweep.trial.ranks import Ranks
 from sweep.trial.seeding import on_import, trial_seed
 from sweep.trial.session import Session, Setting
 
@@ -34,9 +37,9 @@ class _NoLink:
 
 
 def offline_parts(
-    seed: int, directory: str | Path | None
-) -> tuple[Session, Once, int, int, logging.Logger, Callable[[], Path]]:
-    """Session, memos, number, seed, logger and maker of the directory of a trial on its own.
+    params: Mapping[str, Any], seed: int, directory: str | Path | None
+) -> tuple[Session, Once, int, logging.Logger, Callable[[], Path], Ranks]:
+    """Session, memos, seed, logger, maker of the directory and of ranks, for a trial on its own.
 
     Seeds the global generators, as a study does; those of a library that is imported while the
     trial lives, then.
@@ -44,12 +47,35 @@ def offline_parts(
     own = trial_seed(seed, 0)
     rng.seed(own)
     log = logging.getLogger("sweep.trial")
-    session = Session(Setting(seed=own), _NoLink(), log)
+    link, scratch = _NoLink(), _Scratch(directory)
+    session = Session(Setting(seed=own), link, log)
     watch = ExitStack()
     watch.enter_context(on_import(partial(rng.seed, own)))
     weakref.finalize(session, watch.close)
     once = Once(session, None, log, trial=0, study_seed=seed, trial_seed=own)
-    return session, once, 0, own, log, _Scratch(directory)
+    return session, once, own, log, scratch, _ranks(session, link, params, seed, scratch)
+
+
+def _ranks(
+    session: Session,
+    link: _NoLink,
+    params: Mapping[str, Any],
+    seed: int,
+    scratch: Callable[[], Path],
+) -> Ranks:
+    assignment = Assignment(
+        study="",
+        trial=0,
+        attempt=1,
+        session=0,
+        params=dict(params),
+        seed=seed,
+        program="",
+        project="",
+        root="",
+        threads=os.cpu_count() or 1,
+    )
+    return Ranks(session, link, assignment, scratch, saving=False)
 
 
 class _Scratch:
@@ -60,6 +86,6 @@ class _Scratch:
         if self._given is not None:
             self._given.mkdir(parents=True, exist_ok=True)
             return self._given
-        temporary = tempfile.mkdtemp(prefix="sweep-trial-")
-        weakref.finalize(self, shutil.rmtree, temporary, ignore_errors=True)
-        return Path(temporary)
+        self._given = Path(tempfile.mkdtemp(prefix="sweep-trial-"))
+        weakref.finalize(self, shutil.rmtree, self._given, ignore_errors=True)
+        return self._given

@@ -6,7 +6,7 @@ Loads torch; see `sweep.trial.loader`.
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterable, Iterator, Sized
+from collections.abc import Iterable, Iterator, Sequence, Sized
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -50,10 +50,20 @@ class Order:
 
     ``source`` says which indices; a sampler of the user's is asked once and its answer kept in the
     checkpoint, since it need not give it twice. ``each`` of the indices make a batch.
+
+    Of several processes, ``share`` is (the number of this one, how many there are): each has every
+    so many-th of the indices, as many as every other.
     """
 
-    def __init__(self, source: Any, generator: torch.Generator, each: int) -> None:
+    def __init__(
+        self,
+        source: Any,
+        generator: torch.Generator,
+        each: int,
+        share: tuple[int, int] = (0, 1),
+    ) -> None:
         self._source, self._generator, self._each = source, generator, each
+        self._rank, self._size = share
         self._indices: Iterable[Any] = ()
         self._skip = 0
         self._seed: int | None = None
@@ -69,18 +79,39 @@ class Order:
         if plan is not None:
             self._indices = plan.tolist() if isinstance(plan, np.ndarray) else plan
         elif isinstance(self._source, _Shuffle):
-            self._indices = torch.randperm(len(self), generator=self._generator).tolist()
+            drawn = torch.randperm(len(self._source), generator=self._generator)
+            self._indices = self._shared(drawn.tolist())
         elif isinstance(self._source, SequentialSampler):
-            self._indices = range(len(self))
+            self._indices = self._shared(range(len(self._source)))
         elif hasattr(self._source, "__len__"):
-            self._indices = list(self._source)
+            self._indices = self._shared(self._asked())
             flat = all(type(index) is int for index in self._indices)
             self.plan = np.array(self._indices, dtype=np.int64) if flat else self._indices
-        else:  # maybe without end: cannot be drawn in advance
+        elif self._size == 1:  # maybe without end: cannot be drawn in advance
             self._indices = self._source
+        else:
+            self._indices = _Rounds(self._source, self._rank, self._size)
 
     def __len__(self) -> int:
-        return len(self._source)
+        return -(-len(self._source) // self._size)
+
+    def _shared(self, indices: Sequence[Any]) -> Sequence[Any]:
+        """This process's part; the first indices come again where they do not suffice for all."""
+        if self._size == 1 or not indices:
+            return indices
+        places = range(self._rank, len(self) * self._size, self._size)
+        return [indices[place % len(indices)] for place in places]
+
+    def _asked(self) -> list[Any]:
+        """What the user's sampler gives: in all processes of a trial the same."""
+        if self._size == 1:
+            return list(self._source)
+        before, seed = rng.capture(), self._generator.initial_seed() >> 32
+        rng.seed(seed)
+        try:
+            return list(self._source)
+        finally:
+            rng.restore(before, seed)
 
     def __iter__(self) -> Iterator[Any]:
         first = self._skip * self._each
@@ -130,6 +161,17 @@ def _restore(sampler: Any, state: Any) -> None:
         sampler.load_state_dict(state["sampler"])
     else:
         sampler.generator.set_state(state["torch"])
+
+
+class _Rounds:
+    """One process's index out of each whole round; a last one that is not whole is left out."""
+
+    def __init__(self, source: Iterable[Any], rank: int, size: int) -> None:
+        self._source, self._rank, self._size = source, rank, size
+
+    def __iter__(self) -> Iterator[Any]:
+        for whole in zip(*[iter(self._source)] * self._size, strict=False):
+            yield whole[self._rank]
 
 
 class SeededDataset:

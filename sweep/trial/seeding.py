@@ -26,6 +26,11 @@ def trial_seed(study_seed: int, trial: int) -> int:
     return derive("trial", study_seed, trial) >> 32
 
 
+def rank_seed(seed: int, rank: int) -> int:
+    """The seed of the generators in one of several processes of a trial, of 32 bits."""
+    return derive("rank", seed, rank) >> 32
+
+
 @contextmanager
 def on_import(loaded: Callable[[str], None]) -> Iterator[None]:
     """Call ``loaded(library)`` right after a library of `rng` is first imported in the block.

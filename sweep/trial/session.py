@@ -10,14 +10,15 @@ from typing import Any, NoReturn
 
 from sweep.checkpoint import rng
 from sweep.checkpoint.buffer import Buffers
-from sweep.checkpoint.encoder import Captured, Encoder
+from sweep.checkpoint.encoder import Captured, Encoder, child
 from sweep.checkpoint.exclusion import Keys, excluded, unmatched, without
 from sweep.checkpoint.policy import Policy, Scope
 from sweep.checkpoint.record import Content, Kind
 from sweep.checkpoint.saver import Saver
 from sweep.checkpoint.store import Checkpoint, Draft
-from sweep.errors import UsageError
-from sweep.trial.autosave import Autosave, Callback
+from sweep.errors import CheckpointMismatchError, UsageError
+from sweep.trial.agreement import GO_ON, Agreement, Alone, Decision, Place
+from sweep.trial.autosave import Autosave, Callback, Demand
 from sweep.trial.message import Forked, Link, Reported, Verdict
 from sweep.trial.metric import Report
 from sweep.trial.outcome import Outcome, TrialExit, TrialPruned, TrialStopped
@@ -53,8 +54,15 @@ class Session:
         log: logging.Logger,
         saver: Saver | None = None,
         restored: Checkpoint | None = None,
+        agreement: Agreement | None = None,
     ) -> None:
-        """Without a ``saver`` nothing is saved. ``restored`` is where to go on from."""
+        """Without a ``saver`` nothing is saved. ``restored`` is where to go on from.
+
+        ``agreement`` is with the other processes of the trial, where there are any.
+        """
+        self._agreement = agreement or Alone()
+        self._saved_by = None if restored is None else restored.manifest.world_size
+        self._theirs: dict[str, float] | None = None
         self._setting, self._link, self._log = setting, link, log
         self._saver, self._buffers = saver, Buffers()
         self._restored = None if restored is None else restored.manifest.id
@@ -95,6 +103,7 @@ class Session:
         self._autosave = (
             None if saver is None else Autosave(setting.policy, setting.scope, saver, self.position)
         )
+        self._began_at = self.position.global_step
         self._begun, self._trained_s = time.monotonic(), self.position.training_s
         if self.position.begun is None:
             self.position.begun = time.time()
@@ -140,14 +149,15 @@ class Session:
                 self.position.loops = loop + 1
                 raise
             self._end_epoch()
-            self._safe_point(resumable=True)
+            self._safe_point("the end of an epoch", resumable=True)
         self.position.loops = loop + 1
 
     def step(self) -> None:
         """See `Trial.step`."""
         self.position.global_step += 1
         self.loaders.step()
-        self._safe_point(resumable=not self.position.looped or self._in_flight, patient=False)
+        resumable = not self.position.looped or self._in_flight
+        self._safe_point("trial.step()", resumable=resumable, patient=False)
 
     def report(self, metrics: dict[str, float]) -> None:
         """See `Trial.report`."""
@@ -166,10 +176,13 @@ class Session:
             position.reports += 1
             self._send(position.reports - 1, metrics)
             # Before any training, a report is one of a preamble, which is executed again.
-            self._safe_point(resumable=bool(self.state) or position.global_step > 0)
+            resumable = bool(self.state) or position.global_step > 0
+            self._safe_point("trial.report()", resumable=resumable)
 
     def fork(self, changes: Mapping[str, Any]) -> None:
         """See `Trial.fork`."""
+        if self._agreement.size > 1:
+            raise UsageError("trial.fork: not in a trial of several processes; use `sweep fork`")
         if not self._saving:
             raise UsageError("trial.fork: nothing is tracked, so a fork has nothing to go on from")
         self.position.forks.append(
@@ -186,32 +199,41 @@ class Session:
         """
         if self._exit is not None:  # somebody caught it
             return self._exit.outcome
+        if self._theirs is not None:
+            if returned and returned != self._theirs:
+                raise UsageError(
+                    "trial.spawn: what rank 0 returns is the trial's result; return what spawn "
+                    "returns, and nothing else"
+                )
+            return Outcome.COMPLETE
         self._settle()
         # A checkpoint is judged by what was reported where it was taken: the best value of a trial
         # that stopped early is not that of its last weights.
         self.position.metrics = {**returned, **self.position.metrics}
         self._returned = dict(returned)
-        # A fork can only go on from a full one.
-        final = Content.FULL if self.position.forks else self._setting.scope.final
-        if self.position.prune:
-            self._save(Kind.PRUNED)
-        elif final is not None:
-            self._save(Kind.FINAL, final)
+        decision = self._agreement.reach(self._place("the end of the trial"), self._decide_end)
+        if decision.demand is not None:
+            self._save(decision.demand)
         self._wait()
         self._ask_for_forks()
-        return Outcome.PRUNED if self.position.prune else Outcome.COMPLETE
+        return decision.leave or Outcome.COMPLETE
+
+    def result(self, returned: dict[str, float]) -> dict[str, float]:
+        """What the trial has come to, where its function has ``returned`` that."""
+        return returned if self._theirs is None else self._theirs
 
     def checkpoint(self, *, wait: bool, then: Callback | None) -> str | None:
         """See `Trial.checkpoint`."""
-        if self._autosave is None or not self._saving:
+        if self._autosave is None:
             return None
-        position = self.position
-        begun = bool(self.state) or position.global_step > 0
+        decision = self._agreement.reach(self._place("trial.checkpoint()"), self._decide_checkpoint)
+        if decision.demand is None and not self._saving:
+            return None
         self._autosave.ask(then, wait=wait)
-        if not (self._in_flight if position.looped else begun):
+        if decision.demand is None:
             return None  # what runs now would not be found again: the next safe point saves
         self._settle()
-        identifier = self._save(Kind.MANUAL)
+        identifier = self._save(decision.demand)
         if wait:
             self._wait()
         return identifier
@@ -232,6 +254,37 @@ class Session:
         if self._saver is not None:
             self._saver.close()
 
+    # ---- for `sweep.trial.ranks`
+
+    def hand_over(self, size: int) -> None:
+        """From here on the trial runs in ``size`` other processes.
+
+        Raises:
+            UsageError: it has been handed over, or begun to run in this one.
+            CheckpointMismatchError: it was saved by another number of processes.
+        """
+        if self._theirs is not None:
+            raise UsageError("trial.spawn: once is all that a trial function can call it")
+        begun = self._loop or self.reports or self._state_read or self.position.within
+        if begun or self.tracker.used or self.position.global_step > self._began_at:
+            raise UsageError(
+                "trial.spawn: track, epochs, step, report and state belong into the function that "
+                "is spawned; here none may be used before"
+            )
+        self._check_world(size)
+        self._theirs = {}
+
+    def heard(self, message: Reported) -> None:
+        """The other processes have reported, and the driver knows."""
+        self.reports.append(Report(message.step, message.metrics))
+
+    def come_back(self, outcome: Outcome, returned: Mapping[str, float]) -> None:
+        """The other processes have saved and ended."""
+        self._theirs = dict(returned)
+        if outcome is not Outcome.COMPLETE:
+            self._exit = TrialPruned() if outcome is Outcome.PRUNED else TrialStopped()
+            raise self._exit
+
     # ---- for `sweep.trial.once`
 
     def when_stopping(self, call: Callable[[], None]) -> None:
@@ -240,7 +293,7 @@ class Session:
 
     def leave(self) -> NoReturn:
         """Leave as stopped from where nothing can be saved; what was saved before stands."""
-        self._leave(TrialStopped(), Kind.STOP, resumable=False)
+        self._leave(TrialStopped(), None)
 
     def progress(self) -> tuple[int, int, int, int]:
         """Changes with every step, report and epoch."""
@@ -290,7 +343,7 @@ class Session:
 
     # ---- safe points
 
-    def _safe_point(self, *, resumable: bool, patient: bool = True) -> None:
+    def _safe_point(self, at: str, *, resumable: bool, patient: bool = True) -> None:
         """``resumable``: the code that runs now would be found again from what is saved here.
 
         ``patient``: a save that is due may wait for the one in flight.
@@ -300,26 +353,56 @@ class Session:
         self._settle()
         if self._saver is not None:
             self._saver.check()
+        decision = self._agreement.reach(
+            self._place(at), lambda: self._decide(resumable=resumable, patient=patient)
+        )
+        if decision.leave is not None:
+            leaving = TrialPruned() if decision.leave is Outcome.PRUNED else TrialStopped()
+            self._leave(leaving, decision.demand)
+        if self._autosave is not None:
+            self._autosave.deliver()
+        if decision.demand is not None:
+            self._save(decision.demand)
+            if decision.demand.wait:
+                self._wait()
+
+    def _place(self, at: str) -> Place:
+        position = self.position
+        return Place(at, position.epoch, position.global_step, position.reports)
+
+    def _decide(self, *, resumable: bool, patient: bool) -> Decision:
+        saves = resumable and self._saving
         if self.position.prune and not self.position.within:
-            self._leave(TrialPruned(), Kind.PRUNED, resumable)
+            return Decision(Demand(kind=Kind.PRUNED) if saves else None, Outcome.PRUNED)
         if self._stop or self._link.stopping:
-            self._leave(TrialStopped(), Kind.STOP, resumable)
+            return Decision(Demand(kind=Kind.STOP) if saves else None, Outcome.STOPPED)
         if self.position.forks and resumable:
             self._fork()
-        if self._autosave is None:
-            return
-        self._autosave.deliver()
-        demand = self._autosave.demand(patient=patient)
-        if demand is not None and resumable:
-            self._save(demand.kind, demand.content, replace=demand.replace)
-            if demand.wait:
-                self._wait()
-        elif demand is not None:
+        demand = None if self._autosave is None else self._autosave.demand(patient=patient)
+        if demand is None:
+            return GO_ON
+        if not resumable:
             self._warn()
+        return Decision(demand) if saves else GO_ON
+
+    def _decide_checkpoint(self) -> Decision:
+        position = self.position
+        begun = bool(self.state) or position.global_step > 0
+        found_again = self._in_flight if position.looped else begun
+        return Decision(Demand(kind=Kind.MANUAL)) if found_again and self._saving else GO_ON
+
+    def _decide_end(self) -> Decision:
+        # A fork can only go on from a full one.
+        final = Content.FULL if self.position.forks else self._setting.scope.final
+        if self.position.prune:
+            return Decision(Demand(kind=Kind.PRUNED) if self._saving else None, Outcome.PRUNED)
+        if final is None or not self._saving:
+            return GO_ON
+        return Decision(Demand(kind=Kind.FINAL, content=final))
 
     def _fork(self) -> None:
         """Save here, durably, and ask for the forks that go on from it."""
-        self._save(Kind.MANUAL)
+        self._save(Demand(kind=Kind.MANUAL))
         self._wait()
         self._ask_for_forks()
 
@@ -336,15 +419,23 @@ class Session:
     def _settle(self) -> None:
         """At the first safe point: all that was restored must have been taken up by now."""
         if self._restoring:
+            self._check_world(self._agreement.size)
             self.tracker.check()
             self.loaders.check(self._restored)
             self._restoring = False
 
-    def _leave(self, leaving: TrialExit, kind: Kind, resumable: bool) -> NoReturn:
-        if resumable:
-            self._save(kind)
+    def _check_world(self, size: int) -> None:
+        if self._saved_by is not None and self._saved_by != size:
+            raise CheckpointMismatchError(
+                f"checkpoint {self._restored} was saved by {_processes(self._saved_by)}, but the "
+                f"trial has {_processes(size)}: use as many again, or start a new study"
+            )
+
+    def _leave(self, leaving: TrialExit, demand: Demand | None) -> NoReturn:
+        if demand is not None:
+            self._save(demand)
         self._wait()
-        if resumable:
+        if demand is not None:
             self._ask_for_forks()
         self._exit = leaving
         raise leaving
@@ -368,12 +459,11 @@ class Session:
         # A position alone would make a resumed trial skip epochs of what was not saved.
         return self.tracker.used or bool(self.state)
 
-    def _save(
-        self, kind: Kind, content: Content = Content.FULL, *, replace: bool = False
-    ) -> str | None:
+    def _save(self, demand: Demand) -> str | None:
         """Begin a save; its id, or that of the save that was made at this very position."""
-        if self._saver is None or self._autosave is None or not self._saving:
+        if self._saver is None or self._autosave is None:
             return None
+        kind, content, replace = demand.kind, demand.content, demand.replace
         begun = time.monotonic()
         setting, position = self._setting, self.position
         position.training_s = self._trained_s + begun - self._begun
@@ -406,23 +496,26 @@ class Session:
         return draft.id
 
     def _capture(self, kind: Kind, content: Content) -> Captured:
+        rank = self._agreement.rank
+        root = f"rank {rank}" if rank else ""  # arrays of all ranks have names of their own
         position = self.position.to_tree()
         if kind is Kind.PRUNED:  # who goes on from here does so in spite of the verdict
             position["prune"] = False
         encoder, full = Encoder(self._buffers), content is Content.FULL
         tracked, parts = self._tracked(content)
-        skeleton = {
-            "position": encoder.encode(position, "position"),
-            "tracked": encoder.encode(tracked, ""),
-            "born": encoder.encode(self.tracker.born, "born"),
+        tree: dict[str, Any] = {
+            "position": position,
+            "born": self.tracker.born,
             "classes": dict(self.tracker.classes),
-            "state": encoder.encode(self.state if full else {}, "state"),
-            "loaders": encoder.encode(self.loaders.capture() if full else {}, "loaders"),
-            "rng": encoder.encode(rng.capture() if full else {}, "rng"),
-            "returned": encoder.encode(self._returned, "returned"),
+            "state": self.state if full else {},
+            "loaders": self.loaders.capture() if full else {},
+            "rng": rng.capture() if full else {},
+            "returned": self._returned,
         }
         if parts:
-            skeleton["excluded"] = encoder.encode([list(keys) for keys in parts], "excluded")
+            tree["excluded"] = [list(keys) for keys in parts]
+        skeleton = {name: encoder.encode(item, child(root, name)) for name, item in tree.items()}
+        skeleton["tracked"] = encoder.encode(tracked, root)
         return encoder.captured(skeleton)
 
     def _tracked(self, content: Content) -> tuple[dict[str, Any], list[Keys]]:
@@ -454,3 +547,7 @@ def _begin_fork(position: Position, source: str | None) -> None:
     position.prune = False
     if source is not None and source.endswith(f".{Kind.FINAL}"):
         position.loops = max(0, position.loops - 1)
+
+
+def _processes(count: int) -> str:
+    return "1 process" if count == 1 else f"{count} processes"

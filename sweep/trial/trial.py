@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable, Iterator, Mapping, MutableMapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
 from sweep.trial.metric import Report, as_metrics
 from sweep.trial.once import Once, Scope
@@ -17,6 +17,14 @@ if TYPE_CHECKING:
     from sweep.trial.loader import Loader
 
 T = TypeVar("T")
+
+
+class Spawn(Protocol):
+    """Port to the processes of `Trial.spawn`."""
+
+    def __call__(
+        self, function: Callable[[Any], Any], size: int, backend: str
+    ) -> dict[str, float] | None: ...
 
 
 class Trial:
@@ -60,6 +68,8 @@ class Trial:
             ``random``, ``numpy.random`` and ``torch`` are seeded with it before the function is
             called; generators of your own may use it, and can be tracked.
         log: a logger for this trial; with a driver its messages go to the trial's log file.
+        rank, world_size: in a function given to `spawn`, the number of the process, from 0, and how
+            many there are; 0 and 1 elsewhere.
     """
 
     def __init__(
@@ -72,8 +82,12 @@ class Trial:
         seed: int,
         log: logging.Logger,
         directory: Callable[[], Path],
+        spawn: Spawn,
+        rank: int = 0,
+        world_size: int = 1,
     ) -> None:
         """Studies and `offline` make trials; ``directory`` creates the scratch directory."""
+        self.rank, self.world_size, self._spawn = rank, world_size, spawn
         self.params = Params(params)
         self.number, self.seed, self.log = number, seed, log
         self._session, self._once, self._make_directory = session, once, directory
@@ -99,9 +113,9 @@ class Trial:
         """
         from sweep.trial.offline import offline_parts
 
-        session, once, number, trial_seed, log, make = offline_parts(seed, directory)
+        session, once, own, log, make, spawn = offline_parts(params, seed, directory)
         return cls(
-            session, params, once=once, number=number, seed=trial_seed, log=log, directory=make
+            session, params, once=once, number=0, seed=own, log=log, directory=make, spawn=spawn
         )
 
     def track(self, **objects: Any) -> None:
@@ -228,6 +242,50 @@ class Trial:
         """
         self._session.fork(params)
 
+    def spawn(
+        self, function: Callable[[Trial], Any], *, world_size: int, backend: str = "gloo"
+    ) -> dict[str, float] | None:
+        """Run ``function(trial)`` in several processes of this machine, which train together::
+
+            def train(trial):
+                return trial.spawn(train_rank, world_size=2)
+
+            def train_rank(trial):
+                model = DistributedDataParallel(Net(trial.params.width))
+                ...  # as in any trial function; trial.rank and trial.world_size say who one is
+
+        Their ``torch.distributed`` process group is formed, over the loopback device. In each,
+        `trial` is as ever, and all must go through it alike: the same `epochs`, `step`, `report`
+        and `checkpoint`. What differs:
+
+        - Random generators are seeded from `seed` and the rank. ``trial.seed`` is one for all:
+          ``torch.manual_seed(trial.seed)`` gives all the same weights, if nothing else does.
+        - Each rank gets its share of what a `loader` yields; ``batch_size`` is that of one rank.
+        - What rank 0 reports, and returns, is the trial's; of the others it is ignored.
+        - Rank 0 decides at a safe point, and all do the same there. A checkpoint holds what every
+          rank tracks, all at the same step, or there is none. ``in_flight: replace`` waits instead.
+        - `directory` is one for all. `fork` is refused; `once` computes in one of them.
+
+        A process that dies or raises fails the attempt, with its rank named; the others are ended.
+        One that is sent SIGTERM has all save at the next safe point and leave; the study goes on
+        from there at once. It goes on with as many processes as before, or not at all.
+
+        Args:
+            function: one of a module; it is imported in each process.
+            world_size: how many; ask for the resources of all of them in the study.
+            backend: of the process group, as in ``torch.distributed.init_process_group``.
+
+        Returns:
+            What rank 0 has returned, as metrics. It is the trial's result: nothing may be trained,
+            reported or tracked beside this, and the trial function should return it.
+
+        Raises:
+            RankError: a process has failed or died; says which, and how.
+            CheckpointMismatchError: the trial was saved by another number of processes.
+            UsageError: the function is no function of a module, or the trial has begun without it.
+        """
+        return self._spawn(function, world_size, backend)
+
     def loader(self, dataset: Any, *, name: str | None = None, **options: Any) -> Loader:
         """A torch data loader whose every batch is a place to go on from.
 
@@ -247,13 +305,20 @@ class Trial:
             to be that exact; others are run ahead to their place.
 
         Raises:
-            UsageError: another loader has the name.
+            UsageError: another loader has the name, or a sampler for several processes was given.
+
+        In one of several processes (`spawn`), rank r of n gets every n-th sample (with a
+        ``batch_sampler``, every n-th batch) of the common order, beginning with the r-th. Where
+        they are not a multiple of n, the first ones come again at the end, so that all ranks have
+        as many, as with torch's ``DistributedSampler``; the last ones of a sampler without a length
+        are left out instead. An ``IterableDataset`` is not shared out: it must do so by itself.
         """
         from sweep.trial.loader import Loader
 
         loaders = self._session.loaders
         position = loaders.position(name)
-        made = Loader(dataset, position, loaders, self.seed, **options)
+        share = (self.rank, self.world_size)
+        made = Loader(dataset, position, loaders, self.seed, share=share, **options)
         loaders.add(position.name, made)
         return made
 
