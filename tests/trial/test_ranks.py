@@ -87,7 +87,8 @@ def test_a_rank_is_killed_and_another_told_to_go(
     assert link.ended.reason == "sweep.errors.RankError: rank 1 of 2 was killed by SIGKILL"
 
     link = made.run()
-    assert link.messages[0].checkpoint == "3@2.7"
+    # The one of step 7 may have been in flight.
+    assert link.messages[0].checkpoint in ("3@1.5", "3@2.7")
     check_equal(made, link, whole)
 
 
