@@ -55,7 +55,6 @@ def turn(path: Path, when_stopping: Callable[[Callable[[], None]], None]) -> Ite
     if descriptor is None:
         yield False
         return
-    _held.add(path)
     try:
         yield True
     finally:
@@ -93,7 +92,9 @@ def _take(path: Path, when_stopping: Callable[[Callable[[], None]], None]) -> in
         waiter = _waiters.get(path)
         if waiter is None:
             try:
-                return _lock(path, fcntl.LOCK_NB)
+                descriptor = _lock(path, fcntl.LOCK_NB)
+                _held.add(path)  # at once: who looks in this process would drop the lock else
+                return descriptor
             except (BlockingIOError, PermissionError):
                 waiter = _waiters[path] = _Waiter(path)
                 waiter.start()
@@ -105,6 +106,7 @@ def _take(path: Path, when_stopping: Callable[[Callable[[], None]], None]) -> in
             waiter.listener = None
             late = None if heard.empty() else heard.get()
             if isinstance(late, int):
+                _held.discard(path)
                 os.close(late)
         return None
     if isinstance(word, OSError):
@@ -129,6 +131,8 @@ class _Waiter(threading.Thread):
         with _mutex:
             del _waiters[self._path]
             if self.listener is not None:
+                if isinstance(word, int):
+                    _held.add(self._path)
                 self.listener.put(word)
             elif isinstance(word, int):
                 os.close(word)
