@@ -45,7 +45,7 @@ def export(loaded: Loaded, path: Path, *, study: str, force: bool = False) -> Ex
     writers = {".safetensors": _safetensors, ".pt": _torch, ".pth": _torch}
     if path.suffix not in writers:
         raise UsageError(f"{path}: must end in .safetensors or .pt")
-    if path.exists() and not force:
+    if _is_there(path) and not force:
         raise UsageError(f"{path}: is there already; --force replaces it")
     found: list[tuple[str, Any]] = []
     left_out: list[str] = []
@@ -73,6 +73,13 @@ def export(loaded: Loaded, path: Path, *, study: str, force: bool = False) -> Ex
         tensors=len(tensors),
         left_out=tuple(left_out),
     )
+
+
+def _is_there(path: Path) -> bool:
+    try:
+        return path.exists()
+    except OSError as error:
+        raise StoreError(f"{path}: cannot be written: {error}") from error
 
 
 def _origin(loaded: Loaded, study: str) -> dict[str, str]:

@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Any
 from sweep.analysis.fork import fork_trial
 from sweep.analysis.loading import Loaded
 from sweep.analysis.selection import LATEST, select
-from sweep.checkpoint.store import CheckpointStore
-from sweep.errors import StudyNotFoundError, UsageError
+from sweep.checkpoint.store import Checkpoint, CheckpointStore
+from sweep.errors import CheckpointDamagedError, StudyNotFoundError, UsageError
 from sweep.journal.journal import read_state
 from sweep.journal.state import StudyState
 from sweep.journal.table import (
@@ -113,12 +113,24 @@ class Study:
                 raise StudyNotFoundError(f"{self.name}: no checkpoint can be called {checkpoint!r}")
             trial, which = int(number), checkpoint
         components = [components] if isinstance(components, str) else components
-        found = select(self._state, self.name, int(trial or 0), which)
-        store = CheckpointStore(self.paths.checkpoints)
-        read = store.read(found.record["manifest"], components=components)
-        loaded = Loaded(read, self._state.trials[found.trial].params)
+        read = self._read_kept(int(trial or 0), which, components)
+        loaded = Loaded(read, self._state.trials[read.manifest.trial].params)
         self._check_components(loaded, components)
         return loaded
+
+    def _read_kept(
+        self, trial: int, which: str | int, components: Sequence[str] | None
+    ) -> Checkpoint:
+        store = CheckpointStore(self.paths.checkpoints)
+        while True:
+            manifest = select(self._state, self.name, trial, which).record["manifest"]
+            try:
+                return store.read(manifest, components=components)
+            except CheckpointDamagedError:
+                self.refresh()
+                kept = self._state.trials[trial].kept
+                if any(known.record["manifest"] == manifest for known in kept):
+                    raise  # else a driver has retired it meanwhile, which is no damage
 
     def _check_components(self, loaded: Loaded, components: Sequence[str] | None) -> None:
         for component in components or ():

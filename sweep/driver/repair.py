@@ -80,14 +80,15 @@ def repair(paths: StudyPaths) -> Repair:
 def _cut(paths: StudyPaths, done: Repair) -> None:
     journal = survey(paths.journal)
     aside = list(dict.fromkeys([*(path for path, _ in journal.bad), *journal.beyond]))
-    if not aside:
-        return
     if journal.state.seq < 0:
+        why = journal.bad[0][1] if journal.bad else "it is empty"
         raise JournalError(
-            f"{paths.journal}: not even its beginning can be read ({journal.bad[0][1]}); nothing "
+            f"{paths.journal}: not even its beginning can be read ({why}); nothing "
             "was changed. The checkpoints are untouched: each manifest names the trial, its "
             "parameters and metrics. Restore the journal from a backup"
         )
+    if not aside:
+        return
     _move(aside, paths.quarantine / "journal")
     done.segments += [path.name for path in aside]
 

@@ -65,16 +65,17 @@ def verify(paths: StudyPaths, progress: Progress = lambda done, total, size: Non
         # Retired while it was read: that is no damage. The journal says so before a file goes.
         now = read_state(paths.journal)
         flawed = [(known, found) for known, found in flawed if _kept(now, known)]
+    beside = unknown(paths, journal.state, auditor, {known.id for known, _ in flawed})
+    bad = [*_bad_segments(journal), *_by_file(flawed)]
+    if journal.state.seq < 0 and beside and not bad:
+        bad.append(BadFile(path=str(paths.journal), problem="is empty, but there are checkpoints"))
     return Verification(
         segments=journal.segments,
         events=journal.state.seq + 1,
         checkpoints=sum(len(trial.kept) for trial in journal.state.trials.values()),
         bytes=auditor.bytes,
-        bad=[*_bad_segments(journal), *_by_file(flawed)],
-        unknown=[
-            found.manifest
-            for found in unknown(paths, journal.state, auditor, {known.id for known, _ in flawed})
-        ],
+        bad=bad,
+        unknown=[found.manifest for found in beside],
     )
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
+import subprocess
 from dataclasses import replace
 
 import pytest
@@ -44,9 +45,10 @@ def train(trial):
 """
 
 
-@pytest.fixture
-def study(project: Project) -> StudyPaths:
-    """A mirrored study of two trials that share a file, with partial checkpoints too."""
+@pytest.fixture(scope="module")
+def whole(tmp_path_factory: pytest.TempPathFactory) -> Project:
+    """A mirrored study of two trials that share a file; nobody changes it."""
+    project = Project(tmp_path_factory.mktemp("whole"))
     (project.root / "frozen.py").write_text(PROGRAM)
     spec = project.spec(
         "s",
@@ -54,14 +56,20 @@ def study(project: Project) -> StudyPaths:
         trials=2,
         checkpoint={
             "every": {"epochs": 2},
-            "on": "improvement",
-            "components": ["head"],
             "keep": {"last": 3, "best": 1},
             "mirror": {"to": str(project.root / "mirror"), "wait": 20},
         },
     )
     done = project.run("run", "--inline", spec)
     assert (done.returncode, done.stderr) == (0, "")
+    return project
+
+
+@pytest.fixture
+def study(project: Project, whole: Project) -> StudyPaths:
+    """A copy of it, in which what is shared is shared."""
+    project.store.mkdir()
+    subprocess.run(["cp", "-a", f"{whole.store}/s", str(project.store)], check=True)
     return StudyPaths.of(project.store, "s")
 
 

@@ -54,6 +54,15 @@ def whole(tmp_path_factory: pytest.TempPathFactory) -> Project:
     return project
 
 
+def tree(paths: StudyPaths) -> dict[str, bytes]:
+    """All files of a study but its lock."""
+    return {
+        str(path.relative_to(paths.root)): path.read_bytes()
+        for path in paths.root.rglob("*")
+        if path.is_file() and path.name != "lock"
+    }
+
+
 @pytest.fixture
 def finished(project: Project, whole: Project) -> StudyPaths:
     """A copy of it, in ``project``."""
@@ -220,6 +229,20 @@ def test_checkpoint_of_a_trial_that_is_lost(project: Project) -> None:
     assert f"the journal has no trial {trial}" in dict(done.quarantined).values()
     assert not list((paths.checkpoints / "manifests" / f"{trial:05d}").glob("*.json"))
     assert verify(paths).whole
+
+
+def test_lost_journal_is_no_whole_study(project: Project, finished: StudyPaths) -> None:
+    """Checkpoints without a journal are no whole study, and `--repair` says what to do."""
+    before = tree(finished)
+    shutil.rmtree(finished.journal)
+    finished.journal.mkdir()
+    assert project.run("verify", "study").returncode == 1
+    refused = project.run("verify", "study", "--repair")
+    assert refused.returncode == 3
+    assert "from a backup" in refused.stderr
+    assert {p: d for p, d in before.items() if "journal" not in p} == {
+        p: d for p, d in tree(finished).items() if "journal" not in p
+    }
 
 
 def test_nothing_is_touched_where_the_beginning_is_lost(
