@@ -13,6 +13,7 @@ from typing import Any, Protocol
 from sweep.checkpoint import origin, rng
 from sweep.checkpoint.buffer import Buffers
 from sweep.checkpoint.encoder import Captured, Encoder
+from sweep.checkpoint.fit import check_types
 from sweep.checkpoint.policy import Policy, Progress, due
 from sweep.checkpoint.record import CheckpointRecord, Content, Kind
 from sweep.checkpoint.retention import Keep, retired
@@ -178,7 +179,7 @@ class Checkpointer:
         Args:
             which: "latest", "best" or a step.
             strict: all that was saved must be tracked, and the other way round; if False, only
-                what both sides know is restored.
+                what both sides know is restored, and turned into the dtypes that are here.
 
         Returns:
             What was restored, or None where there is no checkpoint yet.
@@ -273,7 +274,10 @@ class Checkpointer:
                 f"checkpoint {record.id} holds {_list(states)}, but tracked is "
                 f"{_list(self._objects)}; strict=False restores what both have"
             )
-        for name in states.keys() & self._objects.keys():
+        both = [name for name in self._objects if name in states]
+        for name in both if strict else ():
+            check_types(record.id, name, self._objects[name], states[name])
+        for name in both:
             try:
                 self._objects[name].load_state_dict(states[name])
             except Exception as error:

@@ -90,7 +90,9 @@ class Fingerprint:
         ):
             self._put("builtin", f"{value.__module__}.{value.__qualname__}".encode())
         else:
-            raise UsageError(f"{path}: {_name(value)} is no function that could be told apart")
+            raise UsageError(
+                f"{path}: {_name(value)} has no code to go by: call it in a function of your own"
+            )
 
     def _cell(self, cell: Any, path: str) -> None:
         try:

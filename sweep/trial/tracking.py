@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Protocol, runtime_checkable
 
 from sweep.checkpoint.exclusion import Keys, completed
+from sweep.checkpoint.fit import check_types
 from sweep.errors import CheckpointMismatchError, UsageError
 from sweep.trial.born import born_values, refitted
 
@@ -112,7 +113,7 @@ class Tracker:
     def _load(self, name: str, stateful: Stateful) -> None:
         state = self._waiting.pop(name)
         self._check_class(name)
-        self._check_types(name, state)
+        check_types(self._restored, name, self._originals[name], state)
         parts = [keys[1:] for keys in self._excluded if keys[0] == name]
         if parts:
             state = completed(state, stateful.state_dict(), parts)
@@ -147,22 +148,6 @@ class Tracker:
                 f"checkpoint {self._restored} does not fit {name!r}: it was saved of torch's "
                 f"{saved}, and is {ours} in the trial"
             )
-
-    def _check_types(self, name: str, state: Any) -> None:
-        """Loading a module turns what is saved into its own types, without a word."""
-        torch = sys.modules.get("torch")
-        module = self._originals[name]
-        if torch is None or not isinstance(module, torch.nn.Module) or not isinstance(state, dict):
-            return
-        for key, ours in module.state_dict().items():
-            saved = state.get(key)
-            if not isinstance(saved, torch.Tensor) or not isinstance(ours, torch.Tensor):
-                continue
-            if saved.dtype != ours.dtype:
-                raise CheckpointMismatchError(
-                    f"checkpoint {self._restored} does not fit {name!r}: {key} was saved as "
-                    f"{saved.dtype}, and is {ours.dtype} in the trial"
-                )
 
 
 def _list(names: Any) -> str:

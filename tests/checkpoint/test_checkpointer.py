@@ -122,6 +122,25 @@ def test_mismatch_names_both_sides(tmp_path: Path) -> None:
         saver.restore()
 
 
+def test_another_dtype_is_refused(tmp_path: Path) -> None:
+    """What was saved in single precision is not loaded as double without being asked to, and
+    nothing is changed by the attempt."""
+    objects = parts()
+    with opened(tmp_path, objects) as saver:
+        saver.save(step=1, wait=True)
+    model = torch.nn.Linear(3, 2).double()
+    before = model.weight.detach().clone()
+    wide = {"model": model, "optimizer": torch.optim.Adam(model.parameters(), lr=0.1)}
+    with opened(tmp_path, wide) as saver:
+        with pytest.raises(
+            CheckpointMismatchError, match=r"weight .*torch\.float32.*torch\.float64"
+        ):
+            saver.restore()
+        assert torch.equal(model.weight, before)
+        assert saver.restore(strict=False) is not None
+        assert torch.equal(model.weight, objects["model"].weight.double())
+
+
 def test_misuse(tmp_path: Path) -> None:
     """Saving nothing, or what has no state, says what to do."""
     with Checkpointer(tmp_path) as saver:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import os
 import signal
+import time
+from pathlib import Path
 
 import pytest
 from conftest import Project, until
@@ -11,12 +13,22 @@ from conftest import Project, until
 import sweep
 from sweep.driver.backend import Key
 from sweep.driver.worker import _WorkerLink
+from sweep.journal.event import AttemptFailed, AttemptStopped
+from sweep.journal.journal import read_state
+from sweep.journal.segment import read_entries
 from sweep.trial.message import Verdict
 
 
 def prepared(project: Project) -> list[int]:
     path = project.root / "prepared.log"
     return [int(line) for line in path.read_text().splitlines()] if path.exists() else []
+
+
+def waiting(project: Project) -> bool:
+    """Whether a process waits for the lock of the study's only memo."""
+    found = list((project.store / "s" / "memos" / "study").glob("*.lock"))
+    table = Path("/proc/locks").read_text().splitlines()
+    return any("->" in line and f":{found[0].stat().st_ino} " in line for line in table if found)
 
 
 def values(project: Project) -> list[float]:
@@ -60,3 +72,32 @@ def test_a_workers_link_tells_who_waits() -> None:
     link.hear(Verdict.STOP)
     link.when_stopping(lambda: heard.append("before"))
     assert heard == ["in it", "before"]
+
+
+@pytest.mark.long
+@pytest.mark.ray
+def test_a_stop_reaches_who_waits(project: Project) -> None:
+    """SIGTERM while one trial computes and the other waits for it: the one that waits leaves at
+    once, the one that computes is ended after the grace time, and the study goes on to its end."""
+    gate = project.root / "gate"
+    os.mkfifo(gate)
+    spec = project.spec("s", program="phases:train", trials=2, concurrency=2)
+    process = project.start("run", spec, "--grace", "4")
+    journal = project.store / "s" / "journal"
+    until(lambda: prepared(project))
+    until(lambda: len(read_state(journal).running) == 2)
+    until(lambda: waiting(project))
+    begun = time.monotonic()
+    process.send_signal(signal.SIGTERM)
+    out, err = process.communicate(timeout=60)
+    assert process.returncode == 143, out + err
+    assert time.monotonic() - begun < 30  # without the trial's hearing of it: for ever
+    left = [entry.event for entry in read_entries(journal)]
+    assert len([event for event in left if isinstance(event, AttemptStopped)]) == 1
+    assert not [event for event in left if isinstance(event, AttemptFailed)]
+    gate.unlink()
+    again = project.run("resume", "s")
+    assert again.returncode == 0, again.stderr
+    assert len(prepared(project)) == 2
+    assert len(set(values(project))) == 1
+    assert not list(project.store.glob("s/memos/*/*.lock"))
