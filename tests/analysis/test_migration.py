@@ -70,7 +70,7 @@ def old(project: Project) -> StudyPaths:
     return paths
 
 
-@pytest.mark.parametrize("at", [1, 3, pytest.param(7, marks=pytest.mark.long)])
+@pytest.mark.parametrize("at", [3, *(pytest.param(at, marks=pytest.mark.long) for at in (1, 7))])
 @pytest.mark.parametrize("mend", [migrate_study, repair])
 def test_killed_in_the_middle(
     old: StudyPaths, mend: Callable[[StudyPaths], object], at: int

@@ -193,6 +193,7 @@ def test_forks_and_migrated_checkpoints_are_mirrored(project: Project) -> None:
         shutil.rmtree(project.root / "check")
 
 
+@pytest.mark.long
 def test_damaged_checkpoint_holds_up_no_mirror(project: Project) -> None:
     """A checkpoint that the journal gave up as damaged is neither waited for nor taken away."""
     mirror = project.root / "mirror"
