@@ -201,6 +201,7 @@ def _name_of(manifest: Manifest) -> str:
         manifest.kind,
         session=manifest.session,
         attempt=manifest.attempt,
+        content=manifest.content,
     )
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
@@ -30,7 +31,7 @@ def fork(store: Path, name: str, settings: Sequence[str], force: bool, out: Outp
     )
     if not made.inside:
         out.line(f"{made.study}: note: it lies outside of the space: not told to the sampler")
-    where = "" if store == Path("runs") else f" --store {store}"
+    where = "" if store == Path("runs") else f" --store {shlex.quote(str(store))}"
     out.line(f"now: sweep resume {made.study}{where}")
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -171,7 +172,7 @@ def conclude(conclusion: Conclusion, out: Output, *, store: Path) -> None:
     out.line(f"{name}: {_headline(conclusion)}: {counts_text(state, 'ended')}{_best(conclusion)}")
     if conclusion.reason in ("complete", "timeout"):
         return
-    where = "" if store == Path("runs") else f" --store {store}"
+    where = "" if store == Path("runs") else f" --store {shlex.quote(str(store))}"
     lead = "free space, then" if conclusion.reason == "disk full" else "go on with"
     out.line(f"{name}: {lead}: sweep resume {name}{where}")
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from pathlib import Path
 
 from sweep.cli.output import Output, error
@@ -32,6 +33,6 @@ def pull(uri: str, store: Path, out: Output) -> int:
         )
     else:
         out.line(f"{name}: pulled: {pulled.checkpoints} checkpoints, {pulled.bytes} bytes")
-        where = "" if store == Path("runs") else f" --store {store}"
+        where = "" if store == Path("runs") else f" --store {shlex.quote(str(store))}"
         out.line(f"{name}: go on with: sweep resume {name}{where}")
     return 3 if pulled.missing else 0

@@ -21,7 +21,8 @@ from sweep.driver.keeper import Keeper
 from sweep.driver.mirroring import Mirroring, study_mirror
 from sweep.driver.plan import Limits
 from sweep.driver.saving import policy_of, resumable, scope_of
-from sweep.errors import MetricError, StoreError, UsageError
+from sweep.errors import CheckpointError, MetricError, StoreError, UsageError
+from sweep.fsio import is_full
 from sweep.journal.event import (
     AttemptFailed,
     AttemptStopped,
@@ -365,13 +366,17 @@ class DrivenStudy:
             return
         if self.state.fork_of(parent.number, source.id, varied.params) is not None:
             return
-        record = write_fork(
-            self._store,
-            CheckpointRecord.from_json(source.record),
-            trial=len(self.state.trials),
-            session=self.state.sessions,
-            params=varied.params,
-        )
+        try:
+            record = write_fork(
+                self._store,
+                CheckpointRecord.from_json(source.record),
+                trial=len(self.state.trials),
+                session=self.state.sessions,
+                params=varied.params,
+            )
+        except CheckpointError as error:  # a full disk, say; the trial asks again after a resume
+            self._refuse(f"trial {parent.number}: {error}", disk_full=is_full(error))
+            return
         self._record(forked(parent.number, source.id, record.to_json(), varied))
 
     def _ended(self, trial: Trial, message: Ended) -> None:
@@ -383,11 +388,7 @@ class DrivenStudy:
             case Outcome.UNSAVED:
                 self._record(AttemptStopped(trial=trial.number, attempt=trial.attempts))
                 self.unsaved.add(trial.number)
-                if self.refused is None:
-                    self.refused = StoreError(
-                        f"{self.name}: trial {trial.number}: {message.reason}"
-                    )
-                    self.refusal = "disk full" if message.disk_full else "checkpoint refused"
+                self._refuse(f"trial {trial.number}: {message.reason}", disk_full=message.disk_full)
             case Outcome.FAILED:
                 self._failed(trial, message.reason or "failed", message.error or "")
             case Outcome.PRUNED:
@@ -396,6 +397,11 @@ class DrivenStudy:
                 pruned = trial.pruned_at is not None
                 state = TrialState.PRUNED if pruned else TrialState.COMPLETE
                 self._finish(trial, state, message.returned or {})
+
+    def _refuse(self, reason: str, *, disk_full: bool) -> None:
+        if self.refused is None:
+            self.refused = StoreError(f"{self.name}: {reason}")
+            self.refusal = "disk full" if disk_full else "checkpoint refused"
 
     def _failed(self, trial: Trial, reason: str, error: str) -> None:
         reason, error = _printable(reason), _printable(error)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -11,7 +12,7 @@ import torch
 from checkpoint_maker import draft, flip
 
 from sweep.checkpoint.codec import encode
-from sweep.checkpoint.record import CheckpointRecord
+from sweep.checkpoint.record import CheckpointRecord, Content
 from sweep.checkpoint.store import CheckpointStore
 from sweep.errors import CheckpointDamagedError, UsageError
 
@@ -95,6 +96,17 @@ def test_missing_name_is_mended_from_the_pool(
     store = CheckpointStore(root)
     assert store.verify(record.manifest, repair=True) == record
     assert store.verify(record.manifest) == record
+
+
+@pytest.mark.parametrize("content", Content)
+def test_missing_manifest_comes_back(tmp_path: Path, content: Content) -> None:
+    """The manifest is found in the source under the name that its content gives it."""
+    root, wanted = tmp_path / "store", replace(draft(1), content=content)
+    record = CheckpointStore(root).write(wanted, encode({"tracked": {"x": torch.arange(3.0)}}))
+    shutil.copytree(root, tmp_path / "copy")
+    (root / "manifests" / record.manifest).unlink()
+    store = CheckpointStore(root, Directory(tmp_path / "copy"))
+    assert store.verify(record.manifest, repair=True) == record
 
 
 def test_source_is_not_believed(made: tuple[Path, CheckpointRecord, Directory]) -> None:
