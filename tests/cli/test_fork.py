@@ -180,7 +180,7 @@ def test_fork_outside_of_the_space(complete: Project, call: Callable[..., str]) 
     call("replay", "s")
 
 
-@pytest.mark.parametrize("method", ["grid", "tpe"])
+@pytest.mark.parametrize("method", ["grid", pytest.param("tpe", marks=pytest.mark.long)])
 def test_fork_of_an_interrupted_study(project: Project, method: str) -> None:
     """Forks between suggestions: all that was to be tried is tried, and it replays."""
     parameters = GRID if method == "grid" else PARAMETERS

@@ -128,7 +128,7 @@ def test_fork_that_was_not_made_is_not_adopted(study: StudyPaths) -> None:
     left, used = (CheckpointRecord.from_json(known.record) for known in kept(study)[:2])
     store = CheckpointStore(study.checkpoints)
     orphan = write_fork(store, left, trial=2, session=state.sessions, params={"x": 0.5})
-    made = fork_trial(study, used.trial, {"x": 0.25}, at=used.id)
+    made = fork_trial(study, used.trial, {"x": 0.25}, at=used.id, force=True)
     assert (made.trial, made.checkpoint != orphan.id) == (2, True)
     repair(study)
     assert [known.id for known in read_state(study.journal).trials[2].kept] == [made.checkpoint]

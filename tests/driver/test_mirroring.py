@@ -151,6 +151,7 @@ def test_mirror_that_cannot_be_written_is_a_warning(project: Project) -> None:
     assert "is behind by" in done.stderr
 
 
+@pytest.mark.long
 def test_mirror_of_a_complete_study_catches_up(project: Project) -> None:
     """Where the mirror had not got all when the study was complete, the same command copies it."""
     mirror = project.root / "mirror"
@@ -178,7 +179,7 @@ def test_forks_and_migrated_checkpoints_are_mirrored(project: Project) -> None:
     copier = Copier(paths, Mirror(DirectoryPlace(mirror / "study")))
     copier.copy()
     for again in (copier, Copier(paths, Mirror(DirectoryPlace(mirror / "study")))):
-        sweep.open_study(paths.root).fork(0, lr=0.02 if again is copier else 0.03)
+        sweep.open_study(paths.root).fork(0, force=True, lr=0.02 if again is copier else 0.03)
         kept = read_state(paths.journal).trials[0].kept[0].record
         manifest = old / kept["manifest"]
         loaded = load(manifest.read_bytes(), "")
