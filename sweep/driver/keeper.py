@@ -94,6 +94,8 @@ class Keeper:
 
     def of_trial(self, trial: int) -> list[tuple[int, Retirement]]:
         """What may go of one trial, with the number of the trial."""
+        if not self._of_trial.get(trial):
+            return []
         gone = plan_trial(
             list(self._of_trial.get(trial, {}).values()),
             _standing(self._trials[trial]),

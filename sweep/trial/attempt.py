@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import importlib
 import logging
 import socket
@@ -172,6 +173,15 @@ def _saver(store: CheckpointStore, link: Link, assignment: Assignment) -> Saver:
     return Saver(store, saved, Path(assignment.root))
 
 
+@functools.cache
+def _imported_source(program: str, project: str) -> str | None:
+    """The digest of the source as this process has imported it, whatever the file has become."""
+    return source_digest(program, project)
+
+
+_host = functools.cache(socket.gethostname)
+
+
 def make_setting(assignment: Assignment, seed: int, world_size: int = 1) -> Setting:
     """``seed`` is that of the generators."""
     return Setting(
@@ -191,9 +201,9 @@ def make_setting(assignment: Assignment, seed: int, world_size: int = 1) -> Sett
             "study_seed": assignment.seed,
             "seed": seed,
             "versions": origin.versions(),
-            "source_sha256": source_digest(assignment.program, assignment.project),
+            "source_sha256": _imported_source(assignment.program, assignment.project),
             "git": origin.git_commit(assignment.project),
-            "host": socket.gethostname(),
+            "host": _host(),
             "world_size": world_size,
         },
     )

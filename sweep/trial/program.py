@@ -29,9 +29,20 @@ def load_program(program: str, project: str) -> Callable[[Any], Any]:
     if project in sys.path:
         sys.path.remove(project)
     sys.path.insert(0, project)
+    module, function = _known.get((program, project), (None, None))
+    if function is not None and sys.modules.get(module_name) is module:
+        there: object = getattr(module, function_name, None)
+        if there is function:
+            return function
     _forget_other(module_name, project)
-    module = _import(program, module_name, project)
-    return _function(program, module, function_name)
+    imported = _import(program, module_name, project)
+    function = _function(program, imported, function_name)
+    _known[program, project] = imported, function
+    return function
+
+
+_known: dict[tuple[str, str], tuple[ModuleType, Callable[[Any], Any]]] = {}
+"""What was loaded: a worker runs thousands of trials of one program, and looking costs time."""
 
 
 def _import(program: str, name: str, project: str) -> ModuleType:
