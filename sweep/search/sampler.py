@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import threading
 import warnings
 from typing import assert_never
 
@@ -18,7 +19,7 @@ def ask_seed(study_seed: int, number: int) -> int:
 
 
 def make_sampler(method: Method, study_seed: int, number: int) -> optuna.samplers.BaseSampler:
-    """A fresh sampler for ask ``number`` (the trial's number where nothing was forked).
+    """A sampler, as good as fresh, for ask ``number`` (the trial's where nothing was forked).
 
     A fresh one knows nothing but the history, which is what makes a suggestion a pure function of
     the journal. Scrambled QMC is one sequence for the whole study, hence the study's own seed.
@@ -27,7 +28,7 @@ def make_sampler(method: Method, study_seed: int, number: int) -> optuna.sampler
         case Method.TPE:
             return optuna.samplers.TPESampler(seed=ask_seed(study_seed, number))
         case Method.RANDOM | Method.GRID:
-            return optuna.samplers.RandomSampler(seed=ask_seed(study_seed, number))
+            return _random_sampler(ask_seed(study_seed, number))
         case Method.QMC:
             with warnings.catch_warnings():
                 # Optuna calls it experimental; versions are pinned, recorded and replayed.
@@ -35,13 +36,27 @@ def make_sampler(method: Method, study_seed: int, number: int) -> optuna.sampler
                 return optuna.samplers.QMCSampler(
                     scramble=True,
                     seed=study_seed,
-                    independent_sampler=optuna.samplers.RandomSampler(
-                        seed=ask_seed(study_seed, number)
-                    ),
+                    independent_sampler=_random_sampler(ask_seed(study_seed, number)),
                     warn_independent_sampling=False,
                 )
         case _:
             assert_never(method)
+
+
+def _random_sampler(seed: int) -> optuna.samplers.RandomSampler:
+    """A random sampler that is like a fresh one, until the next call in this thread.
+
+    It holds nothing but its generator, and a generator that is seeded again is as new. To make one
+    takes numpy longer than all the rest of an ask, since it first asks the system for a seed.
+    """
+    sampler = getattr(_made, "random", None)
+    if sampler is None:
+        sampler = _made.random = optuna.samplers.RandomSampler(seed=seed)
+    sampler._rng.rng.seed(seed)  # `reseed_rng`, the public way, takes no seed
+    return sampler
+
+
+_made = threading.local()
 
 
 def notes_results(method: Method) -> bool:
