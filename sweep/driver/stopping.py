@@ -1,14 +1,23 @@
-"""SIGINT and SIGTERM: the first asks for an orderly end, the second ends the process at once."""
+"""What asks a driver to end: signals, and a file that another process leaves.
+
+Of SIGINT and SIGTERM the first asks for an orderly end, the second ends the process at once.
+"""
 
 from __future__ import annotations
 
 import os
 import signal
+import time
 from collections.abc import Callable
 from types import FrameType, TracebackType
 from typing import Any, Self
 
+from sweep.paths import StudyPaths
+
 SIGNALS = (signal.SIGINT, signal.SIGTERM)
+
+STOP_INTERVAL_S = 0.2
+"""The longest time between two looks for a stop request."""
 
 
 class StopSignals:
@@ -69,3 +78,19 @@ class StopSignals:
         self.received = signal.Signals(number)
         for call in self._noticed:
             call()
+
+
+class StopRequest:
+    """Looks whether another process has asked a study to end."""
+
+    def __init__(self, paths: StudyPaths) -> None:
+        self._path = paths.stop
+        self._due = 0.0
+
+    def seen(self) -> bool:
+        """True where it has; looked at a few times a second at most."""
+        now = time.monotonic()
+        if now < self._due:
+            return False
+        self._due = now + STOP_INTERVAL_S
+        return self._path.exists()
