@@ -30,7 +30,8 @@ from sweep.trial.outcome import Outcome, TrialExit
 from sweep.trial.program import load_program
 from sweep.trial.ranks import Ranks
 from sweep.trial.seeding import on_import, trial_seed
-from sweep.trial.session import Session, Setting
+from sweep.trial.session import Session
+from sweep.trial.setting import Setting
 from sweep.trial.source import source_digest
 from sweep.trial.threads import limit_threads, limit_torch
 from sweep.trial.trial import Trial

@@ -18,7 +18,8 @@ from sweep.trial.message import Assignment, Message, Verdict
 from sweep.trial.once import Once
 from sweep.trial.ranks import Ranks
 from sweep.trial.seeding import on_import, trial_seed
-from sweep.trial.session import Session, Setting
+from sweep.trial.session import Session
+from sweep.trial.setting import Setting
 
 
 class _NoLink:

@@ -28,7 +28,8 @@ from sweep.trial.agreement import Agreement, Follower, Leader
 from sweep.trial.message import Ended, Message, Saved, Verdict
 from sweep.trial.ranks import Said, Task
 from sweep.trial.seeding import on_import, rank_seed, trial_seed
-from sweep.trial.session import Session, Setting
+from sweep.trial.session import Session
+from sweep.trial.setting import Setting
 from sweep.trial.threads import limit_threads, limit_torch
 from sweep.trial.trial import Trial
 

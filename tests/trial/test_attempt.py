@@ -70,7 +70,7 @@ def test_policy_in_steps(tmp_path: Path) -> None:
         for _ in trial.epochs(2):
             for _ in loader:
                 trial.step()
-                trial._session._saver.wait()  # a step would not
+                trial._session._saving._saver.wait()  # a step would not
 
     link = Runner(tmp_path, train, policy=Policy(steps=3)).run()
     assert [record.id for record in link.records] == ["3@0.3", "3@1.6", "3@1.9", "3@2.10.final"]

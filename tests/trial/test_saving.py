@@ -365,7 +365,7 @@ def test_step_never_waits(tmp_path: Path) -> None:
                 if number.item() == 30:
                     assert not gate.open.is_set()  # thirty steps have passed while it hung
                     gate.open.set()
-                    trial._session._saver.wait()
+                    trial._session._saving._saver.wait()
                 trial.step()
 
     link = Runner(tmp_path, train, policy=Policy(steps=1)).run(gate)
@@ -471,7 +471,7 @@ def test_overhead_is_kept(tmp_path: Path) -> None:
 
     def train(trial: Trial) -> None:
         trial.state["large"] = np.random.default_rng(0).random(6_000_000)
-        saver = trial._session._saver
+        saver = trial._session._saving._saver
         end = time.monotonic() + length
         seen = None
         while time.monotonic() < end:
@@ -492,7 +492,7 @@ def test_overhead_is_kept(tmp_path: Path) -> None:
 
 def hold_writes(trial: Trial, opened: threading.Event, reached: threading.Event) -> None:
     """Each save stands still before its first file until ``opened`` is set."""
-    store = trial._session._saver._store
+    store = trial._session._saving._saver._store
     write = store.write
 
     def held(draft: Any, captured: Any, cancelled: Any = lambda: False) -> Any:
@@ -523,7 +523,7 @@ def test_a_save_by_hand_is_never_replaced(tmp_path: Path, asked: bool) -> None:
                         assert name == "3@0.1"
                 elif number.item() == 1:
                     opened.set()
-                    trial._session._saver.wait()
+                    trial._session._saving._saver.wait()
 
     runner = Runner(tmp_path, train, policy=Policy(steps=1), scope=Scope(replace=True))
     link = runner.run()
@@ -546,7 +546,7 @@ def test_an_improvement_is_never_replaced(tmp_path: Path) -> None:
                     assert reached.wait(60)
                 if (epoch, number.item()) == (1, 2):
                     opened.set()
-                    trial._session._saver.wait()
+                    trial._session._saving._saver.wait()
                 trial.step()
             trial.report(loss=float(epoch))
 
@@ -574,7 +574,7 @@ def test_each_checkpoint_is_of_its_own_step(tmp_path: Path) -> None:
                 array[:] = number.item() + 1
                 trial.step()
                 if number.item() % 3 == 2:
-                    trial._session._saver.wait()
+                    trial._session._saving._saver.wait()
             trial.report(loss=float(epoch))
 
     runner = Runner(tmp_path, train, policy=Policy(steps=1), scope=Scope(replace=True))

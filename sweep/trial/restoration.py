@@ -1,0 +1,86 @@
+"""How an attempt goes on from its checkpoint, up to the first safe point."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from sweep.checkpoint import rng
+from sweep.checkpoint.record import Kind
+from sweep.checkpoint.store import Checkpoint
+from sweep.errors import CheckpointMismatchError
+from sweep.trial.inventory import Inventory
+
+
+class Restoration:
+    """What is still to be taken up of the checkpoint that a trial goes on from, if there is one.
+
+    Attributes:
+        id: that of the checkpoint, or None.
+        forked: whether the checkpoint is a fork of another trial's.
+        pending: true up to the first safe point: all generators may still have to be put back.
+        inside: whether the checkpoint is in the middle of an epoch.
+        state_read: whether the user's state was read.
+    """
+
+    def __init__(self, seed: int, restored: Checkpoint | None, inventory: Inventory) -> None:
+        """``seed`` is the trial's own; ``inventory`` has taken over what ``restored`` holds."""
+        self.id = None if restored is None else restored.manifest.id
+        self.forked = restored is not None and restored.manifest.kind is Kind.FORK
+        self.pending = restored is not None
+        position = inventory.position
+        self.inside, position.within = position.within, False
+        self.state_read = False
+        self._seed, self._inventory = seed, inventory
+        self._saved_by = None if restored is None else restored.manifest.world_size
+        self._rng: Mapping[str, Any] = {} if restored is None else restored.tree.get("rng", {})
+
+    def library_loaded(self, library: str) -> None:
+        """A library with generators was imported: give them the state they have in this trial."""
+        if self.id is None or self.pending:
+            rng.seed(self._seed, library)
+        else:
+            rng.restore(self._rng, self._seed, library)
+
+    def rewind(self) -> None:
+        """Until the first safe point: put all generators back to where the checkpoint had them."""
+        if self.pending:
+            rng.restore(self._rng, self._seed)
+            self._inventory.loaders.restore_sources()
+
+    def read_state(self) -> None:
+        """The user's state is read: where nothing else is restored, a trial goes on from here."""
+        inventory = self._inventory
+        if not (self.state_read or inventory.tracker.used or inventory.position.looped):
+            self.rewind()
+        self.state_read = True
+
+    def settle(self, size: int) -> None:
+        """At the first safe point: all that was restored must have been taken up by now.
+
+        ``size`` is how many processes the trial has.
+
+        Raises:
+            CheckpointMismatchError: it was not, or was saved by another number of processes.
+        """
+        if self.pending:
+            self.check_world(size)
+            self._inventory.tracker.check()
+            self._inventory.loaders.check(self.id)
+            self.pending = False
+
+    def check_world(self, size: int) -> None:
+        """Refuse another number of processes than the checkpoint was saved by.
+
+        Raises:
+            CheckpointMismatchError: it is another.
+        """
+        if self._saved_by is not None and self._saved_by != size:
+            raise CheckpointMismatchError(
+                f"checkpoint {self.id} was saved by {_processes(self._saved_by)}, but the "
+                f"trial has {_processes(size)}: use as many again, or start a new study"
+            )
+
+
+def _processes(count: int) -> str:
+    return "1 process" if count == 1 else f"{count} processes"
