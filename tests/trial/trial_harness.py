@@ -146,3 +146,7 @@ def same(left: Any, right: Any) -> bool:
     if isinstance(left, list | tuple):
         return len(left) == len(right) and all(map(same, left, right))
     return bool(left == right)
+
+
+def saved(link: Recorder) -> list[tuple[str, str, str]]:
+    return [(each.id, str(each.kind), str(each.content)) for each in link.records]

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import math
 import os
 import random
+from typing import Any
 
 import numpy as np
 import torch
 from torch import nn
+
+from sweep.trial.trial import Trial
 
 FEATURES, CLASSES = 6, 3
 
@@ -103,3 +107,26 @@ def evaluate(model: nn.Module, loader) -> torch.Tensor:
     model.eval()
     with torch.no_grad():
         return sum(nn.functional.cross_entropy(model(points), labels) for points, labels in loader)
+
+
+def counting(trial):
+    """Tracks nothing but its place; two steps an epoch."""
+    trial.track()
+    for epoch in trial.epochs(trial.params.get("epochs", 3)):
+        trial.step()
+        trial.report(loss=10.0 - epoch)
+
+
+LOSSES = [5.0, 3.0, math.nan, 4.0, 2.0, 2.0]
+
+
+def objects() -> dict[str, Any]:
+    torch.manual_seed(0)
+    model = nn.Sequential(nn.Linear(3, 2), nn.BatchNorm1d(2))
+    return {"model": model, "optimizer": torch.optim.SGD(model.parameters(), lr=0.1, momentum=0.9)}
+
+
+def improving(trial: Trial) -> None:
+    trial.track(**objects())
+    for epoch in trial.epochs(len(LOSSES)):
+        trial.report(loss=LOSSES[epoch], other=float(epoch))
