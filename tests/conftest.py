@@ -15,6 +15,8 @@ from typing import Any
 import pytest
 from ruamel.yaml import YAML
 
+pytest_plugins = ["fork_study"]
+
 PROGRAMS = Path(__file__).parent / "program"
 
 
