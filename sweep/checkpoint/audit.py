@@ -3,17 +3,13 @@
 from __future__ import annotations
 
 import hashlib
-import os
 from dataclasses import dataclass
-from io import FileIO
 from pathlib import Path, PurePosixPath
 
-from sweep.checkpoint.blob import Written
+from sweep.checkpoint.blob import OpenBlob, Written
 from sweep.checkpoint.manifest import Manifest, load
 from sweep.checkpoint.record import CheckpointRecord
 from sweep.errors import CheckpointDamagedError
-
-_CHUNK = 1 << 24
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,7 +30,7 @@ class Auditor:
     def __init__(self, root: Path) -> None:
         """``root`` is the directory of a study's checkpoints."""
         self._manifests, self._blobs = root / "manifests", root / "blobs"
-        self._read: dict[tuple[int, int, str], str | None] = {}
+        self._read: dict[tuple[int, int, Written], str | None] = {}
         self.bytes = 0
 
     def flaws(self, record: CheckpointRecord) -> list[Flaw]:
@@ -88,31 +84,23 @@ class Auditor:
 
     def _problem(self, path: Path, expected: Written) -> str | None:
         try:
-            with path.open("rb", buffering=0) as file:
-                status = os.fstat(file.fileno())
-                key = (status.st_dev, status.st_ino, expected.sha256)
+            with OpenBlob(path) as file:
+                status = file.status()
+                key = (status.st_dev, status.st_ino, expected)
                 if key not in self._read:
-                    size, digest = self._hash(file)
-                    self._read[key] = _compare(Written(size, digest), expected)
+                    self.bytes += status.st_size
+                    self._read[key] = _verdict(file, expected)
                 return self._read[key]
-        except FileNotFoundError:
-            return "is missing"
-        except OSError as error:
-            return f"cannot be read: {error}"
-
-    def _hash(self, file: FileIO) -> tuple[int, str]:
-        digest, size = hashlib.sha256(), 0
-        while chunk := file.read(_CHUNK):
-            digest.update(chunk)
-            size += len(chunk)
-        self.bytes += size
-        return size, digest.hexdigest()
+        except CheckpointDamagedError as error:
+            return _without(path, error)
 
 
-def _compare(found: Written, expected: Written) -> str | None:
-    if found.bytes != expected.bytes:
-        return f"has {found.bytes} bytes instead of {expected.bytes}"
-    return None if found == expected else "its content is not what was saved"
+def _verdict(file: OpenBlob, expected: Written) -> str | None:
+    try:
+        file.check(expected)
+    except CheckpointDamagedError as error:
+        return _without(file.path, error)
+    return None
 
 
 def _without(path: Path, error: Exception) -> str:

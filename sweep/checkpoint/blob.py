@@ -19,6 +19,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from sweep.checkpoint.compression import Unpacked, unpack
 from sweep.errors import CheckpointDamagedError
 
 CODES = {
@@ -73,10 +74,18 @@ class Array:
 
 @dataclass(frozen=True, slots=True)
 class Written:
-    """Size in bytes and SHA-256 in hex of a file."""
+    """Size in bytes and SHA-256 in hex of a file, both as it was before it was packed."""
 
     bytes: int
     sha256: str
+    packed: int | None = None
+    """Its size on the disk where it is packed (`sweep.checkpoint.compression`), else None. It is no
+    promise: the same content, packed again, may have another."""
+
+    @property
+    def stored(self) -> int:
+        """What it takes on the disk, in bytes."""
+        return self.bytes if self.packed is None else self.packed
 
 
 @contextmanager
@@ -133,17 +142,19 @@ class OpenBlob:
             CheckpointDamagedError: it is unreadable, or not what was written.
         """
         with self._mapped():
-            self._check_size(expected)
-            lead = self._exactly(_LENGTH.size)
+            content = self._content(expected)
+            lead = self._exactly(content, _LENGTH.size)
             length = min(_LENGTH.unpack(lead)[0], expected.bytes - _LENGTH.size)
-            text = self._exactly(length)
+            text = self._exactly(content, length)
             memory, body = _memory(expected.bytes - _LENGTH.size - length)
             digest = hashlib.sha256(lead + text)
             for start in range(0, len(body), _CHUNK):
                 chunk = body[start : start + _CHUNK]
-                if _read(self._file, chunk) != len(chunk):
+                if _read(content, chunk) != len(chunk):
                     break
                 digest.update(chunk)
+            if content.readinto(bytearray(1)):
+                raise CheckpointDamagedError(f"{self.path}: goes on behind its end")
             self._compare(digest.hexdigest(), expected)
         try:
             return _parse(text, memory, body)
@@ -159,10 +170,9 @@ class OpenBlob:
             CheckpointDamagedError: as `read`.
         """
         with self._mapped():
-            self._check_size(expected)
-            self._file.seek(0)
+            content = self._content(expected)
             digest, chunk = hashlib.sha256(), memoryview(bytearray(_CHUNK))
-            while count := self._file.readinto(chunk):
+            while count := content.readinto(chunk):
                 digest.update(chunk[:count])
             self._compare(digest.hexdigest(), expected)
 
@@ -179,6 +189,14 @@ class OpenBlob:
     def __exit__(self, *error: object) -> None:
         self.close()
 
+    def _content(self, expected: Written) -> Any:
+        """The file from its beginning, as it was before it was packed: what has ``readinto``."""
+        self._file.seek(0)
+        if expected.packed is not None:
+            return Unpacked(unpack(self._file.read, str(self.path), expected.bytes))
+        self._check_size(expected)
+        return self._file
+
     def _check_size(self, expected: Written) -> None:
         size = os.fstat(self._file.fileno()).st_size
         if size != expected.bytes:
@@ -190,9 +208,9 @@ class OpenBlob:
         if digest != expected.sha256:
             raise CheckpointDamagedError(f"{self.path}: its content is not what was saved")
 
-    def _exactly(self, size: int) -> bytes:
+    def _exactly(self, content: Any, size: int) -> bytes:
         data = bytearray(size)
-        if _read(self._file, memoryview(data)) != size:
+        if _read(content, memoryview(data)) != size:
             raise CheckpointDamagedError(f"{self.path}: its content is not what was saved")
         return bytes(data)
 

@@ -8,12 +8,13 @@ from __future__ import annotations
 
 import hashlib
 import os
-from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass, replace
 from io import FileIO
 from pathlib import Path
 
 from sweep.checkpoint.blob import Array, Written, head, naming, ordered
+from sweep.checkpoint.compression import itemsize_of, pack
 from sweep.checkpoint.hint import start_writeback
 
 _CHUNK = 1 << 24
@@ -38,6 +39,10 @@ class Fresh:
             os.fsync(self._file.fileno())
         return self.written
 
+    def start(self) -> None:
+        """Let the disk begin with it."""
+        start_writeback(self._file.fileno())
+
     def close(self) -> None:
         """Give it up; once it is synced, this does nothing."""
         self._file.close()
@@ -59,28 +64,45 @@ class Shared:
             digest.update(part)
         return cls(parts, Written(sum(map(len, parts)), digest.hexdigest()))
 
-    def write(self, path: Path) -> Fresh:
+    def write(self, path: Path, level: int | None = None) -> Fresh:
         """Write the new file ``path``, and let the disk begin with it.
+
+        ``level`` of zstd to pack it with; None: as it is.
 
         Raises:
             OSError: as the system says.
         """
-        file = _write(path, self.parts)
-        start_writeback(file.fileno())
-        return Fresh(path, self.written, file)
+        if level is None:
+            fresh = Fresh(path, self.written, _write(path, self.parts))
+        else:
+            fresh = _write_packed(path, self.parts, self.written, level)
+        fresh.start()
+        return fresh
 
 
-def write_blob(path: Path, arrays: Mapping[str, Array]) -> Written:
+def write_blob(path: Path, arrays: Mapping[str, Array], level: int | None = None) -> Written:
     """Write ``arrays`` to the new file ``path`` and sync it; the caller syncs the directory.
+
+    ``level`` of zstd to pack it with; None: as it is.
 
     Raises:
         OSError: as the system says.
     """
     digest, parts = hashlib.sha256(), tuple(_parts(arrays))
-    if sum(map(len, parts)) <= _CHUNK:  # a copy costs less than many calls of the system
+    size = sum(map(len, parts))
+    # A copy costs less than many calls of the system, and small parts pack badly.
+    if level is not None or size <= _CHUNK:
         parts = (memoryview(b"".join(parts)),)
+    if level is not None:
+        written = Written(size, hashlib.sha256(parts[0]).hexdigest())
+        return _write_packed(path, parts, written, level).sync()
     file = _write(path, parts, digest.update)
-    return Fresh(path, Written(sum(map(len, parts)), digest.hexdigest()), file).sync()
+    return Fresh(path, Written(size, digest.hexdigest()), file).sync()
+
+
+def _write_packed(path: Path, parts: tuple[memoryview, ...], written: Written, level: int) -> Fresh:
+    file = _write(path, pack(parts, written.bytes, itemsize_of(parts[0]), level))
+    return Fresh(path, replace(written, packed=os.fstat(file.fileno()).st_size), file)
 
 
 def _parts(arrays: Mapping[str, Array]) -> Iterator[memoryview]:
@@ -92,7 +114,7 @@ def _parts(arrays: Mapping[str, Array]) -> Iterator[memoryview]:
 
 def _write(
     path: Path,
-    parts: tuple[memoryview, ...],
+    parts: Iterable[bytes | memoryview],
     passing: Callable[[memoryview], object] = lambda chunk: None,
 ) -> FileIO:
     """The new file with all ``parts``, still open; each chunk is shown to ``passing`` before."""
@@ -101,7 +123,7 @@ def _write(
         try:
             for part in parts:
                 for start in range(0, len(part), _CHUNK):
-                    chunk = part[start : start + _CHUNK]
+                    chunk = memoryview(part)[start : start + _CHUNK]
                     passing(chunk)
                     while chunk:
                         chunk = chunk[os.write(file.fileno(), chunk) :]

@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
+from sweep.checkpoint.blob import Written
+from sweep.checkpoint.compression import SUFFIX
 from sweep.checkpoint.manifest import Blob
 from sweep.errors import CheckpointDamagedError
 
@@ -62,6 +64,11 @@ def stem(manifest: str) -> str:
     return manifest.removesuffix(".json")
 
 
-def shared_name(sha256: str) -> str:
-    """Name of a file that is named by its content."""
-    return f"{sha256}.safetensors"
+def small_name(*, packed: bool) -> str:
+    """Name of the file of a checkpoint's small arrays."""
+    return f"state.safetensors{SUFFIX if packed else ''}"
+
+
+def shared_name(written: Written) -> str:
+    """Name of a file that is named by its content, whatever its form on the disk is."""
+    return f"{written.sha256}.safetensors{'' if written.packed is None else SUFFIX}"

@@ -18,7 +18,8 @@ from sweep.checkpoint.seal import is_whole, sealed
 from sweep.errors import CheckpointDamagedError, CheckpointMismatchError
 
 FORMAT = "sweep-checkpoint"
-VERSION = 2
+VERSION = 3
+_CODEC = "zstd"
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -89,7 +90,7 @@ class Manifest:
 
     def record(self, path: str, written: Written) -> CheckpointRecord:
         """The journal's record of it, where the manifest is the file ``path``."""
-        total = written.bytes + sum(blob.written.bytes for blob in self.blobs)
+        total = written.bytes + sum(blob.written.stored for blob in self.blobs)
         return CheckpointRecord(
             id=self.id,
             trial=self.trial,
@@ -108,9 +109,17 @@ class Manifest:
             metrics=dict(self.metrics),
             content=self.content,
             shared=tuple(
-                (blob.written.sha256[:16], blob.written.bytes) for blob in self.blobs if blob.shared
+                (_file_name(blob.written), blob.written.stored)
+                for blob in self.blobs
+                if blob.shared
             ),
         )
+
+
+def _file_name(written: Written) -> str:
+    """Stands for a shared file in a record: the same content, packed in two ways, is two files."""
+    size = "" if written.packed is None else f".{written.packed}"
+    return f"{written.sha256[:16]}{size}"
 
 
 def dump(manifest: Manifest) -> bytes:
@@ -141,6 +150,7 @@ def dump(manifest: Manifest) -> bytes:
                 "bytes": blob.written.bytes,
                 "sha256": blob.written.sha256,
                 "arrays": list(blob.arrays),
+                "packed": _packed_json(blob.written),
             }
             for blob in manifest.blobs
         ],
@@ -148,6 +158,18 @@ def dump(manifest: Manifest) -> bytes:
         "skeleton": manifest.skeleton,
     }
     return sealed(body)
+
+
+def _packed_json(written: Written) -> dict[str, Any] | None:
+    return None if written.packed is None else {"codec": _CODEC, "bytes": written.packed}
+
+
+def _packed_size(given: dict[str, Any] | None) -> int | None:
+    if given is None:
+        return None
+    if given["codec"] != _CODEC:
+        raise ValueError(f"a file is packed with {given['codec']!r}, not with {_CODEC}")
+    return int(given["bytes"])
 
 
 def version_of(data: bytes) -> int:
@@ -201,7 +223,7 @@ def _parse(body: dict[str, Any]) -> Manifest:
         blobs=tuple(
             Blob(
                 path=blob["path"],
-                written=Written(blob["bytes"], blob["sha256"]),
+                written=Written(blob["bytes"], blob["sha256"], _packed_size(blob["packed"])),
                 arrays=tuple(blob["arrays"]),
             )
             for blob in body["blobs"]
@@ -219,5 +241,10 @@ def _from_v1(body: dict[str, Any]) -> dict[str, Any]:
     return {**body, "content": Content.FULL, "blobs": blobs, "new_bytes": new_bytes}
 
 
-_UPGRADES: Mapping[int, Callable[[dict[str, Any]], dict[str, Any]]] = {1: _from_v1}
+def _from_v2(body: dict[str, Any]) -> dict[str, Any]:
+    """In format 2 no file was packed."""
+    return {**body, "blobs": [{**blob, "packed": None} for blob in body["blobs"]]}
+
+
+_UPGRADES: Mapping[int, Callable[[dict[str, Any]], dict[str, Any]]] = {1: _from_v1, 2: _from_v2}
 """From each older format to the next."""

@@ -16,6 +16,7 @@ Whoever reads an object checks its SHA-256.
 from __future__ import annotations
 
 import hashlib
+import itertools
 import json
 import mmap
 import os
@@ -24,10 +25,11 @@ from contextlib import closing, contextmanager
 from dataclasses import asdict, dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 from sweep import fsio
-from sweep.checkpoint.compression import SUFFIX, itemsize_of, pack, unpack
+from sweep.checkpoint.blob import Written
+from sweep.checkpoint.compression import LEVEL, SUFFIX, itemsize_of, pack, unpack
 from sweep.checkpoint.manifest import load
 from sweep.checkpoint.place import Place, place_at
 from sweep.errors import CheckpointDamagedError, MirrorError, StoreError, SweepError
@@ -90,8 +92,10 @@ class Mirror:
     def remove(self, name: str) -> None:
         self._place.remove(name)
 
-    def write_object(self, path: Path, sha256: str) -> str:
-        """Store the content of ``path``, which must have this digest; the object's name.
+    def write_object(self, path: Path, written: Written) -> str:
+        """Store the content of ``path``, which must be as ``written``; the object's name.
+
+        A file that is packed is stored as it is.
 
         Raises:
             CheckpointDamagedError: the file is not what it should be.
@@ -99,36 +103,35 @@ class Mirror:
             StoreError: as `write`.
         """
         with path.open("rb") as file, _mapped(file.fileno()) as data:
-            if hashlib.sha256(data).hexdigest() != sha256:
+            if _digest(data, written, path) != written.sha256:
                 raise CheckpointDamagedError(f"{path}: its content is not what was saved")
-            name = object_name(sha256)
-            parts: Generator[bytes] = _chunks(data)
-            if self._level is not None:
+            name = object_name(written.sha256)
+            parts, as_it_is = _chunks(data), True
+            if written.packed is None and self._level is not None:
+                parts, as_it_is = pack([data], len(data), itemsize_of(data), self._level), False
+            if written.packed is not None or not as_it_is:
                 name += SUFFIX
-                parts = pack(data, itemsize_of(data), self._level)
             with closing(parts):  # it holds a view of the mapping, which must be gone first
                 size = self._place.put(name, parts)
-            small = bytes(data) if self._level is None and size <= READ_BACK else None
+            small = bytes(data) if as_it_is and size <= READ_BACK else None
         self._stored(name, size, small)
         return name
 
-    def fetch_object(self, sha256: str, target: Path) -> bool:
+    def fetch_object(self, written: Written, target: Path) -> bool:
         """Write the object to ``target``, atomically, durably, verified. False: there is none.
+
+        It is packed there if ``written`` says so, whatever its form in the mirror is.
 
         Raises:
             CheckpointDamagedError: the mirror's copy is damaged, too.
         """
-        name = object_name(sha256)
+        name = object_name(written.sha256)
         for each in (name, name + SUFFIX):
             if self._place.size(each) is None:
                 continue
-            digest = hashlib.sha256()
+            receive = _receive_packed if each.endswith(SUFFIX) else _receive_plain
             with self._place.open(each) as stream, fsio.writing(target) as file:
-                packed = each.endswith(SUFFIX)
-                for part in unpack(stream.read, each) if packed else _read(stream):
-                    digest.update(part)
-                    file.write(part)
-                if digest.hexdigest() != sha256:
+                if receive(stream, each, written, file) != written.sha256:
                     raise CheckpointDamagedError(f"{each}: the mirror's copy is damaged")
             return True
         return False
@@ -157,16 +160,16 @@ class MirrorSource:
     def _mirror(self) -> Mirror:
         return self._make()
 
-    def fetch(self, name: str, sha256: str | None, target: Path) -> bool:
+    def fetch(self, name: str, expected: Written | None, target: Path) -> bool:
         """Write the file ``name`` (relative to ``checkpoints/``) to ``target``, verified.
 
-        ``sha256`` is what the manifest says of it; None for a manifest, whose seal vouches for it.
+        ``expected`` is what the manifest says of it; None for a manifest, which vouches for itself.
         False where the mirror has no whole copy or cannot be reached; ``target`` is as it was then.
         """
         try:
             fsio.make_directory(target.parent)
-            if sha256 is not None:
-                return self._mirror.fetch_object(sha256, target)
+            if expected is not None:
+                return self._mirror.fetch_object(expected, target)
             data = self._mirror.read(name)
             load(data, name)
             fsio.write_bytes(target, data)
@@ -188,6 +191,60 @@ def _mapped(descriptor: int) -> Iterator[memoryview]:
         return
     with mmap.mmap(descriptor, size, prot=mmap.PROT_READ) as mapping, memoryview(mapping) as view:
         yield view
+
+
+def _digest(data: memoryview, written: Written, path: Path) -> str:
+    """SHA-256 of what is in a file whose bytes are ``data``."""
+    if written.packed is None:
+        return hashlib.sha256(data).hexdigest()
+    at = 0
+
+    def read(size: int) -> bytes:
+        nonlocal at
+        at += size
+        return bytes(data[at - size : at])
+
+    digest = hashlib.sha256()
+    for part in unpack(read, str(path), written.bytes):
+        digest.update(part)
+    return digest.hexdigest()
+
+
+def _receive_packed(stream: Any, name: str, written: Written, file: BinaryIO) -> str:
+    """SHA-256 of what is in a packed object that becomes ``file``: as it is, or unpacked."""
+    as_it_is = written.packed is not None
+
+    def read(size: int) -> bytes:
+        data: bytes = stream.read(size)
+        if as_it_is:
+            file.write(data)
+        return data
+
+    digest = hashlib.sha256()
+    for part in unpack(read, name, written.bytes):
+        digest.update(part)
+        if not as_it_is:
+            file.write(part)
+    return digest.hexdigest()
+
+
+def _receive_plain(stream: Any, name: str, written: Written, file: BinaryIO) -> str:
+    """SHA-256 of an object that becomes ``file``: as it is, or packed."""
+    digest = hashlib.sha256()
+
+    def parts() -> Iterator[bytes]:
+        for part in _read(stream):
+            digest.update(part)
+            yield part
+
+    given = parts()
+    if written.packed is None:
+        file.writelines(given)
+        return digest.hexdigest()
+    first = next(given, b"")
+    itemsize = itemsize_of(memoryview(first))
+    file.writelines(pack(itertools.chain([first], given), written.bytes, itemsize, LEVEL))
+    return digest.hexdigest()
 
 
 def _chunks(data: memoryview) -> Generator[bytes]:

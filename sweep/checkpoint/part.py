@@ -26,9 +26,6 @@ from sweep.errors import CheckpointError
 if TYPE_CHECKING:
     from sweep.checkpoint.store import Draft
 
-SMALL = "state.safetensors"
-"""Where a rank has written its small arrays."""
-
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Part:
@@ -175,7 +172,7 @@ def gathered(layout: Layout, manifest: str, parts: Sequence[Part]) -> tuple[tupl
         new_bytes += part.new_bytes
         for blob in part.blobs:
             path = layout.blob(blob, layout.manifest(manifest))
-            name = f"state.{part.rank}.safetensors" if path.name == SMALL else path.name
+            name = path.name if blob.shared else path.name.replace(".", f".{part.rank}.", 1)
             kept = PurePosixPath(directory.parent.name, directory.name, name)
             if kept not in found:
                 path.rename(directory / name)

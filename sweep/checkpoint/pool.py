@@ -10,6 +10,9 @@ pool entry whose inode has no other name (``st_nlink == 1``) is of no use to any
 saver that links it in that very moment keeps the inode, and only the pool forgets it. Entries need
 not be durable either, since every checkpoint has names of its own.
 
+A file may lie there as it is or packed (``.safetensors.zst``): the name is that of what is in it,
+so either serves whoever needs the content, and a saver that packs shares with one that does not.
+
 A link to a damaged file would make a new checkpoint that is damaged from birth. So whoever links an
 entry that this process has neither written nor verified reads it first.
 """
@@ -21,9 +24,11 @@ import os
 import re
 from collections.abc import Iterator
 from contextlib import suppress
+from dataclasses import replace
 from pathlib import Path
 
 from sweep.checkpoint.blob import OpenBlob, Written
+from sweep.checkpoint.compression import SUFFIX, raw_size
 from sweep.checkpoint.layout import shared_name
 from sweep.errors import CheckpointDamagedError
 
@@ -35,7 +40,7 @@ NO_LINK = {
     errno.ENOSYS,
 }
 """How a file system says that it cannot give a file one more name."""
-_NAME = re.compile(r"[0-9a-f]{64}\.safetensors")
+_NAME = re.compile(rf"[0-9a-f]{{64}}\.safetensors({re.escape(SUFFIX)})?")
 _TRUSTED_LIMIT = 1 << 16
 _trusted: set[tuple[int, int, int, int]] = set()
 """Files that this process has written or verified: device, inode, time of change, size."""
@@ -47,8 +52,20 @@ class Pool:
     def __init__(self, root: Path) -> None:
         self._root = root
 
-    def path(self, sha256: str) -> Path:
-        return self._root / sha256[:2] / shared_name(sha256)
+    def path(self, written: Written) -> Path:
+        return self._entry(shared_name(written))
+
+    def forms(self, written: Written, *, packed: bool) -> Iterator[Written]:
+        """What there is with this content, be it packed or not; the form that is asked for first.
+
+        Raises:
+            OSError: as the system says.
+        """
+        for form in (packed, not packed):
+            found = replace(written, packed=0 if form else None)
+            with suppress(FileNotFoundError):
+                size = self.path(found).stat().st_size
+                yield replace(found, packed=size if form else None)
 
     def link(self, written: Written, target: Path) -> bool:
         """Give the new name ``target`` to the pool's file with this content; False without one.
@@ -56,7 +73,7 @@ class Pool:
         Raises:
             OSError: as the system says.
         """
-        entry = self.path(written.sha256)
+        entry = self.path(written)
         try:
             os.link(entry, target)
         except FileNotFoundError:
@@ -80,7 +97,7 @@ class Pool:
             OSError: as the system says.
         """
         trust(path.stat())
-        entry = self.path(written.sha256)
+        entry = self.path(written)
         entry.parent.mkdir(parents=True, exist_ok=True)
         try:
             os.link(path, entry)
@@ -90,13 +107,13 @@ class Pool:
             if error.errno not in NO_LINK:
                 raise
 
-    def release(self, sha256: str) -> int:
+    def release(self, name: str) -> int:
         """Let an entry go that nothing refers to; the bytes that were given back.
 
         Raises:
             OSError: as the system says.
         """
-        return _drop_unused(self.path(sha256))
+        return _drop_unused(self._entry(name))
 
     def sweep(self) -> int:
         """Let every entry go that nothing refers to; the bytes that were given back.
@@ -106,23 +123,31 @@ class Pool:
         """
         return sum(_drop_unused(entry) for entry in self.entries())
 
-    def expel(self, sha256: str) -> None:
+    def expel(self, name: str) -> None:
         """Take an entry out of the pool if its content is not what its name says.
 
         Raises:
             OSError: as the system says.
         """
-        entry = self.path(sha256)
+        entry = self._entry(name)
         with suppress(FileNotFoundError):
-            size = entry.stat().st_size
-            if not is_whole(entry, Written(size, sha256), trusting=False):
+            if not is_whole(entry, _claimed(entry), trusting=False):
                 entry.unlink(missing_ok=True)
 
     def entries(self) -> Iterator[Path]:
         """All entries, in no order."""
-        for entry in self._root.glob("*/*.safetensors"):
-            if _NAME.fullmatch(entry.name):
-                yield entry
+        for directory in self._root.glob("*"):
+            yield from (directory / name for name in shared_names(directory))
+
+    def _entry(self, name: str) -> Path:
+        return self._root / name[:2] / name
+
+
+def shared_names(directory: Path) -> list[str]:
+    """Names of the files below ``directory`` that are named by their content, in their order."""
+    with suppress(FileNotFoundError, NotADirectoryError):
+        return sorted(file.name for file in directory.iterdir() if _NAME.fullmatch(file.name))
+    return []
 
 
 def is_whole(path: Path, expected: Written, *, trusting: bool = True) -> bool:
@@ -142,6 +167,15 @@ def is_whole(path: Path, expected: Written, *, trusting: bool = True) -> bool:
             raise cause from None
         return False
     return True
+
+
+def _claimed(entry: Path) -> Written:
+    """What an entry must be, by its name, and by what it says of its size itself."""
+    size, sha256 = entry.stat().st_size, entry.name[:64]
+    if not entry.name.endswith(SUFFIX):
+        return Written(size, sha256)
+    with entry.open("rb") as file:
+        return Written(raw_size(file.read(64)), sha256, packed=size)
 
 
 def trust(file: os.stat_result) -> None:

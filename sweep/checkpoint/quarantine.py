@@ -7,16 +7,17 @@ from pathlib import Path
 
 from sweep import fsio
 from sweep.checkpoint.layout import Layout
-from sweep.checkpoint.pool import Pool
+from sweep.checkpoint.pool import Pool, shared_names
 
 
-def quarantine(layout: Layout, pool: Pool, name: str, reason: str) -> Path:
+def quarantine(layout: Layout, pool: Pool, checkpoint: str, reason: str) -> Path:
     """Move a checkpoint to ``quarantine/<trial>/<stem>/``; see `CheckpointStore.quarantine`.
 
     The reason is written first, then the manifest goes and then the blobs. Killed in between, it
     is finished by doing it again.
     """
-    manifest, blobs, target = layout.manifest(name), layout.directory(name), layout.quarantine(name)
+    manifest, blobs = layout.manifest(checkpoint), layout.directory(checkpoint)
+    target = layout.quarantine(checkpoint)
     if not manifest.exists() and not blobs.exists():
         return target
     fsio.make_directory(target)
@@ -26,9 +27,8 @@ def quarantine(layout: Layout, pool: Pool, name: str, reason: str) -> Path:
         os.fsync(note.fileno())
     if blobs.is_dir():
         # First out of the pool: the next save must not link what is damaged.
-        for file in sorted(blobs.glob("*.safetensors")):
-            if len(file.stem) == 64:
-                pool.expel(file.stem)
+        for name in shared_names(blobs):
+            pool.expel(name)
     for source, moved in ((manifest, target / manifest.name), (blobs, target / "blobs")):
         if source.exists() and not moved.exists():
             source.rename(moved)

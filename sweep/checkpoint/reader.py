@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Protocol, TypeVar
 
 from sweep import fsio
-from sweep.checkpoint.blob import Array, OpenBlob
+from sweep.checkpoint.blob import Array, OpenBlob, Written
 from sweep.checkpoint.layout import Layout, shared_name
 from sweep.checkpoint.manifest import Blob, Manifest, load
 from sweep.checkpoint.pool import Pool, is_whole, trust
@@ -26,13 +26,13 @@ _Result = TypeVar("_Result")
 class Source(Protocol):
     """Another copy of the files of a study's checkpoints: a mirror."""
 
-    def fetch(self, name: str, sha256: str | None, target: Path) -> bool:
+    def fetch(self, name: str, expected: Written | None, target: Path) -> bool:
         """Write the file called ``name`` to the new file ``target``; False where it has none.
 
         ``name`` is relative to ``checkpoints/``, such as ``manifests/00003/....json``,
-        ``blobs/00003/<stem>/state.safetensors`` or ``pool/ab/<sha256>.safetensors``. ``sha256`` is
-        what a manifest says of it, None for a manifest, which vouches for itself. Who calls
-        verifies what comes before believing it. May raise OSError.
+        ``blobs/00003/<stem>/state.safetensors`` or ``pool/ab/<sha256>.safetensors``. ``expected``
+        is what a manifest says of it (packed, where that says so), None for a manifest, which
+        vouches for itself. Who calls verifies what comes before believing it. May raise OSError.
         """
 
 
@@ -151,7 +151,7 @@ class Reader:
                     return False
                 _move(temporary, path)
                 if blob.shared:
-                    self._pool.expel(blob.written.sha256)
+                    self._pool.expel(shared_name(blob.written))
                     self._pool.add(blob.written, path)
                 return True
             finally:
@@ -161,14 +161,14 @@ class Reader:
     def _fetch_blob(self, blob: Blob, target: Path) -> bool:
         if self._source is None:
             return False
-        sha256 = blob.written.sha256
         names = [f"blobs/{blob.path}"]
         if blob.shared:
-            names.insert(0, f"pool/{sha256[:2]}/{shared_name(sha256)}")
+            shared = shared_name(blob.written)
+            names.insert(0, f"pool/{shared[:2]}/{shared}")
         fsio.make_directory(target.parent)
         for name in names:
             target.unlink(missing_ok=True)
-            fetched = self._source.fetch(name, sha256, target)
+            fetched = self._source.fetch(name, blob.written, target)
             if fetched and is_whole(target, blob.written, trusting=False):
                 return True
         return False

@@ -70,7 +70,8 @@ class CheckpointRecord:
     """Latest value of each metric reported up to here."""
     content: Content = Content.FULL
     shared: tuple[tuple[str, int], ...] = ()
-    """Files that other checkpoints may share: 16 hex digits of the SHA-256, and size in bytes."""
+    """Files that other checkpoints may share: a name, which begins with 16 hex digits of the
+    content's SHA-256, and the size on the disk in bytes."""
 
     def to_json(self) -> dict[str, Any]:
         """A plain dict; a metric may be NaN or infinite, which strict JSON does not know."""

@@ -14,6 +14,9 @@ A kill at any instant therefore leaves a whole checkpoint, or files without a ma
 
 A large array is named by its content and linked from the pool where it is there already, so that a
 frozen backbone, an unchanged layer or a fork is stored once: see `sweep.checkpoint.pool`.
+
+Where files are packed (`sweep.checkpoint.compression`), ``.zst`` stands behind their names. The
+digest is that of the content in either form: both lie side by side, even in one checkpoint.
 """
 
 from __future__ import annotations
@@ -34,7 +37,7 @@ from sweep.checkpoint.codec import Captured, decode, encode
 from sweep.checkpoint.layout import Layout, stem
 from sweep.checkpoint.manifest import VERSION, Blob, Manifest, dump, version_of
 from sweep.checkpoint.part import Part, combined, gathered
-from sweep.checkpoint.pool import Pool
+from sweep.checkpoint.pool import Pool, shared_names
 from sweep.checkpoint.quarantine import quarantine
 from sweep.checkpoint.reader import Reader, Source
 from sweep.checkpoint.record import CheckpointRecord, Content, Kind, identifier, manifest_name
@@ -97,9 +100,17 @@ class CheckpointStore:
         cpu_s: CPU seconds that the threads of the last `write` spent on large arrays.
     """
 
-    def __init__(self, root: Path, source: Source | None = None) -> None:
-        """``source`` is another copy of the files, from which damaged ones are mended."""
-        self._layout, self._source = Layout(root), source
+    def __init__(
+        self, root: Path, source: Source | None = None, *, level: int | None = None
+    ) -> None:
+        """
+        Args:
+            root: the directory.
+            source: another copy of the files, from which damaged ones are mended.
+            level: of zstd, 1 to 22, to pack files with that are to come; None: not packed. What is
+                there is read whatever it says.
+        """
+        self._layout, self._source, self._level = Layout(root), source, level
         self._pool = Pool(self._layout.pool)
         self._reader = Reader(self._layout, self._pool, source)
         self.cpu_s = 0.0
@@ -120,7 +131,7 @@ class CheckpointStore:
         """
         try:
             directory = self._layout.directory(draft.manifest)
-            writer = Writer(self._pool, directory, cancelled)
+            writer = Writer(self._pool, directory, cancelled, level=self._level)
             with naming(directory):
                 blobs = writer.write(captured.arrays)
             self.cpu_s = writer.cpu_s
@@ -141,7 +152,7 @@ class CheckpointStore:
             CheckpointError: the system refused, with the path. `delete` removes what was written.
         """
         directory = self._layout.part(manifest, rank)
-        writer = Writer(self._pool, directory)
+        writer = Writer(self._pool, directory, level=self._level)
         try:
             with naming(directory):
                 blobs = writer.write(captured.arrays)
@@ -189,7 +200,7 @@ class CheckpointStore:
                 path = self._layout.blob(blob, self._layout.manifest(source_manifest))
                 target = directory / path.name
                 if not link_or_copy(path, target):
-                    copied += blob.written.bytes
+                    copied += blob.written.stored
                 blobs.append(replace(blob, path=f"{stem(draft.manifest)}/{path.name}"))
             fsio.sync_directory(directory)
             skeleton = source.skeleton
@@ -318,17 +329,12 @@ class CheckpointStore:
         for temporary in path.parent.glob(f".{path.name}.*.tmp"):
             temporary.unlink(missing_ok=True)
         directories = [directory, *self._layout.parts(manifest)]
-        shared = [
-            file.stem
-            for each in directories
-            for file in each.glob("*.safetensors")
-            if len(file.stem) == 64
-        ]
+        shared = [name for each in directories for name in shared_names(each)]
         for each in directories:
             with suppress(FileNotFoundError, NotADirectoryError):
                 shutil.rmtree(each)
-        for sha256 in shared:
-            self._pool.release(sha256)
+        for name in shared:
+            self._pool.release(name)
 
     def sweep_pool(self) -> int:
         """Remove shared files that no checkpoint refers to; the bytes that were given back.

@@ -14,12 +14,13 @@ import time
 from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
+from dataclasses import replace
 from pathlib import Path
 
 from sweep import fsio
 from sweep.checkpoint.blob import Array, Written, naming
 from sweep.checkpoint.fresh import Fresh, Shared, write_blob
-from sweep.checkpoint.layout import shared_name
+from sweep.checkpoint.layout import shared_name, small_name
 from sweep.checkpoint.manifest import Blob
 from sweep.checkpoint.pool import NO_LINK, Pool
 
@@ -45,12 +46,19 @@ class Writer:
     """
 
     def __init__(
-        self, pool: Pool, directory: Path, cancelled: Callable[[], bool] = lambda: False
+        self,
+        pool: Pool,
+        directory: Path,
+        cancelled: Callable[[], bool] = lambda: False,
+        *,
+        level: int | None = None,
     ) -> None:
-        """``cancelled`` is asked before each file."""
+        """``cancelled`` is asked before each file; ``level`` of zstd packs them, None does not."""
         self._pool, self._directory, self._cancelled = pool, directory, cancelled
+        self._level = level
         self._lock = threading.Lock()
         self._begun: set[str] = set()
+        self._written: dict[str, Written] = {}
         self._unsynced: list[Fresh] = []
         self.new_bytes, self.cpu_s = 0, 0.0
 
@@ -90,30 +98,33 @@ class Writer:
 
     def _write_small(self, arrays: Mapping[str, Array]) -> Blob:
         self.heed()
-        path = self._directory / "state.safetensors"
-        written = write_blob(path, arrays)
-        self.new_bytes += written.bytes
+        path = self._directory / small_name(packed=self._level is not None)
+        written = write_blob(path, arrays, self._level)
+        self.new_bytes += written.stored
         return Blob(path=self._name(path), written=written)
 
     def _write_large(self, arrays: Mapping[str, Array]) -> list[Blob]:
         if not arrays:
             return []
-        names: dict[Written, list[str]] = {}
+        names: dict[str, list[str]] = {}
         executor = ThreadPoolExecutor(_THREADS, thread_name_prefix="checkpoint-file")
         try:
-            for name, written in zip(
+            for name, sha256 in zip(
                 arrays, executor.map(self._share, arrays.values()), strict=True
             ):
-                names.setdefault(written, []).append(name)
+                names.setdefault(sha256, []).append(name)
         finally:
             executor.shutdown(wait=True, cancel_futures=True)
-        return [
-            Blob(path=self._name(self._path(written)), written=written, arrays=tuple(found))
-            for written, found in names.items()
-        ]
+        blobs = []
+        for sha256, found in names.items():
+            written = self._written[sha256]
+            path = self._name(self._path(written))
+            blobs.append(Blob(path=path, written=written, arrays=tuple(found)))
+        return blobs
 
-    def _share(self, array: Array) -> Written:
-        """One file with this content, be it linked or written, in the directory."""
+    def _share(self, array: Array) -> str:
+        """The digest of an array; one file with it, be it linked or written, is in the directory,
+        or another thread is about to write it."""
         self.heed()
         begun = time.thread_time()
         try:
@@ -122,30 +133,41 @@ class Writer:
             with self._lock:
                 self.cpu_s += time.thread_time() - begun
 
-    def _shared(self, array: Array) -> Written:
+    def _shared(self, array: Array) -> str:
         shared = Shared.of(array)
+        sha256 = shared.written.sha256
         with self._lock:
-            if shared.written.sha256 in self._begun:
-                return shared.written
-            self._begun.add(shared.written.sha256)
-        path = self._path(shared.written)
-        with naming(path):
-            if self._pool.link(shared.written, path):
-                return shared.written
-        file = shared.write(path)
+            if sha256 in self._begun:
+                return sha256
+            self._begun.add(sha256)
+        linked = self._linked(shared.written)
+        if linked is not None:
+            self._written[sha256] = linked
+            return sha256
+        form = shared.written if self._level is None else replace(shared.written, packed=0)
+        file = shared.write(self._path(form), self._level)
+        self._written[sha256] = file.written
         with self._lock:
             self._unsynced.append(file)
             full = len(self._unsynced) >= _UNSYNCED
         if full:
             self._join_pool()
-        return shared.written
+        return sha256
+
+    def _linked(self, written: Written) -> Written | None:
+        for form in self._pool.forms(written, packed=self._level is not None):
+            path = self._path(form)
+            with naming(path):
+                if self._pool.link(form, path):
+                    return form
+        return None
 
     def _join_pool(self) -> None:
         """Sync what was written up to now, so that others may share it."""
         with ExitStack() as stack:
             with self._lock:
                 files, self._unsynced = self._unsynced, []
-                self.new_bytes += sum(file.written.bytes for file in files)
+                self.new_bytes += sum(file.written.stored for file in files)
             for file in files:
                 stack.callback(file.close)
             for file in files:
@@ -155,7 +177,7 @@ class Writer:
                     self._pool.add(file.written, file.path)
 
     def _path(self, written: Written) -> Path:
-        return self._directory / shared_name(written.sha256)
+        return self._directory / shared_name(written)
 
     def _name(self, path: Path) -> str:
         return f"{self._directory.parent.name}/{self._directory.name}/{path.name}"

@@ -201,10 +201,10 @@ class Copier:
             data = (checkpoints / "manifests" / name).read_bytes()
             objects = set()
             for blob in load(data, name).blobs:
-                sha256 = blob.written.sha256
-                stored = self._stored(sha256)
+                stored = self._stored(blob.written.sha256)
                 if stored is None:
-                    stored = self._mirror.write_object(checkpoints / "blobs" / blob.path, sha256)
+                    path = checkpoints / "blobs" / blob.path
+                    stored = self._mirror.write_object(path, blob.written)
                     self._objects.add(stored)
                 objects.add(stored)
         except (FileNotFoundError, CheckpointError) as error:

@@ -6,7 +6,6 @@ pull that was killed goes on with the files that are there and whole.
 
 from __future__ import annotations
 
-import hashlib
 import os
 import shutil
 from collections.abc import Iterator
@@ -16,9 +15,12 @@ from pathlib import Path, PurePosixPath
 from urllib.parse import urlsplit
 
 from sweep import fsio
+from sweep.checkpoint.blob import Written
+from sweep.checkpoint.layout import shared_name
 from sweep.checkpoint.manifest import Blob, load
 from sweep.checkpoint.mirror import Mirror
 from sweep.checkpoint.place import place_at
+from sweep.checkpoint.pool import Pool, is_whole
 from sweep.errors import (
     CheckpointDamagedError,
     CheckpointError,
@@ -85,7 +87,7 @@ def _fetch(mirror: Mirror, partial: StudyPaths, final: StudyPaths) -> Pulled:
         missing: dict[str, str] = {}
         kept = _kept(state)
         fetched = 0
-        by_content: dict[str, Path] = {}
+        by_content: dict[Written, Path] = {}
         for manifest in kept:
             try:
                 fetched += _fetch_checkpoint(mirror, partial.checkpoints, manifest, by_content)
@@ -127,7 +129,7 @@ def _fetch_journal(mirror: Mirror, partial: StudyPaths) -> StudyState:
 
 
 def _fetch_checkpoint(
-    mirror: Mirror, checkpoints: Path, manifest: str, by_content: dict[str, Path]
+    mirror: Mirror, checkpoints: Path, manifest: str, by_content: dict[Written, Path]
 ) -> int:
     """Bytes of a checkpoint, after it is here and whole. Its manifest comes last."""
     data = mirror.read(f"manifests/{manifest}")
@@ -135,17 +137,18 @@ def _fetch_checkpoint(
     for blob in load(data, manifest).blobs:
         path = _inside(checkpoints / "blobs", blob, manifest)
         fsio.make_directory(path.parent)
-        sha256 = blob.written.sha256
-        here = _whole(path, blob) or _linked(by_content.get(sha256), path)
-        if not here and not mirror.fetch_object(sha256, path):
+        here = is_whole(path, blob.written, trusting=False) or _linked(
+            by_content.get(blob.written), path
+        )
+        if not here and not mirror.fetch_object(blob.written, path):
             raise CheckpointDamagedError(f"{manifest}: the mirror does not have {blob.path}")
-        by_content.setdefault(sha256, path)
-        if path.stem == sha256:  # a file that checkpoints share: offered to those to come
-            pooled = checkpoints / "pool" / sha256[:2] / path.name
+        by_content.setdefault(blob.written, path)
+        if path.name == shared_name(blob.written):  # offered to the checkpoints to come
+            pooled = Pool(checkpoints / "pool").path(blob.written)
             fsio.make_directory(pooled.parent)
             pooled.unlink(missing_ok=True)
             _linked(path, pooled)
-        total += blob.written.bytes
+        total += blob.written.stored
     path = checkpoints / "manifests" / manifest
     fsio.make_directory(path.parent)
     fsio.write_bytes(path, data)
@@ -157,16 +160,6 @@ def _inside(blobs: Path, blob: Blob, manifest: str) -> Path:
     if parts.is_absolute() or ".." in parts.parts:
         raise CheckpointDamagedError(f"{manifest}: names a file outside the store: {blob.path}")
     return blobs / parts
-
-
-def _whole(path: Path, blob: Blob) -> bool:
-    try:
-        if path.stat().st_size != blob.written.bytes:
-            return False
-        with path.open("rb") as file:
-            return hashlib.file_digest(file, "sha256").hexdigest() == blob.written.sha256
-    except FileNotFoundError:
-        return False
 
 
 def _linked(source: Path | None, path: Path) -> bool:

@@ -58,7 +58,9 @@ def run_attempt(assignment: Assignment, link: Link) -> None:
 def _attempt(assignment: Assignment, link: Link) -> Ended:
     seed = trial_seed(assignment.seed, assignment.trial)
     store = CheckpointStore(
-        StudyPaths(Path(assignment.root)).checkpoints, MirrorSource.at(assignment.mirror)
+        StudyPaths(Path(assignment.root)).checkpoints,
+        MirrorSource.at(assignment.mirror),
+        level=assignment.level,
     )
     session: Session | None = None
 

@@ -46,6 +46,8 @@ class Assignment:
     """Name of the study's metric; what a number returned by the function is called."""
     mirror: str | None = None
     """URI of the study's own folder in its mirror, from which damaged files are repaired."""
+    level: int | None = None
+    """Of zstd, with which the files of checkpoints are packed; None: they are not."""
     threads: int = 1
     """Threads that torch and BLAS may use, at least 1."""
     verdicts: bool = False

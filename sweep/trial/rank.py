@@ -122,7 +122,8 @@ class _Rank:
     def _attempt(self) -> Ended:
         task, assignment = self._task, self._task.assignment
         limit_threads(assignment.threads)
-        store = CheckpointStore(StudyPaths(Path(assignment.root)).checkpoints)
+        checkpoints = StudyPaths(Path(assignment.root)).checkpoints
+        store = CheckpointStore(checkpoints, level=assignment.level)
         restored = None
         for manifest in assignment.restore:
             restored = store.read(manifest, rank=task.rank)

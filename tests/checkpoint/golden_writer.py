@@ -1,6 +1,6 @@
 """Writes a golden checkpoint with the code as it is: once for each format, never again.
 
-``python tests/checkpoint/golden_writer.py tests/checkpoint/golden/v2``, with ``tests/trial`` in
+``python tests/checkpoint/golden_writer.py tests/checkpoint/golden/v3``, with ``tests/trial`` in
 PYTHONPATH. Beside the store lies `expected.json`: its manifests' records and the SHA-256 of each
 leaf of the state, by path.
 """
@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import socket
 import sys
 from pathlib import Path
 from typing import Any
@@ -57,10 +58,11 @@ def leaves(tree: Any, path: str = "") -> dict[str, str]:
 
 
 def write(root: Path) -> None:
+    socket.gethostname = lambda: "golden"  # before it is looked up
     from trial_harness import Recorder, Runner
 
     runner = Runner(root, train, params={"lr": 0.01})
-    links = [runner.run(Recorder(stop_at=7)), runner.run()]
+    links = [runner.run(Recorder(stop_at=7)), runner.run(level=3)]  # both forms of files
     records = [record for link in links for record in link.records]
     expected = [
         {

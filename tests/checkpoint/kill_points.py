@@ -1,7 +1,8 @@
 """A program: save, share, delete, fork and quarantine, killed at each system call in turn.
 
-``python kill_points.py DIRECTORY`` tries every point, and prints how many there were. It forks for
-each one: the child works and is killed, the parent looks at what it left.
+``python kill_points.py DIRECTORY [LEVEL]`` tries every point, and prints how many there were. With
+a level files are packed. It forks for each point: the child works and is killed, the parent looks
+at what it left.
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ import sys
 from pathlib import Path
 
 import numpy as np
+import pyarrow  # noqa: F401  before the forks, so that its own files are not counted
 from checkpoint_maker import draft
 from system_call import at_call
 
@@ -41,13 +43,13 @@ def work(store: CheckpointStore, say: int) -> None:
     os.write(say, b"done\n")
 
 
-def killed_at(root: Path, number: int) -> list[str]:
+def killed_at(root: Path, number: int, level: int | None) -> list[str]:
     """What the child had said when it was killed before its ``number``-th call."""
     read, say = os.pipe()
     child = os.fork()
     if not child:
         with at_call(number, lambda name: os.kill(os.getpid(), signal.SIGKILL)):
-            work(CheckpointStore(root), say)
+            work(CheckpointStore(root, level=level), say)
         os._exit(0)
     os.close(say)
     with open(read) as file:  # noqa: PTH123  a descriptor
@@ -84,15 +86,15 @@ def check(root: Path, said: list[str]) -> None:
         raise AssertionError(path)
 
 
-def main(base: Path) -> int:
+def main(base: Path, level: int | None = None) -> int:
     number, said = 0, [""]
     while said[-1:] != ["done"]:
         number += 1
-        said = killed_at(base / "store", number)
+        said = killed_at(base / "store", number, level)
         check(base / "store", said)
         shutil.rmtree(base / "store", ignore_errors=True)
     return number - 1
 
 
 if __name__ == "__main__":
-    print(main(Path(sys.argv[1])))  # noqa: T201
+    print(main(Path(sys.argv[1]), *map(int, sys.argv[2:])))  # noqa: T201

@@ -31,6 +31,7 @@ MANIFEST = Manifest(
     blobs=(
         Blob(path="x/state.safetensors", written=Written(10, "00")),
         Blob(path="x/11.safetensors", written=Written(20, "11" * 32), arrays=("a", "b")),
+        Blob(path="x/22.safetensors.zst", written=Written(40, "22" * 32, 7), arrays=("c",)),
     ),
     new_bytes=20,
     content=Content.PARTIAL,
@@ -75,8 +76,8 @@ def sealed(body: str) -> bytes:
 
 def test_newer_version_names_both_sides() -> None:
     """A manifest of a later format says so, and what to do; it is not called damaged."""
-    with pytest.raises(CheckpointMismatchError, match=r"format 3.*up to 2: update sweep"):
-        load(sealed('{"format":"sweep-checkpoint","version":3}'), "m.json")
+    with pytest.raises(CheckpointMismatchError, match=r"format 4.*up to 3: update sweep"):
+        load(sealed('{"format":"sweep-checkpoint","version":4}'), "m.json")
 
 
 @pytest.mark.parametrize(
@@ -95,6 +96,15 @@ def test_sealed_nonsense_is_refused(body: str) -> None:
         load(sealed(body), "m.json")
 
 
+def test_another_codec_is_refused() -> None:
+    """A file that is packed with something else is not read as if it were zstd."""
+    body = json.loads(dump(MANIFEST))
+    del body["sha256"]
+    body["blobs"][2]["packed"]["codec"] = "lz4"
+    with pytest.raises(CheckpointDamagedError, match="packed with 'lz4'"):
+        load(sealed(json.dumps(body)), "m.json")
+
+
 def test_meta_of_unknown_type_is_refused() -> None:
     """What cannot be written is refused with its path."""
     import dataclasses
@@ -106,8 +116,8 @@ def test_meta_of_unknown_type_is_refused() -> None:
 def test_record_round_trip() -> None:
     """A record survives the journal's JSON, infinite and missing metrics included."""
     record = MANIFEST.record("00003/x.json", Written(100, "ab"))
-    assert (record.bytes, record.new_bytes) == (130, 120)
-    assert record.shared == (("11" * 8, 20),)
+    assert (record.bytes, record.new_bytes) == (137, 120)
+    assert record.shared == (("11" * 8, 20), ("22" * 8 + ".7", 7))
     assert CheckpointRecord.from_json(json.loads(json.dumps(record.to_json()))) == record
 
 

@@ -5,13 +5,15 @@ from __future__ import annotations
 import hashlib
 import os
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 from s3_server import CREDENTIALS, S3Server
 
-from sweep.checkpoint.compression import SUFFIX
+from sweep.checkpoint.blob import OpenBlob, Written
+from sweep.checkpoint.compression import SUFFIX, pack
 from sweep.checkpoint.mirror import Mirror, MirrorSource, Owner, object_name
 from sweep.checkpoint.place import DirectoryPlace, Place, below, place_at
 from sweep.errors import CheckpointDamagedError, UsageError
@@ -37,10 +39,14 @@ def place(request: pytest.FixtureRequest, tmp_path: Path) -> Place:
     return place_at(server.uri(f"{tmp_path.name}/deep"))
 
 
-def saved(tmp_path: Path, data: bytes) -> tuple[Path, str]:
-    path = tmp_path / "blob"
-    path.write_bytes(data)
-    return path, hashlib.sha256(data).hexdigest()
+def saved(tmp_path: Path, data: bytes, level: int | None = None) -> tuple[Path, Written]:
+    """A file, packed with ``level`` or as it is."""
+    path, written = tmp_path / "blob", Written(len(data), hashlib.sha256(data).hexdigest())
+    if level is None:
+        path.write_bytes(data)
+        return path, written
+    path.write_bytes(b"".join(pack([data], len(data), 1, level)))
+    return path, replace(written, packed=path.stat().st_size)
 
 
 def test_a_place_keeps_what_it_is_given(place: Place) -> None:
@@ -60,34 +66,49 @@ def test_a_place_keeps_what_it_is_given(place: Place) -> None:
     assert place.size("journal/a") is None
 
 
-@pytest.mark.parametrize("level", [None, 3])
+@pytest.mark.parametrize(("local", "level"), [(None, None), (None, 3), (3, None), (3, 3)])
 @pytest.mark.parametrize("size", [0, 10, 4_500_003])
 def test_objects_come_back_verified(
-    place: Place, tmp_path: Path, level: int | None, size: int
+    place: Place, tmp_path: Path, local: int | None, level: int | None, size: int
 ) -> None:
     """An object, compressed or not, of any size, is fetched as it was; a damaged one is refused."""
-    path, sha256 = saved(tmp_path, np.random.default_rng(0).bytes(size))
+    path, written = saved(tmp_path, np.random.default_rng(0).bytes(size), local)
     mirror = Mirror(place, level=level)
-    name = mirror.write_object(path, sha256)
-    assert name == object_name(sha256) + ("" if level is None else SUFFIX)
+    name = mirror.write_object(path, written)
+    packed = level is not None or local is not None
+    assert name == object_name(written.sha256) + (SUFFIX if packed else "")
     target = tmp_path / "back"
-    assert mirror.fetch_object(sha256, target)
+    assert mirror.fetch_object(written, target)
     assert target.read_bytes() == path.read_bytes()
+    for other in (replace(written, packed=None), replace(written, packed=0)):
+        assert mirror.fetch_object(other, target), "in the other form"
+        with OpenBlob(target) as file:
+            file.check(other)
     target.unlink()
     place.put(name, [b"not what it was"])
     with pytest.raises(CheckpointDamagedError):
-        mirror.fetch_object(sha256, target)
+        mirror.fetch_object(written, target)
     assert not list(tmp_path.glob("*back*")), "something of the bad copy stayed"
-    assert not MirrorSource(lambda: mirror).fetch("blobs/x", sha256, target)
-    assert not mirror.fetch_object("0" * 64, target)
+    assert not MirrorSource(lambda: mirror).fetch("blobs/x", written, target)
+    assert not mirror.fetch_object(Written(0, "0" * 64), target)
 
 
-def test_damaged_files_are_not_copied(tmp_path: Path) -> None:
+def test_an_object_never_grows_beyond_what_is_expected(tmp_path: Path) -> None:
+    """A packed object that would unpack to more than the manifest says is refused at once."""
+    path, written = saved(tmp_path, bytes(9_000_000))
+    mirror = Mirror(DirectoryPlace(tmp_path / "mirror"), level=3)
+    mirror.write_object(path, written)
+    with pytest.raises(CheckpointDamagedError, match="9000000 bytes instead of 100"):
+        mirror.fetch_object(replace(written, bytes=100), tmp_path / "back")
+
+
+@pytest.mark.parametrize("level", [None, 3])
+def test_damaged_files_are_not_copied(tmp_path: Path, level: int | None) -> None:
     """A file whose bytes are not those of its digest never becomes an object."""
-    path, _ = saved(tmp_path, b"bytes")
+    path, written = saved(tmp_path, b"bytes", level)
     mirror = Mirror(DirectoryPlace(tmp_path / "mirror"))
     with pytest.raises(CheckpointDamagedError):
-        mirror.write_object(path, "0" * 64)
+        mirror.write_object(path, replace(written, sha256="0" * 64))
     assert mirror.names("objects") == {}
 
 

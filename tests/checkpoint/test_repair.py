@@ -11,6 +11,7 @@ import pytest
 import torch
 from checkpoint_maker import draft, flip
 
+from sweep.checkpoint.blob import Written
 from sweep.checkpoint.codec import encode
 from sweep.checkpoint.record import CheckpointRecord, Content
 from sweep.checkpoint.store import CheckpointStore
@@ -23,7 +24,7 @@ class Directory:
     def __init__(self, root: Path) -> None:
         self.root, self.asked = root, list[str]()
 
-    def fetch(self, name: str, sha256: str | None, target: Path) -> bool:
+    def fetch(self, name: str, expected: Written | None, target: Path) -> bool:
         self.asked.append(name)
         if not (self.root / name).is_file():
             return False
@@ -31,12 +32,14 @@ class Directory:
         return True
 
 
-@pytest.fixture
-def made(tmp_path: Path) -> tuple[Path, CheckpointRecord, Directory]:
-    """A store with one checkpoint of a large and a small array, and a copy of it."""
+@pytest.fixture(params=[None, 3], ids=["plain", "packed"])
+def made(
+    request: pytest.FixtureRequest, tmp_path: Path
+) -> tuple[Path, CheckpointRecord, Directory]:
+    """A store with one checkpoint of a large and a small array, packed or not, and a copy of it."""
     root = tmp_path / "store"
     tree = {"tracked": {"model": {"large": torch.arange(100_000.0), "small": torch.arange(9.0)}}}
-    record = CheckpointStore(root).write(draft(1), encode(tree))
+    record = CheckpointStore(root, level=request.param).write(draft(1), encode(tree))
     shutil.copytree(root, tmp_path / "copy")
     return root, record, Directory(tmp_path / "copy")
 
@@ -145,7 +148,7 @@ def test_every_byte_counts(made: tuple[Path, CheckpointRecord, Directory]) -> No
     store = CheckpointStore(root)
     for path in damaged(root, record):
         size = path.stat().st_size
-        for place in range(0, size, 1 if size < 10_000 else size // 300):
+        for place in range(0, size, 1 if size < 3_000 else size // 150):
             flip(path, place, place % 8)
             for act in (store.read, store.verify):
                 with pytest.raises(CheckpointDamagedError, match=path.name):
@@ -161,7 +164,7 @@ def test_quarantine_keeps_all_and_clears_the_pool(
     root, record, _ = made
     store = CheckpointStore(root)
     files = damaged(root, record)
-    flip(files[2], 5000)
+    flip(files[2], files[2].stat().st_size - 3)
     before = sorted(path.read_bytes() for path in files)
     place = store.quarantine(record.manifest, "a flipped bit")
     assert place == root / "quarantine" / record.manifest.removesuffix(".json")

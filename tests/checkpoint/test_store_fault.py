@@ -22,10 +22,13 @@ HERE = Path(__file__).parent
 REFUSED = frozenset(["open", "write", "fsync", "link", "rename", "replace", "mkdir"])
 
 
-def test_killed_at_every_system_call(tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    "level", [[], pytest.param(["3"], marks=pytest.mark.long)], ids=["plain", "packed"]
+)
+def test_killed_at_every_system_call(tmp_path: Path, level: list[str]) -> None:
     """At each boundary of save, share, delete, fork and quarantine: nothing is lost or left."""
     done = subprocess.run(
-        [sys.executable, str(HERE / "kill_points.py"), str(tmp_path)],
+        [sys.executable, str(HERE / "kill_points.py"), str(tmp_path), *level],
         capture_output=True,
         text=True,
     )
@@ -33,13 +36,16 @@ def test_killed_at_every_system_call(tmp_path: Path) -> None:
     assert int(done.stdout) > 100
 
 
-@pytest.mark.parametrize("code", [errno.ENOSPC, errno.EIO, errno.EACCES])
-def test_refused_at_every_system_call(tmp_path: Path, code: int) -> None:
+@pytest.mark.parametrize(
+    ("code", "level"),
+    [(errno.ENOSPC, None), (errno.EIO, None), (errno.EACCES, None), (errno.ENOSPC, 3)],
+)
+def test_refused_at_every_system_call(tmp_path: Path, code: int, level: int | None) -> None:
     """A refused call is an error with its path; the older checkpoint is whole, nothing else stays.
 
     Large and small arrays, one of them shared with the older checkpoint.
     """
-    store = CheckpointStore(tmp_path)
+    store = CheckpointStore(tmp_path, level=level)
     shared = np.zeros(40_000)
     older = store.write(draft(1), encode({"shared": shared}))
     before = {path for path in tmp_path.rglob("*") if path.is_file()}
