@@ -32,19 +32,24 @@ def state(rank: int) -> Captured:
     return encode(tree, f"rank {rank}" if rank else "")
 
 
-def save(root: Path, act: Callable[[Callable[[], Any]], Any] = lambda save: save()) -> Any:
+def save(
+    root: Path,
+    act: Callable[[Callable[[], Any]], Any] = lambda save: save(),
+    level: int | None = None,
+) -> Any:
     """Save with two processes; ``act`` is what the second one does with its part of it."""
     ours, theirs = Pipe()
+    store = CheckpointStore(root, level=level)
     child = os.fork()
     if not child:
         ours.close()
         try:
-            act(lambda: RankStore(CheckpointStore(root), 1, [theirs]).write(draft(1), state(1)))
+            act(lambda: RankStore(store, 1, [theirs]).write(draft(1), state(1)))
         finally:
             os._exit(0)
     theirs.close()
     try:
-        return RankStore(CheckpointStore(root), 0, [ours]).write(draft(1), state(0))
+        return RankStore(store, 0, [ours]).write(draft(1), state(0))
     finally:
         os.waitpid(child, 0)
 
@@ -60,9 +65,10 @@ def files(root: Path) -> list[Path]:
     return [path for path in root.rglob("*") if path.is_file()]
 
 
-def test_parts_make_one_checkpoint(tmp_path: Path) -> None:
+@pytest.mark.parametrize("level", [None, 3], ids=["plain", "packed"])
+def test_parts_make_one_checkpoint(tmp_path: Path, level: int | None) -> None:
     """Each rank reads its own part back; what both have is one file, and counted once."""
-    record = save(tmp_path)
+    record = save(tmp_path, level=level)
     store = CheckpointStore(tmp_path)
     check_whole(store, record.manifest)
     assert len(record.shared) == 3
@@ -70,6 +76,8 @@ def test_parts_make_one_checkpoint(tmp_path: Path) -> None:
     stem = record.manifest.removesuffix(".json")
     names = {path.name for path in (tmp_path / "blobs" / stem).iterdir()}
     assert len(names) == 5, "three large files, and one with small arrays for each rank"
+    suffix = ".safetensors" if level is None else ".safetensors.zst"
+    assert {f"state.{rank}{suffix}" for rank in (0, 1)} <= names
     assert not list((tmp_path / "blobs").glob("*/*.rank*"))
 
 
