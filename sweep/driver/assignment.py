@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from sweep.driver.mirroring import study_mirror
-from sweep.driver.saving import policy_of, scope_of
+from sweep.driver.saving import level_of, policy_of, scope_of
 from sweep.journal.state import StudyState, Trial
 from sweep.paths import StudyPaths
 from sweep.spec import StudySpec
@@ -38,6 +38,7 @@ def next_assignment(
         fork=trial.fork is not None,
         metric=spec.metric.name,
         mirror=study_mirror(spec),
+        level=level_of(spec),
         threads=max(1, int(spec.resources.cpu)),
         verdicts=verdicts,
     )

@@ -8,7 +8,7 @@ from typing import Any
 from sweep.checkpoint.policy import Improvement, Policy, Scope
 from sweep.checkpoint.record import Content, Kind
 from sweep.spec import Goal, StudySpec
-from sweep.spec.section import Every, Final, InFlight
+from sweep.spec.section import Every, Final, InFlight, Packed
 
 
 def policy_of(spec: StudySpec) -> Policy:
@@ -34,6 +34,14 @@ def scope_of(spec: StudySpec) -> Scope:
         final=None if asked.final is Final.NONE else Content(asked.final),
         replace=asked.in_flight is InFlight.REPLACE,
     )
+
+
+def level_of(spec: StudySpec) -> int | None:
+    """Of zstd, with which the files in the store are packed; None where they are not."""
+    compression = spec.checkpoint.compression
+    if compression is None or compression.where is not Packed.BOTH:
+        return None
+    return compression.level
 
 
 def resumable(record: Mapping[str, Any]) -> bool:

@@ -207,6 +207,13 @@ class Mirror(Section):
         return self
 
 
+class Packed(StrEnum):
+    """Which files are compressed."""
+
+    MIRROR = "mirror"
+    BOTH = "both"
+
+
 class Compression(Section):
     """How checkpoints are compressed: byte shuffling, then zstd."""
 
@@ -214,8 +221,8 @@ class Compression(Section):
     """zstd is all there is."""
     level: Annotated[Count, Field(le=19)] = 3
     """From 1 (fast) to 19."""
-    where: Literal["mirror"] = "mirror"
-    """Only in the mirror: it is slower than a disk."""
+    where: Annotated[Packed, BeforeValidator(choice(Packed))] = Packed.MIRROR
+    """mirror (the default, since it is slower than a disk), or both: in the store, too."""
 
 
 def read_short(key: str) -> Callable[[Any], Any]:

@@ -20,6 +20,7 @@ from s3_server import CREDENTIALS, S3Server
 
 import sweep
 from sweep.analysis.migration import migrate_study
+from sweep.checkpoint.blob import Written
 from sweep.checkpoint.manifest import dump, load
 from sweep.checkpoint.mirror import Mirror, MirrorSource
 from sweep.checkpoint.place import DirectoryPlace
@@ -97,9 +98,17 @@ def whole(tmp_path_factory: pytest.TempPathFactory) -> Project:
     return made
 
 
-@pytest.mark.parametrize("compression", [pytest.param("none", marks=pytest.mark.long), "zstd"])
+@pytest.mark.parametrize(
+    "compression",
+    [
+        pytest.param("none", marks=pytest.mark.long),
+        pytest.param("zstd", marks=pytest.mark.long),
+        {"codec": "zstd", "where": "both"},
+    ],
+    ids=["none", "mirror", "both"],
+)
 def test_study_goes_through_a_bucket_and_back(
-    project: Project, whole: Project, server: S3Server, compression: str
+    project: Project, whole: Project, server: S3Server, compression: object
 ) -> None:
     """A mirrored study whose store is lost is pulled, whole, and goes on like one never broken."""
     uri = server.uri("deep/prefix")
@@ -117,6 +126,8 @@ def test_study_goes_through_a_bucket_and_back(
     done = project.run("run", "--inline", spec, **CREDENTIALS)
     assert done.returncode == 0, done.stderr
     assert_same(whole.store, project.store)
+    packed = list(project.store.rglob("*.safetensors.zst"))
+    assert bool(packed) == isinstance(compression, dict)
 
 
 @pytest.mark.long
@@ -283,7 +294,8 @@ def test_damaged_files_come_back_from_the_mirror(project: Project) -> None:
         data = blob.read_bytes()
         blob.unlink()
         name = blob.relative_to(paths.checkpoints).as_posix()
-        assert source.fetch(name, hashlib.sha256(data).hexdigest(), blob)
+        written = Written(len(data), hashlib.sha256(data).hexdigest())
+        assert source.fetch(name, written, blob)
         assert blob.read_bytes() == data
 
 
