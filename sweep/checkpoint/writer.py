@@ -29,8 +29,8 @@ SHARED_FROM = 256 * 1024
 writing the bytes."""
 _THREADS = 2
 """Hashing takes about as long as the disk; more threads than these gained nothing."""
-_UNSYNCED = 64
-"""At most so many files are open at once."""
+_OPEN = 64
+"""At most so many files are open at once: a thread syncs its share while others write theirs."""
 
 
 class SaveCancelled(Exception):  # noqa: N818  control flow, never seen by users
@@ -149,7 +149,7 @@ class Writer:
         self._written[sha256] = file.written
         with self._lock:
             self._unsynced.append(file)
-            full = len(self._unsynced) >= _UNSYNCED
+            full = len(self._unsynced) >= _OPEN // _THREADS
         if full:
             self._join_pool()
         return sha256

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import resource
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -56,7 +57,7 @@ def test_all_is_durable_before_others_can_see_it(
 
     So are the names of the files, and that of their directory.
     """
-    monkeypatch.setattr(writer, "_UNSYNCED", unsynced)
+    monkeypatch.setattr(writer, "_OPEN", unsynced)
     store = CheckpointStore(tmp_path)
     store.write(draft(1), encode({"x": np.zeros(3)}))
     tree = {str(number): np.full(40_000, number) for number in range(5)} | {"x": np.ones(3)}
@@ -81,8 +82,17 @@ def test_all_is_durable_before_others_can_see_it(
     assert len(syncs) == len(files) + 4  # the manifest and three directories: none twice
 
 
-def test_many_large_arrays_need_few_descriptors(tmp_path: Path) -> None:
-    """A save of more files than the process may open is made, and read."""
+def test_many_large_arrays_need_few_descriptors(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A save of more files than the process may open is made, and read, on a slow disk, too."""
+    sync = os.fsync
+
+    def slow(file: int) -> None:
+        time.sleep(0.003)  # the disk; meanwhile the other thread writes on
+        sync(file)
+
+    monkeypatch.setattr(os, "fsync", slow)
     store, count = CheckpointStore(tmp_path), 150
     tree = {str(number): np.full(33_000, number) for number in range(count)}
     limits = resource.getrlimit(resource.RLIMIT_NOFILE)
