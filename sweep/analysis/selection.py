@@ -6,6 +6,7 @@ import math
 
 from sweep.errors import StudyNotFoundError, UsageError
 from sweep.journal.state import Checkpoint, StudyState, Trial
+from sweep.quantity import counted
 
 LATEST, BEST = "latest", "best"
 
@@ -18,7 +19,7 @@ def find_trial(state: StudyState, study: str, number: int) -> Trial:
     """
     if number not in state.trials:
         raise StudyNotFoundError(
-            f"{study}: has no trial {number}; it has {len(state.trials)} trials"
+            f"{study}: has no trial {number}; it has {counted(len(state.trials), 'trial')}"
         )
     return state.trials[number]
 

@@ -10,13 +10,14 @@ from dataclasses import asdict
 from pathlib import Path
 
 from sweep import fsio
-from sweep.cli.output import Output, bytes_text
+from sweep.cli.output import Output
 from sweep.cli.place import find_study
 from sweep.driver.collection import Collected, collect_idle, look, read_answer
 from sweep.errors import StoreError, StudyLockedError
 from sweep.journal.journal import read_state
 from sweep.journal.lock import holder
 from sweep.paths import StudyPaths
+from sweep.quantity import bytes_text, counted
 
 LOOK_S = 0.05
 """Time between two looks for the answer: another process, maybe another machine, gives no event."""
@@ -90,6 +91,6 @@ def _print(paths: StudyPaths, found: Collected, out: Output, *, dry_run: bool) -
     removed = "would be removed" if dry_run else "removed"
     checkpoints = len(found.retired) + len(found.garbage)
     out.line(
-        f"{paths.name}: {checkpoints} checkpoints{details} {removed}: {found.files} files, "
-        f"{bytes_text(found.bytes)}"
+        f"{paths.name}: {counted(checkpoints, 'checkpoint')}{details} {removed}: "
+        f"{counted(found.files, 'file')}, {bytes_text(found.bytes)}"
     )

@@ -8,6 +8,7 @@ from pathlib import Path
 from sweep.analysis.migration import migrate_study, outdated
 from sweep.cli.output import Output
 from sweep.cli.place import find_study
+from sweep.quantity import counted
 
 
 def migrate(store: Path, name: str, dry_run: bool, out: Output) -> None:
@@ -25,5 +26,5 @@ def migrate(store: Path, name: str, dry_run: bool, out: Output) -> None:
     for each in done:
         if each.damaged is not None:
             out.line(f"{paths.name}: {each.checkpoint} is left as it is: {each.damaged}")
-    verb = "would be rewritten" if dry_run else "were rewritten"
-    out.line(f"{paths.name}: {len(changed)} of {len(done)} checkpoints {verb}")
+    verb = "to be rewritten" if dry_run else "rewritten"
+    out.line(f"{paths.name}: {len(changed)} of {counted(len(done), 'checkpoint')} {verb}")

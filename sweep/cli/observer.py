@@ -17,6 +17,7 @@ from sweep.driver.study import DrivenStudy
 from sweep.journal.event import AttemptFailed, Entry, TrialFinished, TrialRestored, TrialState
 from sweep.journal.state import StudyState, Trial
 from sweep.paths import StudyPaths
+from sweep.quantity import counted
 from sweep.spec import StudySpec
 
 
@@ -230,8 +231,7 @@ def counts_text(state: StudyState, status: str = "running") -> str:
         for kind, count in sorted(state.counts.items(), key=lambda item: not item[0].finished)
         if count
     ]
-    noun = "trial" if len(state.trials) == 1 else "trials"
-    return f"{len(state.trials)} {noun}" + (f" ({', '.join(parts)})" if parts else "")
+    return counted(len(state.trials), "trial") + (f" ({', '.join(parts)})" if parts else "")
 
 
 def finished_line(study: DrivenStudy, event: TrialFinished) -> str:

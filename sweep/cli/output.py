@@ -84,14 +84,6 @@ def params_text(params: Mapping[str, Any]) -> str:
     return " ".join(f"{name}={text(value)}" for name, value in params.items())
 
 
-def bytes_text(count: int) -> str:
-    """A size for people, in powers of 1000: ``512 B``, ``3.4 MB``, ``20 GB``."""
-    size, units = float(count), ["B", "kB", "MB", "GB"]
-    while size >= 999.5 and len(units) > 1:
-        size, units = size / 1000, units[1:]
-    return f"{size:.3g} {units[0]}" if size < 999.5 else f"{size:.0f} {units[0]}"
-
-
 def duration_text(seconds: float | None) -> str:
     """A time for people: ``8.3s``, ``2m05s``, ``3h20m``, ``4d02h``."""
     if seconds is None or not math.isfinite(seconds):

@@ -8,6 +8,7 @@ from pathlib import Path
 from sweep.cli.output import Output, error
 from sweep.driver.pulling import pull as fetch
 from sweep.errors import StoreError, SweepError
+from sweep.quantity import bytes_text, counted
 
 
 def pull(uri: str, store: Path, out: Output) -> int:
@@ -32,7 +33,8 @@ def pull(uri: str, store: Path, out: Output) -> int:
             }
         )
     else:
-        out.line(f"{name}: pulled: {pulled.checkpoints} checkpoints, {pulled.bytes} bytes")
+        fetched = counted(pulled.checkpoints, "checkpoint")
+        out.line(f"{name}: pulled: {fetched}, {bytes_text(pulled.bytes)}")
         where = "" if store == Path("runs") else f" --store {shlex.quote(str(store))}"
         out.line(f"{name}: go on with: sweep resume {name}{where}")
     return 3 if pulled.missing else 0

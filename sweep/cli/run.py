@@ -129,7 +129,7 @@ def _report_over(request: Request, options: Options, out: Output) -> int:
 
 def _warn_of_mirror(study: str, behind: str | None) -> None:
     if behind is not None:
-        error(f"warning: {study}: {behind}; to copy the rest: sweep resume {study}")
+        error(f"warning: {study}: mirror {behind}; to copy the rest: sweep resume {study}")
 
 
 def _run_open(requests: Sequence[Request], options: Options, out: Output) -> list[int]:

@@ -7,6 +7,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
+from sweep.analysis.selection import find_trial as find_trial_of
 from sweep.cli.observer import counts_text, state_text, summary_record, trial_record
 from sweep.cli.output import Output, duration_text, params_text, text
 from sweep.cli.place import find_study, find_trial, studies
@@ -71,10 +72,7 @@ def show(store: Path, name: str, out: Output) -> None:
     if number is None:
         _show_study(paths, spec, state, out)
         return
-    trial = state.trials.get(number)
-    if trial is None:
-        raise UsageError(f"{paths.name}: has no trial {number}; it has {len(state.trials)} trials")
-    _show_trial(paths, spec, trial, out)
+    _show_trial(paths, spec, find_trial_of(state, paths.name, number), out)
 
 
 def best(store: Path, name: str, count: int, out: Output) -> None:

@@ -6,7 +6,7 @@ import sys
 from dataclasses import asdict
 from pathlib import Path
 
-from sweep.cli.output import Output, bytes_text
+from sweep.cli.output import Output
 from sweep.cli.place import find_study
 from sweep.driver import repair as mending
 from sweep.driver import verification
@@ -14,6 +14,7 @@ from sweep.driver.repair import Repair
 from sweep.driver.verification import Verification
 from sweep.journal.lock import holder
 from sweep.paths import StudyPaths
+from sweep.quantity import bytes_text, counted
 
 
 def verify(store: Path, name: str, out: Output, *, repair: bool) -> int:
@@ -42,15 +43,18 @@ def _print_found(paths: StudyPaths, found: Verification, out: Output, *, running
         out.line(f"{bad.path}: {bad.problem}")
         if bad.needed_by:
             out.line(f"  needed by {', '.join(bad.needed_by)}")
-    verdict = "whole" if found.whole else f"{len(found.bad)} bad files"
+    verdict = "whole" if found.whole else counted(len(found.bad), "bad file")
     out.line(
-        f"{paths.name}: {verdict}: {found.events} events in {found.segments} segments, "
-        f"{found.checkpoints} checkpoints, {bytes_text(found.bytes)} read"
+        f"{paths.name}: {verdict}: {counted(found.events, 'event')} in "
+        f"{counted(found.segments, 'segment')}, {counted(found.checkpoints, 'checkpoint')}, "
+        f"{bytes_text(found.bytes)} read"
     )
     if found.unknown and not running:
+        one = len(found.unknown) == 1
         out.line(
-            f"{paths.name}: {len(found.unknown)} whole checkpoints are not in the journal: "
-            f"`sweep verify {paths.name} --repair` takes them up, the next run removes them"
+            f"{paths.name}: {counted(len(found.unknown), 'whole checkpoint')} "
+            f"{'is' if one else 'are'} not in the journal: `sweep verify {paths.name} --repair` "
+            f"takes {'it' if one else 'them'} up, the next run removes {'it' if one else 'them'}"
         )
 
 
@@ -74,7 +78,9 @@ def _print_mended(paths: StudyPaths, mended: Repair, out: Output) -> None:
 
 def _progress(done: int, total: int, size: int) -> None:
     end = "\n" if done == total else ""
-    sys.stderr.write(f"\r\x1b[Kverifying {done}/{total} checkpoints, {bytes_text(size)}{end}")
+    sys.stderr.write(
+        f"\r\x1b[Kverifying {done}/{counted(total, 'checkpoint')}, {bytes_text(size)}{end}"
+    )
     sys.stderr.flush()
 
 

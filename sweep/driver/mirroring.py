@@ -22,6 +22,7 @@ from sweep.driver.copying import Copier, study_id
 from sweep.errors import MirrorError, StoreError, UsageError
 from sweep.journal.lock import Lock
 from sweep.paths import StudyPaths
+from sweep.quantity import bytes_text, counted
 from sweep.spec import StudySpec
 
 _log = logging.getLogger("sweep")
@@ -51,11 +52,12 @@ class Lag:
         """One line that says how it is behind a journal whose newest event is ``last``, or None."""
         if self.seq >= last and self.reason is None:
             return None
-        what = f"{self.checkpoints} checkpoints ({self.bytes} bytes), {last - self.seq} events"
+        checkpoints = f"{counted(self.checkpoints, 'checkpoint')} ({bytes_text(self.bytes)})"
+        what = f"{checkpoints}, {counted(last - self.seq, 'event')}"
         if self.seq >= last:
             what = "nothing new"
         when = "" if self.since is None else time.strftime(" since %F %T", time.gmtime(self.since))
-        return f"mirror {self.to} is behind by {what}{when}: {self.reason or 'not copied yet'}"
+        return f"{self.to} is behind by {what}{when}: {self.reason or 'not copied yet'}"
 
 
 def study_mirror(spec: StudySpec) -> str | None:
@@ -208,7 +210,8 @@ class Mirroring:
         lost = {} if copier is None else copier.lost
         reason = None if error is None else (str(error).splitlines() or [type(error).__name__])[0]
         if reason is None and lost:
-            reason = f"{len(lost)} checkpoints are damaged here: {next(iter(lost.values()))}"
+            damaged = counted(len(lost), "damaged checkpoint")
+            reason = f"{damaged} here: {next(iter(lost.values()))}"
         lag = Lag(
             to=self._uri,
             seq=-1 if copier is None else copier.mirrored,

@@ -158,8 +158,11 @@ def test_mirror_that_cannot_be_written_is_a_warning(project: Project) -> None:
     spec = spec_with(project, str(denied), checkpoint={"mirror": {"to": str(denied), "wait": 0.5}})
     done = project.run("run", "--inline", spec)
     assert done.returncode == 0, done.stderr
-    assert "warning: study: mirror" in done.stderr
-    assert "is behind by" in done.stderr
+    assert f"warning: study: mirror {denied}/study is behind by" in done.stderr
+    (line,) = [
+        each for each in project.run("show", "study").stdout.splitlines() if "behind" in each
+    ]
+    assert line.split()[:4] == ["mirror", f"{denied}/study", "is", "behind"]
 
 
 @pytest.mark.long
