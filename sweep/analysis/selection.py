@@ -65,7 +65,7 @@ def _best(state: StudyState, kept: list[Checkpoint]) -> Checkpoint | None:
     ranked = [
         (sign * value, -place)
         for place, known in enumerate(kept)
-        if known.record.get("content") != "light"
+        if known.content != "light"
         and not math.isnan(value := known.record["metrics"].get(metric["name"], math.nan))
     ]
     return kept[-min(ranked)[1]] if ranked else None

@@ -11,10 +11,9 @@ from pathlib import Path
 
 from sweep import fsio
 from sweep.cli.output import Output
-from sweep.cli.place import find_study
+from sweep.cli.place import find_begun
 from sweep.driver.collection import Collected, collect_idle, look, read_answer
 from sweep.errors import StoreError, StudyLockedError
-from sweep.journal.journal import read_state
 from sweep.journal.lock import holder
 from sweep.paths import StudyPaths
 from sweep.quantity import bytes_text, counted
@@ -27,12 +26,11 @@ def gc(store: Path, name: str, out: Output, *, dry_run: bool, wait: float) -> in
     """Clean a study up. The exit code: 0 where all was removed that could go, 3 where not.
 
     Raises:
-        StoreError: it has not begun, cannot be written, or its driver did not answer in ``wait``
+        StudyNotFoundError: there is none, or it has not begun.
+        StoreError: it cannot be written, or its driver did not answer in ``wait``
             seconds.
     """
-    paths = find_study(store, name)
-    if read_state(paths.journal).seq < 0:
-        raise StoreError(f"{paths.root}: the study has not begun; run its YAML again")
+    paths = find_begun(store, name)
     if dry_run:
         found = look(paths, idle=holder(paths.lock) is None)
     else:

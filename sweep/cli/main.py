@@ -113,7 +113,7 @@ def resume(
 @app.command("ls")
 def list_studies(store: StoreOption = RUNS, as_json: JsonOption = False) -> None:
     """List the studies of the store."""
-    from sweep.cli import show as command
+    from sweep.cli import listing as command
 
     command.list_studies(store, output.Output(as_json))
 
@@ -134,7 +134,7 @@ def best(
     as_json: JsonOption = False,
 ) -> None:
     """Show the best trials of a study, the incumbent first."""
-    from sweep.cli import show as command
+    from sweep.cli import listing as command
 
     command.best(store, study, count, output.Output(as_json))
 

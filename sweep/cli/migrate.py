@@ -7,7 +7,7 @@ from pathlib import Path
 
 from sweep.analysis.migration import migrate_study, outdated
 from sweep.cli.output import Output
-from sweep.cli.place import find_study
+from sweep.cli.place import find_begun
 from sweep.quantity import counted
 
 
@@ -17,7 +17,7 @@ def migrate(store: Path, name: str, dry_run: bool, out: Output) -> None:
     Raises:
         SweepError: as `sweep.analysis.migration.migrate_study`.
     """
-    paths = find_study(store, name)
+    paths = find_begun(store, name)
     done = outdated(paths) if dry_run else migrate_study(paths)
     changed = [each for each in done if each.changed]
     if out.as_json:

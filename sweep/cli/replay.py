@@ -6,7 +6,7 @@ from dataclasses import asdict
 from pathlib import Path
 
 from sweep.cli.output import Output
-from sweep.cli.place import find_study
+from sweep.cli.place import find_begun
 from sweep.errors import ReplayError
 from sweep.journal.segment import changed_events, read_entries
 from sweep.journal.version import versions
@@ -20,7 +20,7 @@ def replay(store: Path, name: str, out: Output) -> int:
     Raises:
         ReplayError: something deviates (not raised with ``--json``, which lists it; exit code 3).
     """
-    paths = find_study(store, name)
+    paths = find_begun(store, name)
     found = derive(read_entries(paths.journal), versions(), changed_events(paths.journal))
     if out.as_json:
         out.data(asdict(found) | {"study": paths.name, "passed": found.passed})

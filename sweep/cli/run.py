@@ -9,13 +9,14 @@ from pathlib import Path
 
 from sweep.cli.observer import Conclusion, conclude, make_observer
 from sweep.cli.output import Output, error
-from sweep.cli.place import find_study, studies
+from sweep.cli.place import find_begun, studies
+from sweep.cli.standing import total_of
 from sweep.driver.backend import Backend
 from sweep.driver.driver import Driver, Result
 from sweep.driver.inline import InlineBackend
 from sweep.driver.mirroring import catch_up
 from sweep.driver.plan import Limits
-from sweep.driver.prepare import Request, begun, open_study, request_resume, request_run
+from sweep.driver.prepare import Request, open_study, request_resume, request_run
 from sweep.driver.source import check_source
 from sweep.driver.stopping import StopSignals
 from sweep.driver.study import DrivenStudy
@@ -30,7 +31,9 @@ from sweep.errors import (
 from sweep.fsio import is_full
 from sweep.journal.event import TrialState
 from sweep.journal.lock import holder
-from sweep.spec import load_spec
+from sweep.journal.state import StudyState
+from sweep.quantity import counted
+from sweep.spec import StudySpec, load_spec
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -64,14 +67,14 @@ def run(files: Sequence[Path], overrides: Sequence[str], options: Options, out: 
 def resume(names: Sequence[str], options: Options, out: Output) -> int:
     """Go on with the studies called ``names``, or with all that were interrupted. The exit code."""
     if names:
-        requests = [request_resume(find_study(options.store, name)) for name in names]
+        requests = [request_resume(find_begun(options.store, name)) for name in names]
     else:
         requests = []
         damaged: list[int] = []
         for paths in studies(options.store):
             if holder(paths.lock) is not None:
                 continue  # it is not interrupted: it runs
-            if not begun(paths):
+            if not paths.begun():
                 continue  # killed in its first instant; its YAML begins it
             try:
                 request = request_resume(paths)
@@ -182,13 +185,22 @@ def _announce(requests: Sequence[Request], out: Output) -> None:
     for request in requests:
         name, state = request.paths.name, request.state
         if state is not None:
-            total = Limits.of(request.spec).total + state.forks
-            out.line(
-                f"{name}: goes on: {state.finished} of {total} trials are finished, "
-                f"{len(state.running)} were running"
-            )
+            out.line(f"{name}: goes on: {_progress(request.spec, state)}")
         for change in request.changes:
             out.line(f"{name}: {change}")
+
+
+def _progress(spec: StudySpec, state: StudyState) -> str:
+    """``6 of 20 trials are finished, 2 were running, 1 is queued``."""
+    done, total = state.finished, counted(total_of(spec, state), "trial")
+    queued = sum(trial.queued for trial in state.running.values())
+    running = len(state.running) - queued
+    parts = [f"{done} of {total} {'is' if done == 1 else 'are'} finished"]
+    if running:
+        parts.append(f"{running} {'was' if running == 1 else 'were'} running")
+    if queued:
+        parts.append(f"{queued} {'is' if queued == 1 else 'are'} queued")
+    return ", ".join(parts)
 
 
 def _open_all(requests: Sequence[Request], backend: Backend) -> list[DrivenStudy]:

@@ -7,7 +7,7 @@ from dataclasses import asdict
 from pathlib import Path
 
 from sweep.cli.output import Output
-from sweep.cli.place import find_study
+from sweep.cli.place import find_study, not_begun
 from sweep.driver import repair as mending
 from sweep.driver import verification
 from sweep.driver.repair import Repair
@@ -21,11 +21,14 @@ def verify(store: Path, name: str, out: Output, *, repair: bool) -> int:
     """Verify a study. The exit code: 0 where it is whole (or all was mended), 1 where not.
 
     Raises:
+        StudyNotFoundError: there is none, or nothing of it was ever written.
         StudyLockedError: it shall be repaired, and a driver runs it.
         JournalError: it shall be repaired, and not even the journal's beginning can be read.
     """
     paths = find_study(store, name)
     found = verification.verify(paths, _progress if sys.stderr.isatty() else _no_progress)
+    if found.empty:
+        raise not_begun(paths)
     running = holder(paths.lock) is not None
     mended = mending.repair(paths) if repair and (found.bad or found.unknown) else None
     if out.as_json:
