@@ -12,6 +12,7 @@ from typing import Annotated
 import typer
 
 from sweep.cli import output
+from sweep.cli.output import RUNS
 from sweep.errors import SweepError
 
 EXIT_CODES = (
@@ -55,8 +56,6 @@ CheckpointArgument = Annotated[
         metavar="STUDY/TRIAL[@WHICH]", help="WHICH: latest (default), best, a step, or an id."
     ),
 ]
-
-RUNS = Path("runs")
 
 
 @app.callback(invoke_without_command=True)
@@ -155,7 +154,11 @@ def stop(
 @app.command()
 def pull(
     mirror: Annotated[
-        str, typer.Argument(metavar="MIRROR/STUDY", help="s3://bucket/prefix/STUDY, or a path.")
+        str,
+        typer.Argument(
+            metavar="MIRROR[/STUDY]",
+            help="s3://bucket/prefix/STUDY, or a path. Without STUDY: list what is there.",
+        ),
     ],
     store: StoreOption = RUNS,
     as_json: JsonOption = False,

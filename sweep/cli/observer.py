@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shlex
 import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -11,7 +10,7 @@ from types import TracebackType
 from typing import Self
 
 from sweep.cli.live import LiveView
-from sweep.cli.output import Output, duration_text, text
+from sweep.cli.output import Output, duration_text, store_option, text
 from sweep.cli.standing import counts_text, searched_text, summary_record, trial_record
 from sweep.driver.saving import resumable
 from sweep.driver.study import DrivenStudy
@@ -173,9 +172,8 @@ def conclude(conclusion: Conclusion, out: Output, *, store: Path) -> None:
     out.line(f"{name}: {_headline(conclusion)}: {counts_text(state, 'ended')}{_best(conclusion)}")
     if conclusion.reason in ("complete", "timeout"):
         return
-    where = "" if store == Path("runs") else f" --store {shlex.quote(str(store))}"
     lead = "free space, then" if conclusion.reason == "disk full" else "go on with"
-    out.line(f"{name}: {lead}: sweep resume {name}{where}")
+    out.line(f"{name}: {lead}: sweep resume {name}{store_option(store)}")
 
 
 def _headline(conclusion: Conclusion) -> str:

@@ -4,12 +4,22 @@ from __future__ import annotations
 
 import json
 import math
+import shlex
 import sys
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 from rich.console import Console
 from rich.table import Table
+
+RUNS = Path("runs")
+"""The store where none is given."""
+
+
+def store_option(store: Path) -> str:
+    """What a command that a user is told to give needs to name ``store``."""
+    return "" if store == RUNS else f" --store {shlex.quote(str(store))}"
 
 
 class Output:

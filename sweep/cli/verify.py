@@ -6,7 +6,7 @@ import sys
 from dataclasses import asdict
 from pathlib import Path
 
-from sweep.cli.output import Output
+from sweep.cli.output import Output, store_option
 from sweep.cli.place import find_study, not_begun
 from sweep.driver import repair as mending
 from sweep.driver import verification
@@ -35,13 +35,15 @@ def verify(store: Path, name: str, out: Output, *, repair: bool) -> int:
         result = None if mended is None else asdict(mended)
         out.data({"study": paths.name, "whole": found.whole} | asdict(found) | {"repair": result})
     else:
-        _print_found(paths, found, out, running=running)
+        _print_found(paths, found, store, out, running=running)
         if mended is not None:
-            _print_mended(paths, mended, out)
+            _print_mended(paths, mended, store, out)
     return 0 if (found.whole if mended is None else mended.lossless) else 1
 
 
-def _print_found(paths: StudyPaths, found: Verification, out: Output, *, running: bool) -> None:
+def _print_found(
+    paths: StudyPaths, found: Verification, store: Path, out: Output, *, running: bool
+) -> None:
     for bad in found.bad:
         out.line(f"{bad.path}: {bad.problem}")
         if bad.needed_by:
@@ -54,14 +56,15 @@ def _print_found(paths: StudyPaths, found: Verification, out: Output, *, running
     )
     if found.unknown and not running:
         one = len(found.unknown) == 1
+        lost, them = ("is", "it") if one else ("are", "them")
         out.line(
-            f"{paths.name}: {counted(len(found.unknown), 'whole checkpoint')} "
-            f"{'is' if one else 'are'} not in the journal: `sweep verify {paths.name} --repair` "
-            f"takes {'it' if one else 'them'} up, the next run removes {'it' if one else 'them'}"
+            f"{paths.name}: {counted(len(found.unknown), 'whole checkpoint')} {lost} not in the "
+            f"journal: `sweep verify {paths.name} --repair{store_option(store)}` takes {them} up, "
+            f"the next run removes {them}"
         )
 
 
-def _print_mended(paths: StudyPaths, mended: Repair, out: Output) -> None:
+def _print_mended(paths: StudyPaths, mended: Repair, store: Path, out: Output) -> None:
     for checkpoint in mended.repaired:
         out.line(f"{checkpoint}: repaired")
     for checkpoint in mended.adopted:
@@ -70,12 +73,12 @@ def _print_mended(paths: StudyPaths, mended: Repair, out: Output) -> None:
         out.line(f"{checkpoint}: set aside: {reason}")
     for segment in mended.segments:
         out.line(f"{segment}: set aside in {paths.quarantine / 'journal'}")
+    go_on = f"go on with: sweep resume {paths.name}{store_option(store)}"
     if mended.lossless:
-        out.line(f"{paths.name}: mended, nothing was lost; go on with: sweep resume {paths.name}")
+        out.line(f"{paths.name}: mended, nothing was lost; {go_on}")
     else:
         out.line(
-            f"{paths.name}: what was set aside is lost to the study, the rest is whole; "
-            f"go on with: sweep resume {paths.name}"
+            f"{paths.name}: what was set aside is lost to the study, the rest is whole; {go_on}"
         )
 
 

@@ -74,6 +74,11 @@ def read_lag(paths: StudyPaths) -> Lag | None:
         return None
 
 
+def write_lag(paths: StudyPaths, lag: Lag) -> None:
+    """Leave a note for `read_lag`. Raises OSError where it cannot be written."""
+    fsio.write_bytes(paths.root / "mirror.json", json.dumps(asdict(lag)).encode())
+
+
 def check_mirror(paths: StudyPaths, spec: StudySpec, *, begun: bool) -> None:
     """Refuse a run whose mirror holds another study, or this one where the store has nothing.
 
@@ -101,20 +106,26 @@ def check_mirror(paths: StudyPaths, spec: StudySpec, *, begun: bool) -> None:
         )
 
 
-def catch_up(paths: StudyPaths, spec: StudySpec, last: int) -> str | None:
-    """Copy what the mirror of a study that nobody runs lacks; what it still lacks, or None.
+def is_behind(paths: StudyPaths, spec: StudySpec, last: int) -> bool:
+    """Whether the mirror of a study, if it has one, was left behind; no look is taken at it.
 
     Its run may have been killed before all was copied, or its mirror not have answered; or a
     command has written the journal since. ``last`` is its newest event.
+    """
+    uri, lag = study_mirror(spec), read_lag(paths)
+    return uri is not None and (lag is None or lag.to != uri or lag.text(last) is not None)
+
+
+def catch_up(paths: StudyPaths, spec: StudySpec, last: int) -> str | None:
+    """Copy what the mirror of a study that nobody runs lacks; what it still lacks, or None.
+
+    ``last`` is its newest event.
 
     Raises:
         StudyLockedError: a driver runs it, and copies it.
         StoreError: its lock cannot be had.
     """
-    uri, lag = study_mirror(spec), read_lag(paths)
-    if spec.checkpoint.mirror is None or uri is None:
-        return None
-    if lag is not None and lag.to == uri and lag.text(last) is None:
+    if spec.checkpoint.mirror is None or not is_behind(paths, spec, last):
         return None
     lock = Lock(paths.lock)
     try:
@@ -221,7 +232,7 @@ class Mirroring:
             reason=reason,
         )
         with suppress(OSError):  # it is for people; the journal's own writer says what is wrong
-            fsio.write_bytes(self._paths.root / "mirror.json", json.dumps(asdict(lag)).encode())
+            write_lag(self._paths, lag)
         with self._changed:
             self._lag = lag
             self._changed.notify_all()
