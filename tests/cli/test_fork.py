@@ -125,7 +125,7 @@ def test_fork_of_a_running_study_is_refused(project: Project) -> None:
         ("s", "STUDY/TRIAL"),
         ("s/9", "has no trial 9"),
         ("s/0@", "STUDY/TRIAL"),
-        ("s/0@77", "keeps no checkpoint"),
+        ("s/0@77", "no checkpoint of trial 0 at step 77"),
         ("s/0@newest", "latest, best, a step"),
         ("none/0", "no study"),
     ],

@@ -13,6 +13,9 @@ import pytest
 from conftest import PROGRAMS, Project
 
 import sweep
+from sweep.journal.event import CheckpointRetired
+from sweep.journal.maintenance import maintenance
+from sweep.paths import StudyPaths
 
 BACKBONE_BYTES = 400_000
 CHECKPOINT = {
@@ -96,6 +99,27 @@ def test_trial_says_what_each_checkpoint_holds_and_cost(call: Call) -> None:
             str(each["new_bytes"]),
         ]
         assert each["new_bytes"] < BACKBONE_BYTES  # the first trial's backbone is theirs, too
+
+
+@pytest.mark.parametrize("command", [("fork",), ("export", "--to", "x.pt")], ids=["fork", "export"])
+def test_checkpoint_that_is_not_there_names_those_that_are(
+    made: Path, command: tuple[str, ...]
+) -> None:
+    """Whether it was retired or never was is said, with the ids that can be given instead."""
+    name, *options = command
+    with maintenance(StudyPaths.of(made / "runs", "s"), "test") as held:
+        if held.state.trials[0].checkpoints["0@2.0"].retired is None:
+            held.record(CheckpointRetired(trial=0, checkpoint="0@2.0", reason="last"))
+    there = "0@1.0.partial, 0@3.0.partial, 0@3.0.final"
+    for which, says in (
+        ("0@2.0", "0@2.0 is not kept any more (checkpoint.keep says what is)"),
+        ("2.0", "0@2.0 is not kept any more (checkpoint.keep says what is)"),
+        ("0@9.9", "no checkpoint 0@9.9 of trial 0"),
+        ("7", "no checkpoint of trial 0 at step 7"),
+    ):
+        done = Project(made).call(name, f"s/0@{which}", *options)
+        assert done.returncode == 3
+        assert done.stderr == f"sweep: s: {says}; of this trial there is: {there}\n"
 
 
 def test_table_of_checkpoints_says_the_content(made: Path) -> None:
