@@ -82,12 +82,15 @@ def _print(paths: StudyPaths, found: Collected, out: Output, *, dry_run: bool) -
         out.line(f"{manifest}  garbage")
     for line in found.failed:
         out.line(f"cannot be removed: {line}")
+    checkpoints = len(found.retired) + len(found.garbage)
+    if not (checkpoints or found.files or found.failed):
+        out.line(f"{paths.name}: there is nothing to remove")
+        return
     rules = Counter(reason for _, reason in found.retired)
     parts = [f"{count} {reason}" for reason, count in rules.items()]
     parts += [f"{len(found.garbage)} without a row"] if found.garbage else []
     details = f" ({', '.join(parts)})" if parts else ""
     removed = "would be removed" if dry_run else "removed"
-    checkpoints = len(found.retired) + len(found.garbage)
     out.line(
         f"{paths.name}: {counted(checkpoints, 'checkpoint')}{details} {removed}: "
         f"{counted(found.files, 'file')}, {bytes_text(found.bytes)}"

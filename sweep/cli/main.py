@@ -72,7 +72,7 @@ def root(
 
 @app.command(epilog=EXIT_CODES)
 def run(
-    specs: Annotated[list[Path], typer.Argument(metavar="SPEC.yaml...", help="Sweeps to run.")],
+    specs: Annotated[list[Path], typer.Argument(metavar="SPEC.yaml", help="Sweeps to run.")],
     overrides: Annotated[
         list[str] | None,
         typer.Option("--set", metavar="KEY=VALUE", help="Override, such as parameters.lr.max=0.1."),
@@ -94,7 +94,9 @@ def run(
 def resume(
     studies: Annotated[
         list[str] | None,
-        typer.Argument(metavar="[STUDY]...", help="Default: every interrupted study."),
+        typer.Argument(
+            metavar="STUDY", help="Default: all that can go on, and mirrors that are behind."
+        ),
     ] = None,
     store: StoreOption = RUNS,
     inline: InlineOption = False,

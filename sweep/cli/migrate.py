@@ -26,5 +26,8 @@ def migrate(store: Path, name: str, dry_run: bool, out: Output) -> None:
     for each in done:
         if each.damaged is not None:
             out.line(f"{paths.name}: {each.checkpoint} is left as it is: {each.damaged}")
+    if not changed and not any(each.damaged for each in done):
+        out.line(f"{paths.name}: there is nothing to rewrite: all is of the newest format")
+        return
     verb = "to be rewritten" if dry_run else "rewritten"
     out.line(f"{paths.name}: {len(changed)} of {counted(len(done), 'checkpoint')} {verb}")

@@ -22,8 +22,9 @@ def find_study(store: Path, name: str) -> StudyPaths:
         paths = StudyPaths(root.absolute())
         if paths.exists():
             return paths
-    known = ", ".join(paths.name for paths in studies(store)) or "none"
-    raise StudyNotFoundError(f"{store}: no study {name!r}; there is: {known}")
+    known = ", ".join(paths.name for paths in studies(store))
+    what = f"there is: {known}" if known else "there is none; give another --store?"
+    raise StudyNotFoundError(f"{store}: no study {name!r}; {what}")
 
 
 def find_begun(store: Path, name: str) -> StudyPaths:

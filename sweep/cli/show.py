@@ -15,6 +15,7 @@ from sweep.cli.standing import (
     counts_text,
     searched_names,
     searched_text,
+    spent,
     state_text,
     status_of,
     summary_record,
@@ -125,7 +126,7 @@ def _trials_table(
             *(trial.params.get(name) for name in names),
             len(trial.reports),
             trial.attempts,
-            duration_text(trial.duration),
+            duration_text(spent(trial)),
             _short(trial.reason or ""),
         ]
         for trial in trials
@@ -173,7 +174,7 @@ def _print_trial(
             **{f"params.{name}": value for name, value in trial.params.items()},
             spec.metric.name: _value(trial),
             "attempts": trial.attempts,
-            "time": duration_text(trial.duration),
+            "time": duration_text(spent(trial)),
             **({} if log is None else {"log": str(log)}),
         }
     )

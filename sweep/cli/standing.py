@@ -49,13 +49,19 @@ def state_text(trial: Trial, status: str = "running") -> str:
 def counts_text(state: StudyState, status: str = "running") -> str:
     """``20 trials (14 complete, 6 pruned)``. ``status`` is the study's."""
     texts = [state_text(trial, status) for trial in state.running.values()]
-    parts = [f"{texts.count(text)} {text}" for text in sorted(set(texts))]
+    parts = [f"{texts.count(text)} {text}" for text in sorted(set(texts), key=QUEUED.__eq__)]
     parts += [
         f"{count} {str(kind).lower()}"
         for kind, count in state.counts.items()
         if count and kind.finished
     ]
     return counted(len(state.trials), "trial") + (f" ({', '.join(parts)})" if parts else "")
+
+
+def spent(trial: Trial) -> float:
+    """Seconds on a slot, all attempts together, up to the last that is known of it."""
+    running = trial.executing and trial.dispatched is not None
+    return trial.duration + (trial.updated - (trial.dispatched or 0.0) if running else 0.0)
 
 
 def searched_names(spec: StudySpec, trials: Sequence[Trial]) -> list[str]:
@@ -79,7 +85,7 @@ def trial_record(trial: Trial) -> dict[str, Any]:
         "params": trial.params,
         "attempts": trial.attempts,
         "step": trial.step,
-        "duration_s": trial.duration,
+        "duration_s": spent(trial),
         "checkpoint": trial.kept[-1].id if trial.kept else None,
         "reason": trial.reason,
     }

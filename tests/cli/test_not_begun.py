@@ -38,7 +38,8 @@ def test_every_command_says_so(
     assert done.returncode == 3
     assert done.stdout == ""
     (line,) = done.stderr.splitlines()
-    says = "the study has not begun; run its YAML again" if journal else "no study 's'; there is: "
+    begin = "the study has not begun; run its YAML again"
+    says = begin if journal else "no study 's'; there is none; give another --store?"
     assert says in line
     assert sorted(project.root.rglob("*")) == before
 

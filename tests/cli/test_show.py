@@ -103,13 +103,13 @@ def test_trial_says_what_each_checkpoint_holds_and_cost(call: Call) -> None:
 
 @pytest.mark.parametrize("command", [("fork",), ("export", "--to", "x.pt")], ids=["fork", "export"])
 def test_checkpoint_that_is_not_there_names_those_that_are(
-    made: Path, command: tuple[str, ...]
+    made: Path, project: Project, command: tuple[str, ...]
 ) -> None:
     """Whether it was retired or never was is said, with the ids that can be given instead."""
     name, *options = command
-    with maintenance(StudyPaths.of(made / "runs", "s"), "test") as held:
-        if held.state.trials[0].checkpoints["0@2.0"].retired is None:
-            held.record(CheckpointRetired(trial=0, checkpoint="0@2.0", reason="last"))
+    shutil.copytree(made, project.root, dirs_exist_ok=True)
+    with maintenance(StudyPaths.of(project.store, "s"), "test") as held:
+        held.record(CheckpointRetired(trial=0, checkpoint="0@2.0", reason="last"))
     there = "0@1.0.partial, 0@3.0.partial, 0@3.0.final"
     for which, says in (
         ("0@2.0", "0@2.0 is not kept any more (checkpoint.keep says what is)"),
@@ -117,7 +117,7 @@ def test_checkpoint_that_is_not_there_names_those_that_are(
         ("0@9.9", "no checkpoint 0@9.9 of trial 0"),
         ("7", "no checkpoint of trial 0 at step 7"),
     ):
-        done = Project(made).call(name, f"s/0@{which}", *options)
+        done = project.call(name, f"s/0@{which}", *options)
         assert done.returncode == 3
         assert done.stderr == f"sweep: s: {says}; of this trial there is: {there}\n"
 
@@ -132,3 +132,10 @@ def test_table_of_checkpoints_says_the_content(made: Path) -> None:
         "light": ["0@3.0.final"],
         "partial": ["0@1.0.partial", "0@3.0.partial"],
     }
+
+
+def test_nothing_to_do_is_said_so(call: Call) -> None:
+    """A clean study has nothing to remove and nothing to rewrite, and no table of zeros."""
+    for name in ("gc", "migrate"):
+        for options in ((), ("--dry-run",)):
+            assert call(name, "s", *options).startswith("s: there is nothing to ")
