@@ -72,7 +72,14 @@ class ResourceError(SweepError, ValueError):
 
 
 class RankError(SweepError):
-    """One of several processes of a trial has failed: says which, and of what."""
+    """One of several processes of a trial has failed: says which, and of what.
+
+    ``again`` is False where another attempt would fail alike.
+    """
+
+    def __init__(self, message: str, *, again: bool = True) -> None:
+        super().__init__(message)
+        self.again = again
 
 
 class StoreError(SweepError, OSError):

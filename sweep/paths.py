@@ -77,3 +77,7 @@ class StudyPaths:
     def exists(self) -> bool:
         """True where a study's journal has begun."""
         return self.journal.is_dir()
+
+    def begun(self) -> bool:
+        """Whether anything of the study was committed; damage counts as something."""
+        return any(self.journal.glob("[!.]*"))

@@ -11,11 +11,12 @@ import pytest
 
 PACKAGE = Path(__file__).parents[1] / "sweep"
 
-BASE = {"errors", "paths", "fsio"}
+BASE = {"errors", "paths", "fsio", "quantity"}
 ALLOWED = {
     "errors": set(),
     "paths": set(),
     "fsio": set(),
+    "quantity": set(),
     "spec": BASE,
     "journal": BASE,
     "search": BASE | {"spec", "journal"},

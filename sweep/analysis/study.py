@@ -22,6 +22,7 @@ from sweep.journal.table import (
     trials_table,
 )
 from sweep.paths import StudyPaths
+from sweep.quantity import counted
 from sweep.spec import StudySpec
 
 if TYPE_CHECKING:
@@ -173,7 +174,7 @@ class Study:
             self.__dict__.pop(name, None)
 
     def __repr__(self) -> str:
-        return f"<Study {self.name}: {len(self._state.trials)} trials>"
+        return f"<Study {self.name}: {counted(len(self._state.trials), 'trial')}>"
 
     def _read(self) -> StudyState:
         state = read_state(self.paths.journal) if self.paths.exists() else StudyState()

@@ -16,6 +16,7 @@ from sweep.checkpoint.codec import Captured, decode, encode
 from sweep.checkpoint.record import CheckpointRecord, Content, Kind
 from sweep.checkpoint.seal import is_whole, sealed
 from sweep.errors import CheckpointDamagedError, CheckpointMismatchError
+from sweep.quantity import counted
 
 FORMAT = "sweep-checkpoint"
 VERSION = 3
@@ -73,9 +74,9 @@ class Manifest:
             CheckpointMismatchError: there were not so many.
         """
         if rank >= self.world_size:
+            saved_by = counted(self.world_size, "process", "processes")
             raise CheckpointMismatchError(
-                f"checkpoint {self.id} was saved by {self.world_size} processes: there is no "
-                f"part of rank {rank}"
+                f"checkpoint {self.id} was saved by {saved_by}: there is no part of rank {rank}"
             )
         if rank:
             return self._others[rank - 1]

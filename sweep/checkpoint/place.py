@@ -21,7 +21,7 @@ TIMEOUT_S = 5.0
 
 
 class Place(Protocol):
-    """Port to where files are kept; the five things that a mirror needs."""
+    """Port to where files are kept; the six things that a mirror needs."""
 
     def put(self, name: str, parts: Iterable[bytes | memoryview]) -> int:
         """Store a file, atomically and durably, in place of one that was there; its size."""
@@ -31,6 +31,9 @@ class Place(Protocol):
 
     def names(self, folder: str) -> dict[str, int]:
         """Names (relative to the root) and sizes of all files below ``folder``, at any depth."""
+
+    def folders(self) -> list[str]:
+        """Names of the folders directly below the root, in order; none where it is not there."""
 
     def size(self, name: str) -> int | None:
         """Size in bytes, or None where there is none."""
@@ -93,6 +96,12 @@ class DirectoryPlace:
                 with suppress(FileNotFoundError):
                     found[path.relative_to(self._root).as_posix()] = path.stat().st_size
         return found
+
+    def folders(self) -> list[str]:
+        try:
+            return sorted(path.name for path in self._root.iterdir() if path.is_dir())
+        except (FileNotFoundError, NotADirectoryError):
+            return []
 
     def size(self, name: str) -> int | None:
         try:
@@ -157,6 +166,13 @@ class S3Place:
             for info in self._fs.get_file_info(selector)
             if info.is_file
         }
+
+    def folders(self) -> list[str]:
+        from pyarrow import fs
+
+        selector = fs.FileSelector(self._root, recursive=False, allow_not_found=True)
+        found = self._fs.get_file_info(selector)
+        return sorted(info.base_name for info in found if not info.is_file)
 
     def size(self, name: str) -> int | None:
         info = self._fs.get_file_info(f"{self._root}/{name}")

@@ -18,6 +18,42 @@ class Freed:
     bytes: int = 0
 
 
+@dataclass(frozen=True, slots=True)
+class Usage:
+    """What the checkpoints of a study take."""
+
+    checkpoints: int = 0
+    """Manifests on the disk."""
+    bytes: int = 0
+    """On the disk, what is set aside included; a file of several names counts once."""
+    deduplicated: int = 0
+    """How much more it would be if each name were a file of its own."""
+    set_aside: int = 0
+    """Bytes of damaged checkpoints, in quarantine."""
+
+
+def usage(root: Path) -> Usage:
+    """What there is below ``root``, the directory of a study's checkpoints, at this moment."""
+    sizes: dict[tuple[int, int], int] = {}
+    named = set_aside = 0
+    for directory in ("manifests", "blobs", "quarantine", "pool"):
+        for path in _files(root / directory):
+            with suppress(FileNotFoundError):  # a driver may retire them meanwhile
+                found = path.lstat()
+                inode = (found.st_dev, found.st_ino)
+                # The pool's names are no checkpoint's.
+                named += found.st_size if directory != "pool" or inode not in sizes else 0
+                set_aside += found.st_size if directory == "quarantine" else 0
+                sizes[inode] = found.st_size
+    total = sum(sizes.values())
+    return Usage(
+        checkpoints=sum(1 for _ in (root / "manifests").glob("*/[0-9]*.json")),
+        bytes=total,
+        deduplicated=named - total,
+        set_aside=set_aside,
+    )
+
+
 def freed(root: Path, manifests: Iterable[str]) -> Freed:
     """What it gives to remove these checkpoints, and then the pool's files that none holds.
 

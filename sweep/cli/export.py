@@ -10,6 +10,7 @@ from sweep.analysis.export import export as write
 from sweep.analysis.study import Study
 from sweep.cli.output import Output
 from sweep.cli.place import find_checkpoint
+from sweep.quantity import bytes_text, counted
 
 SHOWN = 5
 """So many paths of what was left out are named."""
@@ -38,8 +39,8 @@ def export(
         out.data(asdict(written) | {"checkpoint": loaded.id, "components": list(loaded)})
         return
     out.line(
-        f"wrote {written.path}: {written.tensors} tensors of {', '.join(loaded)} from "
-        f"{paths.name} {loaded.id}, {written.bytes} bytes"
+        f"wrote {written.path}: {counted(written.tensors, 'tensor')} of {', '.join(loaded)} from "
+        f"{paths.name} {loaded.id}, {bytes_text(written.bytes)}"
     )
     if written.left_out:
         more = len(written.left_out) - SHOWN

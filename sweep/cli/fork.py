@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import shlex
 from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 from sweep.analysis.fork import fork_trial
-from sweep.cli.output import Output, params_text
+from sweep.cli.output import Output, params_text, store_option
 from sweep.cli.place import find_checkpoint
 from sweep.errors import UsageError
 from sweep.spec.document import parse_value
@@ -31,8 +30,7 @@ def fork(store: Path, name: str, settings: Sequence[str], force: bool, out: Outp
     )
     if not made.inside:
         out.line(f"{made.study}: note: it lies outside of the space: not told to the sampler")
-    where = "" if store == Path("runs") else f" --store {shlex.quote(str(store))}"
-    out.line(f"now: sweep resume {made.study}{where}")
+    out.line(f"now: sweep resume {made.study}{store_option(store)}")
 
 
 def _changes(settings: Sequence[str]) -> dict[str, Any]:

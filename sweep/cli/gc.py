@@ -10,13 +10,13 @@ from dataclasses import asdict
 from pathlib import Path
 
 from sweep import fsio
-from sweep.cli.output import Output, bytes_text
-from sweep.cli.place import find_study
+from sweep.cli.output import Output
+from sweep.cli.place import find_begun
 from sweep.driver.collection import Collected, collect_idle, look, read_answer
 from sweep.errors import StoreError, StudyLockedError
-from sweep.journal.journal import read_state
 from sweep.journal.lock import holder
 from sweep.paths import StudyPaths
+from sweep.quantity import bytes_text, counted
 
 LOOK_S = 0.05
 """Time between two looks for the answer: another process, maybe another machine, gives no event."""
@@ -26,12 +26,11 @@ def gc(store: Path, name: str, out: Output, *, dry_run: bool, wait: float) -> in
     """Clean a study up. The exit code: 0 where all was removed that could go, 3 where not.
 
     Raises:
-        StoreError: it has not begun, cannot be written, or its driver did not answer in ``wait``
+        StudyNotFoundError: there is none, or it has not begun.
+        StoreError: it cannot be written, or its driver did not answer in ``wait``
             seconds.
     """
-    paths = find_study(store, name)
-    if read_state(paths.journal).seq < 0:
-        raise StoreError(f"{paths.root}: the study has not begun; run its YAML again")
+    paths = find_begun(store, name)
     if dry_run:
         found = look(paths, idle=holder(paths.lock) is None)
     else:
@@ -83,13 +82,16 @@ def _print(paths: StudyPaths, found: Collected, out: Output, *, dry_run: bool) -
         out.line(f"{manifest}  garbage")
     for line in found.failed:
         out.line(f"cannot be removed: {line}")
+    checkpoints = len(found.retired) + len(found.garbage)
+    if not (checkpoints or found.files or found.failed):
+        out.line(f"{paths.name}: there is nothing to remove")
+        return
     rules = Counter(reason for _, reason in found.retired)
     parts = [f"{count} {reason}" for reason, count in rules.items()]
     parts += [f"{len(found.garbage)} without a row"] if found.garbage else []
     details = f" ({', '.join(parts)})" if parts else ""
     removed = "would be removed" if dry_run else "removed"
-    checkpoints = len(found.retired) + len(found.garbage)
     out.line(
-        f"{paths.name}: {checkpoints} checkpoints{details} {removed}: {found.files} files, "
-        f"{bytes_text(found.bytes)}"
+        f"{paths.name}: {counted(checkpoints, 'checkpoint')}{details} {removed}: "
+        f"{counted(found.files, 'file')}, {bytes_text(found.bytes)}"
     )

@@ -12,6 +12,7 @@ from typing import Annotated
 import typer
 
 from sweep.cli import output
+from sweep.cli.output import RUNS
 from sweep.errors import SweepError
 
 EXIT_CODES = (
@@ -56,8 +57,6 @@ CheckpointArgument = Annotated[
     ),
 ]
 
-RUNS = Path("runs")
-
 
 @app.callback(invoke_without_command=True)
 def root(
@@ -73,7 +72,7 @@ def root(
 
 @app.command(epilog=EXIT_CODES)
 def run(
-    specs: Annotated[list[Path], typer.Argument(metavar="SPEC.yaml...", help="Sweeps to run.")],
+    specs: Annotated[list[Path], typer.Argument(metavar="SPEC.yaml", help="Sweeps to run.")],
     overrides: Annotated[
         list[str] | None,
         typer.Option("--set", metavar="KEY=VALUE", help="Override, such as parameters.lr.max=0.1."),
@@ -95,7 +94,9 @@ def run(
 def resume(
     studies: Annotated[
         list[str] | None,
-        typer.Argument(metavar="[STUDY]...", help="Default: every interrupted study."),
+        typer.Argument(
+            metavar="STUDY", help="Default: all that can go on, and mirrors that are behind."
+        ),
     ] = None,
     store: StoreOption = RUNS,
     inline: InlineOption = False,
@@ -113,7 +114,7 @@ def resume(
 @app.command("ls")
 def list_studies(store: StoreOption = RUNS, as_json: JsonOption = False) -> None:
     """List the studies of the store."""
-    from sweep.cli import show as command
+    from sweep.cli import listing as command
 
     command.list_studies(store, output.Output(as_json))
 
@@ -134,7 +135,7 @@ def best(
     as_json: JsonOption = False,
 ) -> None:
     """Show the best trials of a study, the incumbent first."""
-    from sweep.cli import show as command
+    from sweep.cli import listing as command
 
     command.best(store, study, count, output.Output(as_json))
 
@@ -155,7 +156,11 @@ def stop(
 @app.command()
 def pull(
     mirror: Annotated[
-        str, typer.Argument(metavar="MIRROR/STUDY", help="s3://bucket/prefix/STUDY, or a path.")
+        str,
+        typer.Argument(
+            metavar="MIRROR[/STUDY]",
+            help="s3://bucket/prefix/STUDY, or a path. Without STUDY: list what is there.",
+        ),
     ],
     store: StoreOption = RUNS,
     as_json: JsonOption = False,

@@ -7,7 +7,8 @@ from pathlib import Path
 
 from sweep.analysis.migration import migrate_study, outdated
 from sweep.cli.output import Output
-from sweep.cli.place import find_study
+from sweep.cli.place import find_begun
+from sweep.quantity import counted
 
 
 def migrate(store: Path, name: str, dry_run: bool, out: Output) -> None:
@@ -16,7 +17,7 @@ def migrate(store: Path, name: str, dry_run: bool, out: Output) -> None:
     Raises:
         SweepError: as `sweep.analysis.migration.migrate_study`.
     """
-    paths = find_study(store, name)
+    paths = find_begun(store, name)
     done = outdated(paths) if dry_run else migrate_study(paths)
     changed = [each for each in done if each.changed]
     if out.as_json:
@@ -25,5 +26,8 @@ def migrate(store: Path, name: str, dry_run: bool, out: Output) -> None:
     for each in done:
         if each.damaged is not None:
             out.line(f"{paths.name}: {each.checkpoint} is left as it is: {each.damaged}")
-    verb = "would be rewritten" if dry_run else "were rewritten"
-    out.line(f"{paths.name}: {len(changed)} of {len(done)} checkpoints {verb}")
+    if not changed and not any(each.damaged for each in done):
+        out.line(f"{paths.name}: there is nothing to rewrite: all is of the newest format")
+        return
+    verb = "to be rewritten" if dry_run else "rewritten"
+    out.line(f"{paths.name}: {len(changed)} of {counted(len(done), 'checkpoint')} {verb}")

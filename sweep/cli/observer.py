@@ -2,20 +2,20 @@
 
 from __future__ import annotations
 
-import shlex
 import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Self
+from typing import Self
 
 from sweep.cli.live import LiveView
-from sweep.cli.output import Output, duration_text, params_text, text
+from sweep.cli.output import Output, duration_text, store_option, text
+from sweep.cli.standing import counts_text, searched_text, summary_record, trial_record
 from sweep.driver.saving import resumable
 from sweep.driver.study import DrivenStudy
 from sweep.journal.event import AttemptFailed, Entry, TrialFinished, TrialRestored, TrialState
-from sweep.journal.state import StudyState, Trial
+from sweep.journal.state import StudyState
 from sweep.paths import StudyPaths
 from sweep.spec import StudySpec
 
@@ -172,9 +172,8 @@ def conclude(conclusion: Conclusion, out: Output, *, store: Path) -> None:
     out.line(f"{name}: {_headline(conclusion)}: {counts_text(state, 'ended')}{_best(conclusion)}")
     if conclusion.reason in ("complete", "timeout"):
         return
-    where = "" if store == Path("runs") else f" --store {shlex.quote(str(store))}"
     lead = "free space, then" if conclusion.reason == "disk full" else "go on with"
-    out.line(f"{name}: {lead}: sweep resume {name}{where}")
+    out.line(f"{name}: {lead}: sweep resume {name}{store_option(store)}")
 
 
 def _headline(conclusion: Conclusion) -> str:
@@ -207,31 +206,9 @@ def _best(conclusion: Conclusion) -> str:
     best = conclusion.state.best
     if best is None:
         return ""
-    params = _params(conclusion.spec, best)
+    params = searched_text(conclusion.spec, best)
     metric = conclusion.spec.metric.name
     return f"; best {metric} {text(best.value)} in trial {best.number} ({params})"
-
-
-def _params(spec: StudySpec, trial: Trial) -> str:
-    return params_text(spec.space.searched(trial.params))
-
-
-def state_text(state: TrialState, status: str = "running") -> str:
-    """A trial's state for people: nothing runs in a study that no driver runs."""
-    if state is TrialState.RUNNING and status != "running":
-        return "interrupted"
-    return str(state).lower()
-
-
-def counts_text(state: StudyState, status: str = "running") -> str:
-    """``20 trials (14 complete, 6 pruned)``. ``status`` is the study's."""
-    parts = [
-        f"{count} {state_text(kind, status)}"
-        for kind, count in sorted(state.counts.items(), key=lambda item: not item[0].finished)
-        if count
-    ]
-    noun = "trial" if len(state.trials) == 1 else "trials"
-    return f"{len(state.trials)} {noun}" + (f" ({', '.join(parts)})" if parts else "")
 
 
 def finished_line(study: DrivenStudy, event: TrialFinished) -> str:
@@ -248,7 +225,7 @@ def finished_line(study: DrivenStudy, event: TrialFinished) -> str:
     took = duration_text(trial.duration)
     return (
         f"{study.name} {done} trial {event.trial} {kind}: {result} in {took} "
-        f"({_params(study.spec, trial)}){incumbent}"
+        f"({searched_text(study.spec, trial)}){incumbent}"
     )
 
 
@@ -259,32 +236,3 @@ def skipped_line(name: str, event: TrialRestored) -> str:
         "starts from scratch" if event.checkpoint is None else f"goes on from {event.checkpoint}"
     )
     return f"{name}: trial {event.trial} {where}, since what is newer is damaged: {damaged}"
-
-
-def trial_record(trial: Trial) -> dict[str, Any]:
-    """A trial for JSON."""
-    return {
-        "trial": trial.number,
-        "state": str(trial.state),
-        "value": trial.value,
-        "params": trial.params,
-        "attempts": trial.attempts,
-        "step": trial.step,
-        "duration_s": trial.duration,
-        "checkpoint": trial.kept[-1].id if trial.kept else None,
-        "reason": trial.reason,
-    }
-
-
-def summary_record(paths: StudyPaths, spec: StudySpec, state: StudyState) -> dict[str, Any]:
-    """A study for JSON."""
-    best = state.best
-    return {
-        "study": spec.name,
-        "path": str(paths.root),
-        "metric": spec.metric.name,
-        "goal": str(spec.metric.goal),
-        "trials": len(state.trials),
-        "states": {str(kind): count for kind, count in state.counts.items() if count},
-        "best": None if best is None else trial_record(best),
-    }

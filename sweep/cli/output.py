@@ -4,12 +4,22 @@ from __future__ import annotations
 
 import json
 import math
+import shlex
 import sys
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 from rich.console import Console
 from rich.table import Table
+
+RUNS = Path("runs")
+"""The store where none is given."""
+
+
+def store_option(store: Path) -> str:
+    """What a command that a user is told to give needs to name ``store``."""
+    return "" if store == RUNS else f" --store {shlex.quote(str(store))}"
 
 
 class Output:
@@ -82,14 +92,6 @@ def text(value: Any) -> str:
 
 def params_text(params: Mapping[str, Any]) -> str:
     return " ".join(f"{name}={text(value)}" for name, value in params.items())
-
-
-def bytes_text(count: int) -> str:
-    """A size for people, in powers of 1000: ``512 B``, ``3.4 MB``, ``20 GB``."""
-    size, units = float(count), ["B", "kB", "MB", "GB"]
-    while size >= 999.5 and len(units) > 1:
-        size, units = size / 1000, units[1:]
-    return f"{size:.3g} {units[0]}" if size < 999.5 else f"{size:.0f} {units[0]}"
 
 
 def duration_text(seconds: float | None) -> str:

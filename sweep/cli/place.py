@@ -1,11 +1,14 @@
-"""Which study a command means."""
+"""Which study a command means, and what its journal says."""
 
 from __future__ import annotations
 
 from pathlib import Path
 
 from sweep.errors import StudyNotFoundError, UsageError
+from sweep.journal.journal import read_state
+from sweep.journal.state import StudyState
 from sweep.paths import StudyPaths
+from sweep.spec import StudySpec
 
 
 def find_study(store: Path, name: str) -> StudyPaths:
@@ -19,16 +22,47 @@ def find_study(store: Path, name: str) -> StudyPaths:
         paths = StudyPaths(root.absolute())
         if paths.exists():
             return paths
-    known = ", ".join(paths.name for paths in studies(store)) or "none"
-    raise StudyNotFoundError(f"{store}: no study {name!r}; there is: {known}")
+    known = ", ".join(paths.name for paths in studies(store))
+    what = f"there is: {known}" if known else "there is none; give another --store?"
+    raise StudyNotFoundError(f"{store}: no study {name!r}; {what}")
+
+
+def find_begun(store: Path, name: str) -> StudyPaths:
+    """As `find_study`, of a study whose journal says something.
+
+    Raises:
+        StudyNotFoundError: there is none, or not even its first event was written.
+    """
+    paths = find_study(store, name)
+    if not paths.begun():
+        raise not_begun(paths)
+    return paths
+
+
+def not_begun(paths: StudyPaths) -> StudyNotFoundError:
+    """What to say of a study that was killed in its first instant."""
+    return StudyNotFoundError(f"{paths.root}: the study has not begun; run its YAML again")
+
+
+def read_study(paths: StudyPaths) -> tuple[StudySpec, StudyState]:
+    """What a study was asked, and what became of it.
+
+    Raises:
+        StudyNotFoundError: it has not begun.
+        JournalError: its journal is damaged.
+    """
+    state = read_state(paths.journal)
+    if state.seq < 0:
+        raise not_begun(paths)
+    return StudySpec.model_validate(state.spec), state
 
 
 def find_trial(store: Path, name: str) -> tuple[StudyPaths, int | None]:
     """The study, and the number of the trial where ``name`` is ``STUDY/TRIAL``."""
     head, slash, tail = name.rstrip("/").rpartition("/")
     if slash and tail.isdecimal() and not StudyPaths((store / name).absolute()).exists():
-        return find_study(store, head), int(tail)
-    return find_study(store, name), None
+        return find_begun(store, head), int(tail)
+    return find_begun(store, name), None
 
 
 def find_checkpoint(store: Path, name: str) -> tuple[StudyPaths, int, str]:
@@ -45,7 +79,7 @@ def find_checkpoint(store: Path, name: str) -> tuple[StudyPaths, int, str]:
             f"{name}: must be STUDY/TRIAL, with @latest, @best, @STEP or @ID after it if need be, "
             "such as digits/3@best"
         )
-    return find_study(store, head), int(number), which or "latest"
+    return find_begun(store, head), int(number), which or "latest"
 
 
 def studies(store: Path) -> list[StudyPaths]:

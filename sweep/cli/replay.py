@@ -6,10 +6,11 @@ from dataclasses import asdict
 from pathlib import Path
 
 from sweep.cli.output import Output
-from sweep.cli.place import find_study
+from sweep.cli.place import find_begun
 from sweep.errors import ReplayError
 from sweep.journal.segment import changed_events, read_entries
 from sweep.journal.version import versions
+from sweep.quantity import counted
 from sweep.search.replay import replay as derive
 
 
@@ -19,7 +20,7 @@ def replay(store: Path, name: str, out: Output) -> int:
     Raises:
         ReplayError: something deviates (not raised with ``--json``, which lists it; exit code 3).
     """
-    paths = find_study(store, name)
+    paths = find_begun(store, name)
     found = derive(read_entries(paths.journal), versions(), changed_events(paths.journal))
     if out.as_json:
         out.data(asdict(found) | {"study": paths.name, "passed": found.passed})
@@ -32,7 +33,8 @@ def replay(store: Path, name: str, out: Output) -> int:
         rest = f"\n  and {more} more" if more > 0 else ""
         raise ReplayError(f"{paths.name}: the journal does not follow from itself:\n{lines}{rest}")
     out.line(
-        f"{paths.name}: replayed: {found.suggestions} suggestions, {found.verdicts} verdicts and "
-        f"{found.tellings} results follow from the journal"
+        f"{paths.name}: replayed: {counted(found.suggestions, 'suggestion')}, "
+        f"{counted(found.verdicts, 'verdict')} and {counted(found.tellings, 'result')} follow from "
+        "the journal"
     )
     return 0

@@ -3,19 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
 from sweep.cli.observer import Conclusion, conclude, make_observer
-from sweep.cli.output import Output, error
-from sweep.cli.place import find_study, studies
+from sweep.cli.output import Output, error, store_option
+from sweep.cli.place import find_begun, studies
+from sweep.cli.standing import total_of
 from sweep.driver.backend import Backend
 from sweep.driver.driver import Driver, Result
 from sweep.driver.inline import InlineBackend
-from sweep.driver.mirroring import catch_up
+from sweep.driver.mirroring import catch_up, is_behind, study_mirror
 from sweep.driver.plan import Limits
-from sweep.driver.prepare import Request, begun, open_study, request_resume, request_run
+from sweep.driver.prepare import Request, open_study, request_resume, request_run
 from sweep.driver.source import check_source
 from sweep.driver.stopping import StopSignals
 from sweep.driver.study import DrivenStudy
@@ -30,7 +30,9 @@ from sweep.errors import (
 from sweep.fsio import is_full
 from sweep.journal.event import TrialState
 from sweep.journal.lock import holder
-from sweep.spec import load_spec
+from sweep.journal.state import StudyState
+from sweep.quantity import counted
+from sweep.spec import StudySpec, load_spec
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -64,30 +66,41 @@ def run(files: Sequence[Path], overrides: Sequence[str], options: Options, out: 
 def resume(names: Sequence[str], options: Options, out: Output) -> int:
     """Go on with the studies called ``names``, or with all that were interrupted. The exit code."""
     if names:
-        requests = [request_resume(find_study(options.store, name)) for name in names]
-    else:
-        requests = []
-        damaged: list[int] = []
-        for paths in studies(options.store):
-            if holder(paths.lock) is not None:
-                continue  # it is not interrupted: it runs
-            if not begun(paths):
-                continue  # killed in its first instant; its YAML begins it
-            try:
-                request = request_resume(paths)
-            except SweepError as problem:
-                error(str(problem))
-                damaged.append(problem.exit_code)
-                continue
-            if not request.complete and not request.timed_out:
-                requests.append(request)
-        if not requests and not damaged:
-            message = f"{options.store}: no interrupted study"
-            out.data({"studies": []}) if out.as_json else out.line(message)
-            return 0
-        if damaged:
-            return max(damaged[0], _drive(requests, options, out))
-    return _drive(requests, options, out)
+        found = [request_resume(find_begun(options.store, name)) for name in names]
+        return _drive(found, options, out)
+    requests, damaged = _look_around(options.store)
+    interrupted = [request for request in requests if not _is_over(request)]
+    code = damaged
+    if interrupted:
+        code = max(code, _drive(interrupted, options, out))
+    elif not damaged:
+        message = f"{options.store}: no interrupted study"
+        out.data({"studies": []}) if out.as_json else out.line(message)
+    if code not in (130, 143):  # else somebody wants it to end
+        for request in requests:
+            if _is_over(request):
+                _catch_up(request, options.store, out)
+    return code
+
+
+def _look_around(store: Path) -> tuple[list[Request], int]:
+    """All studies of the store that nobody runs, and the exit code of what is wrong with others."""
+    requests, code = [], 0
+    for paths in studies(store):
+        if holder(paths.lock) is not None:
+            continue  # it is not interrupted: it runs
+        if not paths.begun():
+            continue  # killed in its first instant; its YAML begins it
+        try:
+            requests.append(request_resume(paths))
+        except SweepError as problem:
+            error(str(problem))
+            code = max(code, problem.exit_code)
+    return requests, code
+
+
+def _is_over(request: Request) -> bool:
+    return request.complete or request.timed_out
 
 
 def _drive(requests: Sequence[Request], options: Options, out: Output) -> int:
@@ -98,8 +111,8 @@ def _drive(requests: Sequence[Request], options: Options, out: Output) -> int:
                 f"{request.paths.root}: another of these studies is called {request.spec.name!r} "
                 "too (a copy?); resume them one after the other"
             )
-    over = [request for request in requests if request.complete or request.timed_out]
-    open_requests = [request for request in requests if request not in over]
+    over = [request for request in requests if _is_over(request)]
+    open_requests = [request for request in requests if not _is_over(request)]
     for request in open_requests:
         if (warning := check_source(request)) is not None:
             error(warning)
@@ -120,16 +133,30 @@ def _report_over(request: Request, options: Options, out: Output) -> int:
         open_study(request).end(reason, lambda entry: None)
     conclusion = Conclusion.of(request.spec, request.state, reason, request.paths, already=True)
     conclude(conclusion, out, store=options.store)
-    with suppress(StoreError):  # it is run by another, who copies it; or it may not be written
-        _warn_of_mirror(
-            request.paths.name, catch_up(request.paths, request.spec, request.state.seq)
-        )
+    _catch_up(request, options.store, out)
     return _code_of_state(request.state.counts[TrialState.FAILED])
 
 
-def _warn_of_mirror(study: str, behind: str | None) -> None:
+def _catch_up(request: Request, store: Path, out: Output) -> None:
+    """Copy what the mirror of a study lacks that nothing is left to run of, and say so."""
+    name, mirror = request.paths.name, study_mirror(request.spec)
+    if request.state is None or not is_behind(request.paths, request.spec, request.state.seq):
+        return
+    try:
+        behind = catch_up(request.paths, request.spec, request.state.seq)
+    except StoreError:
+        return  # it is run by another, who copies it; or it may not be written
+    if out.as_json:
+        out.data({"study": name, "mirror": mirror, "behind": behind})
+    elif behind is None:
+        out.line(f"{name}: mirror {mirror} was behind: all is there now")
+    _warn_of_mirror(name, behind, store)
+
+
+def _warn_of_mirror(study: str, behind: str | None, store: Path) -> None:
     if behind is not None:
-        error(f"warning: {study}: {behind}; to copy the rest: sweep resume {study}")
+        resume = f"sweep resume {study}{store_option(store)}"
+        error(f"warning: {study}: mirror {behind}; to copy the rest: {resume}")
 
 
 def _run_open(requests: Sequence[Request], options: Options, out: Output) -> list[int]:
@@ -152,8 +179,8 @@ def _run_open(requests: Sequence[Request], options: Options, out: Output) -> lis
             out,
             store=options.store,
         )
-        _warn_of_mirror(result.study.name, result.study.behind)
-        codes.append(_code(result))
+        _warn_of_mirror(result.study.name, result.study.behind, options.store)
+        codes.append(_code(result, options.store))
     return codes
 
 
@@ -182,13 +209,22 @@ def _announce(requests: Sequence[Request], out: Output) -> None:
     for request in requests:
         name, state = request.paths.name, request.state
         if state is not None:
-            total = Limits.of(request.spec).total + state.forks
-            out.line(
-                f"{name}: goes on: {state.finished} of {total} trials are finished, "
-                f"{len(state.running)} were running"
-            )
+            out.line(f"{name}: goes on: {_progress(request.spec, state)}")
         for change in request.changes:
             out.line(f"{name}: {change}")
+
+
+def _progress(spec: StudySpec, state: StudyState) -> str:
+    """``6 of 20 trials are finished, 2 were running, 1 is queued``."""
+    done, total = state.finished, counted(total_of(spec, state), "trial")
+    queued = sum(trial.queued for trial in state.running.values())
+    running = len(state.running) - queued
+    parts = [f"{done} of {total} {'is' if done == 1 else 'are'} finished"]
+    if running:
+        parts.append(f"{running} {'was' if running == 1 else 'were'} running")
+    if queued:
+        parts.append(f"{queued} {'is' if queued == 1 else 'are'} queued")
+    return ", ".join(parts)
 
 
 def _open_all(requests: Sequence[Request], backend: Backend) -> list[DrivenStudy]:
@@ -239,10 +275,11 @@ def _check_store(store: Path) -> None:
         raise StoreError(f"{store}: {existing} is no directory; give another --store")
 
 
-def _code(result: Result) -> int:
+def _code(result: Result, store: Path) -> int:
     if isinstance(result.error, SweepError):
         full = result.reason == "disk full" or is_full(result.error)
-        hint = f"; free space, then: sweep resume {result.study.name}" if full else ""
+        go_on = f"sweep resume {result.study.name}{store_option(store)}"
+        hint = f"; free space, then: {go_on}" if full else ""
         error(f"{result.error}{hint}")
         return result.error.exit_code
     match result.reason:

@@ -1,4 +1,4 @@
-"""`sweep ls`, `sweep show` and `sweep best`: what the store knows, also while a driver runs."""
+"""`sweep show`: a study, or one of its trials, also while a driver runs it."""
 
 from __future__ import annotations
 
@@ -7,158 +7,84 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from sweep.cli.observer import counts_text, state_text, summary_record, trial_record
-from sweep.cli.output import Output, duration_text, params_text, text
-from sweep.cli.place import find_study, find_trial, studies
-from sweep.driver.mirroring import read_lag
-from sweep.driver.plan import Limits, elapsed, is_complete, timed_out
-from sweep.errors import SweepError, UsageError
-from sweep.journal.event import TrialState
-from sweep.journal.journal import read_state
-from sweep.journal.lock import holder
-from sweep.journal.state import StudyState, Trial
-from sweep.journal.table import final_metrics, newest_checkpoint
+from sweep.analysis import selection
+from sweep.checkpoint.usage import Usage, usage
+from sweep.cli.output import Output, duration_text, text
+from sweep.cli.place import find_trial, read_study
+from sweep.cli.standing import (
+    counts_text,
+    searched_names,
+    searched_text,
+    spent,
+    state_text,
+    status_of,
+    summary_record,
+    total_of,
+    trial_record,
+)
+from sweep.driver.mirroring import Lag, read_lag
+from sweep.driver.plan import elapsed
+from sweep.journal.state import Checkpoint, Report, StudyState, Trial
+from sweep.journal.table import final_metrics
 from sweep.paths import StudyPaths
-from sweep.spec import Goal, StudySpec
+from sweep.quantity import bytes_text, counted
+from sweep.spec import StudySpec
 
 REASON_WIDTH = 80
 
 
-def list_studies(store: Path, out: Output) -> None:
-    """All studies of the store, a line each; a damaged one is named and does not hide the rest."""
-    records: list[dict[str, Any]] = []
-    for paths in studies(store):
-        try:
-            spec, state = _read(paths)
-        except SweepError as error:
-            records.append({"study": paths.name, "status": "damaged", "error": str(error)})
-            continue
-        status = _status(paths, spec, state)
-        records.append(
-            summary_record(paths, spec, state)
-            | {"status": status, "total": _total(spec, state), "updated": state.time}
-            | {"searched": None if state.best is None else spec.space.searched(state.best.params)}
-        )
-    if out.as_json:
-        out.data(records)
-        return
-    if not records:
-        out.line(f"{store}: no studies; `sweep init` writes a first one")
-        return
-    rows = []
-    for record in records:
-        best = record.get("best")
-        done = sum(
-            count for kind, count in record.get("states", {}).items() if TrialState(kind).finished
-        )
-        rows.append(
-            [
-                record["study"],
-                record["status"],
-                f"{done}/{record['total']}" if "total" in record else "-",
-                record.get("metric", "-"),
-                None if best is None else best["value"],
-                record.get("error", "") if best is None else params_text(record["searched"]),
-            ]
-        )
-    out.table(["study", "status", "trials", "metric", "best", "parameters"], rows)
-
-
 def show(store: Path, name: str, out: Output) -> None:
-    """A study, or one of its trials."""
+    """Print a study, or one of its trials.
+
+    Raises:
+        StudyNotFoundError: there is no such study, or no such trial in it.
+    """
     paths, number = find_trial(store, name)
-    spec, state = _read(paths)
+    spec, state = read_study(paths)
+    status = status_of(paths, spec, state)
     if number is None:
-        _show_study(paths, spec, state, out)
+        if out.as_json:
+            out.data(_study_record(paths, spec, state, status))
+        else:
+            _print_study(paths, spec, state, status, out)
         return
-    trial = state.trials.get(number)
-    if trial is None:
-        raise UsageError(f"{paths.name}: has no trial {number}; it has {len(state.trials)} trials")
-    _show_trial(paths, spec, trial, out)
-
-
-def best(store: Path, name: str, count: int, out: Output) -> None:
-    """The best completed trials."""
-    paths = find_study(store, name)
-    spec, state = _read(paths)
-    ranked = rank(spec, state)[:count]
+    trial = selection.find_trial(state, paths.name, number)
     if out.as_json:
-        out.data([trial_record(trial) | {"metrics": final_metrics(trial)} for trial in ranked])
-        return
-    if not ranked:
-        out.line(f"{paths.name}: no trial is complete yet ({counts_text(state)})")
-        return
-    names = _searched_names(spec, ranked)
-    rows = [
-        [
-            trial.number,
-            trial.value,
-            *(trial.params.get(name) for name in names),
-            len(trial.reports),
-            duration_text(trial.duration),
-            newest_checkpoint(trial),
-        ]
-        for trial in ranked
-    ]
-    columns = ["trial", spec.metric.name, *names, "steps", "time", "checkpoint"]
-    out.table(columns, rows)
+        out.data(_trial_record(paths, trial))
+    else:
+        _print_trial(paths, spec, trial, status, out)
 
 
-def rank(spec: StudySpec, state: StudyState) -> list[Trial]:
-    """Completed trials, the best first (of equals the one that was known first)."""
-    sign = -1.0 if spec.metric.goal is Goal.MAXIMIZE else 1.0
-    complete = [trial for trial in state.trials.values() if trial.state is TrialState.COMPLETE]
-    return sorted(complete, key=lambda trial: (sign * (trial.value or 0.0), trial.told or 0))
+def _study_record(
+    paths: StudyPaths, spec: StudySpec, state: StudyState, status: str
+) -> dict[str, Any]:
+    lag = _lag(paths, spec)
+    return summary_record(paths, spec, state) | {
+        "status": status,
+        "total": total_of(spec, state),
+        "sessions": state.sessions,
+        "disk": asdict(usage(paths.checkpoints)),
+        "mirror": None if lag is None else asdict(lag) | {"behind": lag.text(state.seq)},
+        "elapsed_s": elapsed(state, state.time),
+        "spec": state.spec,
+        "trial_records": [trial_record(trial) for trial in state.trials.values()],
+    }
 
 
-def _read(paths: StudyPaths) -> tuple[StudySpec, StudyState]:
-    state = read_state(paths.journal)
-    if state.seq < 0:
-        raise UsageError(f"{paths.root}: the study has not begun; run its YAML again")
-    return StudySpec.model_validate(state.spec), state
-
-
-def _status(paths: StudyPaths, spec: StudySpec, state: StudyState) -> str:
-    if holder(paths.lock) is not None:
-        return "running"
-    limits = Limits.of(spec)
-    if is_complete(state, limits):
-        return "complete"
-    if timed_out(state, limits, state.time):
-        return "timed out"
-    return "interrupted"
-
-
-def _show_study(paths: StudyPaths, spec: StudySpec, state: StudyState, out: Output) -> None:
-    status = _status(paths, spec, state)
-    lag = None if spec.checkpoint.mirror is None else read_lag(paths)
-    if out.as_json:
-        out.data(
-            summary_record(paths, spec, state)
-            | {
-                "status": status,
-                "total": _total(spec, state),
-                "sessions": state.sessions,
-                "mirror": None if lag is None else asdict(lag) | {"behind": lag.text(state.seq)},
-                "elapsed_s": elapsed(state, state.time),
-                "spec": state.spec,
-                "trial_records": [trial_record(trial) for trial in state.trials.values()],
-            }
-        )
-        return
-    best = state.best
+def _print_study(
+    paths: StudyPaths, spec: StudySpec, state: StudyState, status: str, out: Output
+) -> None:
+    lag = _lag(paths, spec)
     out.pairs(
         {
             "study": f"{spec.name} ({status})",
             "program": spec.program,
             "method": str(spec.method),
-            "trials": f"{counts_text(state, status)} of {_total(spec, state)}",
-            "best": "-"
-            if best is None
-            else f"{spec.metric.name} {text(best.value)} in trial {best.number} "
-            f"({params_text(spec.space.searched(best.params))})",
+            "trials": f"{counts_text(state, status)} of {total_of(spec, state)}",
+            "best": _best_text(spec, state),
             "sessions": f"{state.sessions}, {duration_text(elapsed(state, state.time))} in all",
             "store": str(paths.root),
+            "disk": _usage_text(usage(paths.checkpoints)),
             **({} if lag is None else {"mirror": lag.text(state.seq) or f"{lag.to}: all is there"}),
         }
     )
@@ -167,19 +93,40 @@ def _show_study(paths: StudyPaths, spec: StudySpec, state: StudyState, out: Outp
         out.table(*_trials_table(spec, list(state.trials.values()), status))
 
 
+def _lag(paths: StudyPaths, spec: StudySpec) -> Lag | None:
+    return None if spec.checkpoint.mirror is None else read_lag(paths)
+
+
+def _best_text(spec: StudySpec, state: StudyState) -> str | None:
+    best = state.best
+    if best is None:
+        return None
+    value = f"{spec.metric.name} {text(best.value)}"
+    return f"{value} in trial {best.number} ({searched_text(spec, best)})"
+
+
+def _usage_text(taken: Usage) -> str:
+    parts = [f"{counted(taken.checkpoints, 'checkpoint')}, {bytes_text(taken.bytes)}"]
+    if taken.set_aside:
+        parts.append(f"{bytes_text(taken.set_aside)} of it damaged and set aside")
+    if taken.deduplicated:
+        parts.append(f"{bytes_text(taken.deduplicated)} saved by deduplication")
+    return "; ".join(parts)
+
+
 def _trials_table(
     spec: StudySpec, trials: Sequence[Trial], status: str
 ) -> tuple[list[str], list[list[Any]]]:
-    names = _searched_names(spec, trials)
+    names = searched_names(spec, trials)
     rows = [
         [
             trial.number,
-            state_text(trial.state, status),
+            state_text(trial, status),
             _value(trial),
             *(trial.params.get(name) for name in names),
             len(trial.reports),
             trial.attempts,
-            duration_text(trial.duration),
+            duration_text(spent(trial)),
             _short(trial.reason or ""),
         ]
         for trial in trials
@@ -192,74 +139,92 @@ def _short(reason: str) -> str:
     return reason if len(reason) <= REASON_WIDTH else f"{reason[: REASON_WIDTH - 3]}..."
 
 
-def _total(spec: StudySpec, state: StudyState) -> int:
-    """Trials in all: what the spec says, or more where more were made before it said less, and
-    forks."""
-    return max(Limits.of(spec).total, state.asked) + state.forks
-
-
-def _searched_names(spec: StudySpec, trials: Sequence[Trial]) -> list[str]:
-    rows = [spec.space.searched(trial.params) for trial in trials]
-    return list(dict.fromkeys(name for row in rows for name in row))
-
-
 def _value(trial: Trial) -> float | None:
     if trial.value is not None or trial.step is None:
         return trial.value
     return trial.reports[trial.step].value
 
 
-def _show_trial(paths: StudyPaths, spec: StudySpec, trial: Trial, out: Output) -> None:
-    reports = [trial.reports[step] for step in sorted(trial.reports)]
-    log = paths.root / "logs" / f"{trial.number:05d}.log"
-    if out.as_json:
-        out.data(
-            trial_record(trial)
-            | {
-                "metrics": final_metrics(trial),
-                "reports": [
-                    {"step": report.step, "attempt": report.attempt, "metrics": report.metrics}
-                    for report in reports
-                ],
-                "checkpoints": [
-                    known.record | {"retired": known.retired, "damaged": known.damaged}
-                    for known in trial.checkpoints.values()
-                ],
-                "error": trial.error,
-                "log": str(log) if log.exists() else None,
-            }
-        )
-        return
+def _trial_record(paths: StudyPaths, trial: Trial) -> dict[str, Any]:
+    log = _log(paths, trial)
+    return trial_record(trial) | {
+        "metrics": final_metrics(trial),
+        "reports": [
+            {"step": report.step, "attempt": report.attempt, "metrics": report.metrics}
+            for report in _reports(trial)
+        ],
+        "checkpoints": [
+            known.record
+            | {"content": known.content, "retired": known.retired, "damaged": known.damaged}
+            for known in trial.checkpoints.values()
+        ],
+        "error": trial.error,
+        "log": None if log is None else str(log),
+    }
+
+
+def _print_trial(
+    paths: StudyPaths, spec: StudySpec, trial: Trial, status: str, out: Output
+) -> None:
+    log, state = _log(paths, trial), state_text(trial, status)
     out.pairs(
         {
-            "trial": f"{spec.name}/{trial.number} ({str(trial.state).lower()})",
+            "trial": f"{spec.name}/{trial.number} ({state})",
+            **({} if trial.fork is None else {"forked from": trial.fork.source}),
             **{f"params.{name}": value for name, value in trial.params.items()},
             spec.metric.name: _value(trial),
             "attempts": trial.attempts,
-            "time": duration_text(trial.duration),
-            **({"log": str(log)} if log.exists() else {}),
+            "time": duration_text(spent(trial)),
+            **({} if log is None else {"log": str(log)}),
         }
     )
-    if reports:
-        names = list(dict.fromkeys(name for report in reports for name in report.metrics))
+    if trial.reports:
         out.line("")
-        rows = [[r.step, r.attempt, *(r.metrics.get(name) for name in names)] for r in reports]
-        out.table(["step", "attempt", *names], rows)
+        out.table(*_reports_table(_reports(trial)))
     if trial.checkpoints:
         out.line("")
-        saved = [
-            [known.id, known.record["kind"], known.record["bytes"], _fate(known)]
-            for known in trial.checkpoints.values()
-        ]
-        out.table(["checkpoint", "kind", "bytes", ""], saved)
+        out.table(*_checkpoints_table(list(trial.checkpoints.values())))
     if trial.reason:
         out.line("")
-        out.line(f"{str(trial.state).lower()}: {trial.reason}")
+        out.line(f"{state}: {trial.reason}")
     if trial.error:
         out.line(trial.error.rstrip())
 
 
-def _fate(checkpoint: Any) -> str:
+def _log(paths: StudyPaths, trial: Trial) -> Path | None:
+    log = paths.root / "logs" / f"{trial.number:05d}.log"
+    return log if log.exists() else None
+
+
+def _reports(trial: Trial) -> list[Report]:
+    return [trial.reports[step] for step in sorted(trial.reports)]
+
+
+def _reports_table(reports: Sequence[Report]) -> tuple[list[str], list[list[Any]]]:
+    names = list(dict.fromkeys(name for report in reports for name in report.metrics))
+    rows = [
+        [report.step, report.attempt, *(report.metrics.get(name) for name in names)]
+        for report in reports
+    ]
+    return ["step", "attempt", *names], rows
+
+
+def _checkpoints_table(checkpoints: Sequence[Checkpoint]) -> tuple[list[str], list[list[Any]]]:
+    rows = [
+        [
+            known.id,
+            known.record["kind"],
+            known.content,
+            known.record["bytes"],
+            known.record.get("new_bytes"),
+            _fate(known),
+        ]
+        for known in checkpoints
+    ]
+    return ["checkpoint", "kind", "content", "bytes", "new_bytes", ""], rows
+
+
+def _fate(checkpoint: Checkpoint) -> str:
     if checkpoint.damaged is not None:
         return f"damaged: {checkpoint.damaged}"
     return "" if checkpoint.retired is None else "retired"

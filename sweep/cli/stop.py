@@ -8,7 +8,7 @@ import time
 from pathlib import Path
 
 from sweep import fsio
-from sweep.cli.output import Output
+from sweep.cli.output import Output, store_option
 from sweep.cli.place import find_study
 from sweep.journal.lock import holder
 
@@ -31,7 +31,8 @@ def stop(store: Path, name: str, wait: float, out: Output) -> int:
             return 1
         time.sleep(LOOK_S)
     paths.stop.unlink(missing_ok=True)
-    _say(out, name, "stopped", f"{name}: stopped; go on with: sweep resume {name}")
+    go_on = f"sweep resume {name}{store_option(store)}"
+    _say(out, name, "stopped", f"{name}: stopped; go on with: {go_on}")
     return 0
 
 

@@ -6,55 +6,65 @@ import sys
 from dataclasses import asdict
 from pathlib import Path
 
-from sweep.cli.output import Output, bytes_text
-from sweep.cli.place import find_study
+from sweep.cli.output import Output, store_option
+from sweep.cli.place import find_study, not_begun
 from sweep.driver import repair as mending
 from sweep.driver import verification
 from sweep.driver.repair import Repair
 from sweep.driver.verification import Verification
 from sweep.journal.lock import holder
 from sweep.paths import StudyPaths
+from sweep.quantity import bytes_text, counted
 
 
 def verify(store: Path, name: str, out: Output, *, repair: bool) -> int:
     """Verify a study. The exit code: 0 where it is whole (or all was mended), 1 where not.
 
     Raises:
+        StudyNotFoundError: there is none, or nothing of it was ever written.
         StudyLockedError: it shall be repaired, and a driver runs it.
         JournalError: it shall be repaired, and not even the journal's beginning can be read.
     """
     paths = find_study(store, name)
     found = verification.verify(paths, _progress if sys.stderr.isatty() else _no_progress)
+    if found.empty:
+        raise not_begun(paths)
     running = holder(paths.lock) is not None
     mended = mending.repair(paths) if repair and (found.bad or found.unknown) else None
     if out.as_json:
         result = None if mended is None else asdict(mended)
         out.data({"study": paths.name, "whole": found.whole} | asdict(found) | {"repair": result})
     else:
-        _print_found(paths, found, out, running=running)
+        _print_found(paths, found, store, out, running=running)
         if mended is not None:
-            _print_mended(paths, mended, out)
+            _print_mended(paths, mended, store, out)
     return 0 if (found.whole if mended is None else mended.lossless) else 1
 
 
-def _print_found(paths: StudyPaths, found: Verification, out: Output, *, running: bool) -> None:
+def _print_found(
+    paths: StudyPaths, found: Verification, store: Path, out: Output, *, running: bool
+) -> None:
     for bad in found.bad:
         out.line(f"{bad.path}: {bad.problem}")
         if bad.needed_by:
             out.line(f"  needed by {', '.join(bad.needed_by)}")
-    verdict = "whole" if found.whole else f"{len(found.bad)} bad files"
+    verdict = "whole" if found.whole else counted(len(found.bad), "bad file")
     out.line(
-        f"{paths.name}: {verdict}: {found.events} events in {found.segments} segments, "
-        f"{found.checkpoints} checkpoints, {bytes_text(found.bytes)} read"
+        f"{paths.name}: {verdict}: {counted(found.events, 'event')} in "
+        f"{counted(found.segments, 'segment')}, {counted(found.checkpoints, 'checkpoint')}, "
+        f"{bytes_text(found.bytes)} read"
     )
     if found.unknown and not running:
+        one = len(found.unknown) == 1
+        lost, them = ("is", "it") if one else ("are", "them")
         out.line(
-            f"{paths.name}: {len(found.unknown)} whole checkpoints are not in the journal: "
-            f"`sweep verify {paths.name} --repair` takes them up, the next run removes them"
+            f"{paths.name}: {counted(len(found.unknown), 'whole checkpoint')} {lost} not in the "
+            f"journal: `sweep verify {paths.name} --repair{store_option(store)}` takes {them} up, "
+            f"the next run removes {them}"
         )
 
 
-def _print_mended(paths: StudyPaths, mended: Repair, out: Output) -> None:
+def _print_mended(paths: StudyPaths, mended: Repair, store: Path, out: Output) -> None:
     for checkpoint in mended.repaired:
         out.line(f"{checkpoint}: repaired")
     for checkpoint in mended.adopted:
@@ -63,18 +73,20 @@ def _print_mended(paths: StudyPaths, mended: Repair, out: Output) -> None:
         out.line(f"{checkpoint}: set aside: {reason}")
     for segment in mended.segments:
         out.line(f"{segment}: set aside in {paths.quarantine / 'journal'}")
+    go_on = f"go on with: sweep resume {paths.name}{store_option(store)}"
     if mended.lossless:
-        out.line(f"{paths.name}: mended, nothing was lost; go on with: sweep resume {paths.name}")
+        out.line(f"{paths.name}: mended, nothing was lost; {go_on}")
     else:
         out.line(
-            f"{paths.name}: what was set aside is lost to the study, the rest is whole; "
-            f"go on with: sweep resume {paths.name}"
+            f"{paths.name}: what was set aside is lost to the study, the rest is whole; {go_on}"
         )
 
 
 def _progress(done: int, total: int, size: int) -> None:
     end = "\n" if done == total else ""
-    sys.stderr.write(f"\r\x1b[Kverifying {done}/{total} checkpoints, {bytes_text(size)}{end}")
+    sys.stderr.write(
+        f"\r\x1b[Kverifying {done}/{counted(total, 'checkpoint')}, {bytes_text(size)}{end}"
+    )
     sys.stderr.flush()
 
 

@@ -22,6 +22,7 @@ from sweep.driver.copying import Copier, study_id
 from sweep.errors import MirrorError, StoreError, UsageError
 from sweep.journal.lock import Lock
 from sweep.paths import StudyPaths
+from sweep.quantity import bytes_text, counted
 from sweep.spec import StudySpec
 
 _log = logging.getLogger("sweep")
@@ -51,11 +52,12 @@ class Lag:
         """One line that says how it is behind a journal whose newest event is ``last``, or None."""
         if self.seq >= last and self.reason is None:
             return None
-        what = f"{self.checkpoints} checkpoints ({self.bytes} bytes), {last - self.seq} events"
+        checkpoints = f"{counted(self.checkpoints, 'checkpoint')} ({bytes_text(self.bytes)})"
+        what = f"{checkpoints}, {counted(last - self.seq, 'event')}"
         if self.seq >= last:
             what = "nothing new"
         when = "" if self.since is None else time.strftime(" since %F %T", time.gmtime(self.since))
-        return f"mirror {self.to} is behind by {what}{when}: {self.reason or 'not copied yet'}"
+        return f"{self.to} is behind by {what}{when}: {self.reason or 'not copied yet'}"
 
 
 def study_mirror(spec: StudySpec) -> str | None:
@@ -70,6 +72,11 @@ def read_lag(paths: StudyPaths) -> Lag | None:
         return Lag(**json.loads((paths.root / "mirror.json").read_bytes()))
     except (OSError, TypeError, ValueError):
         return None
+
+
+def write_lag(paths: StudyPaths, lag: Lag) -> None:
+    """Leave a note for `read_lag`. Raises OSError where it cannot be written."""
+    fsio.write_bytes(paths.root / "mirror.json", json.dumps(asdict(lag)).encode())
 
 
 def check_mirror(paths: StudyPaths, spec: StudySpec, *, begun: bool) -> None:
@@ -99,20 +106,26 @@ def check_mirror(paths: StudyPaths, spec: StudySpec, *, begun: bool) -> None:
         )
 
 
-def catch_up(paths: StudyPaths, spec: StudySpec, last: int) -> str | None:
-    """Copy what the mirror of a study that nobody runs lacks; what it still lacks, or None.
+def is_behind(paths: StudyPaths, spec: StudySpec, last: int) -> bool:
+    """Whether the mirror of a study, if it has one, was left behind; no look is taken at it.
 
     Its run may have been killed before all was copied, or its mirror not have answered; or a
     command has written the journal since. ``last`` is its newest event.
+    """
+    uri, lag = study_mirror(spec), read_lag(paths)
+    return uri is not None and (lag is None or lag.to != uri or lag.text(last) is not None)
+
+
+def catch_up(paths: StudyPaths, spec: StudySpec, last: int) -> str | None:
+    """Copy what the mirror of a study that nobody runs lacks; what it still lacks, or None.
+
+    ``last`` is its newest event.
 
     Raises:
         StudyLockedError: a driver runs it, and copies it.
         StoreError: its lock cannot be had.
     """
-    uri, lag = study_mirror(spec), read_lag(paths)
-    if spec.checkpoint.mirror is None or uri is None:
-        return None
-    if lag is not None and lag.to == uri and lag.text(last) is None:
+    if spec.checkpoint.mirror is None or not is_behind(paths, spec, last):
         return None
     lock = Lock(paths.lock)
     try:
@@ -208,7 +221,8 @@ class Mirroring:
         lost = {} if copier is None else copier.lost
         reason = None if error is None else (str(error).splitlines() or [type(error).__name__])[0]
         if reason is None and lost:
-            reason = f"{len(lost)} checkpoints are damaged here: {next(iter(lost.values()))}"
+            damaged = counted(len(lost), "damaged checkpoint")
+            reason = f"{damaged} here: {next(iter(lost.values()))}"
         lag = Lag(
             to=self._uri,
             seq=-1 if copier is None else copier.mirrored,
@@ -218,7 +232,7 @@ class Mirroring:
             reason=reason,
         )
         with suppress(OSError):  # it is for people; the journal's own writer says what is wrong
-            fsio.write_bytes(self._paths.root / "mirror.json", json.dumps(asdict(lag)).encode())
+            write_lag(self._paths, lag)
         with self._changed:
             self._lag = lag
             self._changed.notify_all()

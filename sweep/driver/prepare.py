@@ -67,11 +67,6 @@ def request_run(store: Path, spec: StudySpec, project: str) -> Request:
     return Request(paths=paths, spec=spec, project=project, state=state, changes=changes)
 
 
-def begun(paths: StudyPaths) -> bool:
-    """Whether anything of the study was committed; damage counts as something."""
-    return paths.exists() and any(paths.journal.glob("[!.]*"))
-
-
 def request_resume(paths: StudyPaths) -> Request:
     """Look at a study that is to go on as it is. Nothing is written.
 

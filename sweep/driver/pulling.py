@@ -19,8 +19,9 @@ from sweep.checkpoint.blob import Written
 from sweep.checkpoint.layout import shared_name
 from sweep.checkpoint.manifest import Blob, load
 from sweep.checkpoint.mirror import Mirror
-from sweep.checkpoint.place import place_at
+from sweep.checkpoint.place import below, place_at
 from sweep.checkpoint.pool import Pool, is_whole
+from sweep.driver.mirroring import Lag, write_lag
 from sweep.errors import (
     CheckpointDamagedError,
     CheckpointError,
@@ -49,6 +50,26 @@ class Pulled:
     missing: dict[str, str]
 
 
+def mirrored(uri: str) -> list[str]:
+    """URIs of the studies that lie in a mirror of several; none where ``uri`` is a study itself.
+
+    Raises:
+        StudyNotFoundError: there is no study.
+        OSError: the mirror cannot be reached.
+    """
+    place = place_at(uri)
+    if Mirror(place).owner() is not None:
+        return []
+    inside = [below(uri, name) for name in place.folders()]
+    found = [each for each in inside if Mirror(place_at(each)).owner() is not None]
+    if not found:
+        raise StudyNotFoundError(
+            f"{uri}: there is no study in it; give what `checkpoint.mirror` of the study says, "
+            "with /STUDY behind it"
+        )
+    return found
+
+
 def pull(uri: str, store: Path) -> Pulled:
     """Fetch the study at ``uri``, a study's folder in a mirror, into ``store``.
 
@@ -74,6 +95,7 @@ def pull(uri: str, store: Path) -> Pulled:
         for leftover in partial.root.rglob(".*.tmp"):
             leftover.unlink()
         pulled = _fetch(mirror, partial, final)
+        write_lag(partial, Lag(to=uri, seq=read_state(partial.journal).seq))
         partial.root.rename(final.root)
         fsio.sync_directory(final.root.parent)
         return pulled

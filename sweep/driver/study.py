@@ -256,7 +256,9 @@ class DrivenStudy:
                 self.unsaved.add(trial.number)
                 self._refuse(f"trial {trial.number}: {message.reason}", disk_full=message.disk_full)
             case Outcome.FAILED:
-                self._failed(trial, message.reason or "failed", message.error or "")
+                self._failed(
+                    trial, message.reason or "failed", message.error or "", again=message.again
+                )
             case Outcome.PRUNED:
                 self._finish(trial, TrialState.PRUNED, message.returned or {})
             case Outcome.COMPLETE:
@@ -269,12 +271,14 @@ class DrivenStudy:
             self.refused = StoreError(f"{self.name}: {reason}")
             self.refusal = "disk full" if disk_full else "checkpoint refused"
 
-    def _failed(self, trial: Trial, reason: str, error: str) -> None:
+    def _failed(self, trial: Trial, reason: str, error: str, *, again: bool = True) -> None:
         reason, error = _printable(reason), _printable(error)
+        if not again:
+            reason += " (not tried again: it would fail alike)"
         self._logbook.record(
             AttemptFailed(trial=trial.number, attempt=trial.attempts, reason=reason, error=error)
         )
-        if trial.failures > self.limits.retries:
+        if not again or trial.failures > self.limits.retries:
             self._finish(trial, TrialState.FAILED, {}, reason=reason, error=error)
 
     def _finish(

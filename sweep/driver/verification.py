@@ -48,6 +48,11 @@ class Verification:
     """Whole checkpoints that the journal lacks, by manifest; `repair` takes them up."""
 
     @property
+    def empty(self) -> bool:
+        """Whether there is nothing to verify: it has not begun."""
+        return not (self.segments or self.bad)
+
+    @property
     def whole(self) -> bool:
         return not self.bad
 

@@ -63,6 +63,11 @@ class Checkpoint:
     retired: float | None = None
     damaged: str | None = None
 
+    @property
+    def content(self) -> str:
+        """``full``, ``partial`` or ``light``: how much of the trial it holds."""
+        return str(self.record.get("content", "full"))  # older records have none
+
 
 @dataclass(slots=True)
 class Trial:
@@ -102,6 +107,11 @@ class Trial:
         return self.asked if isinstance(self.asked, TrialForked) else None
 
     @property
+    def queued(self) -> bool:
+        """Whether no attempt of it was ever begun: a fork that waits for a run, say."""
+        return not self.attempts and not self.state.finished
+
+    @property
     def searched(self) -> bool:
         """Whether its parameters lie in the space, so that the sampler learns from it."""
         return self.fork is None or self.fork.inside
@@ -127,7 +137,7 @@ class Trial:
         So what is loaded, exported or forked by default has a state.
         """
         newest_first = self.kept[::-1]
-        states = (each for each in newest_first if each.record.get("content") != "light")
+        states = (each for each in newest_first if each.content != "light")
         return next(states, newest_first[0] if newest_first else None)
 
     @property

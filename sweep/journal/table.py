@@ -70,7 +70,8 @@ def reports_table(state: StudyState) -> pa.Table:
 def checkpoints_table(state: StudyState) -> pa.Table:
     """One row a checkpoint, retired ones too, in the order of their saving within a trial.
 
-    ``id trial attempt step kind bytes new_bytes saved retired parent``.
+    ``id trial attempt step kind content bytes new_bytes saved retired parent``. ``content`` is
+    ``full`` (a trial can go on from it), ``partial`` or ``light``.
     """
     rows: list[Checkpoint] = [
         checkpoint for trial in state.trials.values() for checkpoint in trial.checkpoints.values()
@@ -81,6 +82,7 @@ def checkpoints_table(state: StudyState) -> pa.Table:
         "attempt": _int(row.attempt for row in rows),
         "step": _int(row.step for row in rows),
         "kind": pa.array([row.record.get("kind") for row in rows], pa.string()),
+        "content": pa.array([row.content for row in rows], pa.string()),
         "bytes": _int(row.record.get("bytes") for row in rows),
         "new_bytes": _int(row.record.get("new_bytes") for row in rows),
         "saved": _time(row.saved for row in rows),

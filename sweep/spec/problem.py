@@ -71,7 +71,7 @@ def problems_of(error: ValidationError, model: type[Section], data: Any) -> list
     """The problems that pydantic found in ``data``, which it read as ``model``."""
     found: list[Problem] = []
     for detail in error.errors(include_url=False):
-        path = _real_path(detail["loc"], data)
+        path = _real_path(detail["loc"], data, missing=detail["type"] == "missing")
         nested: Sequence[Problem] = detail.get("ctx", {}).get("problems", ())
         if nested:
             found += [Problem(path + each.path, each.message) for each in nested]
@@ -102,6 +102,9 @@ def _message(detail: ErrorDetails, section: type[Section] | None) -> str:
             return "must be a finite number"
         case "model_type" | "dict_type" | "mapping_type" | "model_attributes_type":
             return _not("a mapping", detail["input"])
+        case "literal_error":
+            expected = str(context["expected"]).replace("'", "")
+            return f"must be {expected}, not {brief(detail['input'])}"
         case "tuple_type" | "list_type":
             return _not("a list", detail["input"])
     return detail["msg"][:1].lower() + detail["msg"][1:]
@@ -121,12 +124,15 @@ def _unknown_key(key: str, section: type[Section] | None) -> str:
     return f"unknown key; {did_you_mean(key, section.model_fields)}"
 
 
-def _real_path(location: Path, data: Any) -> Path:
-    """A location of pydantic without the names of union members, which are not in the data."""
+def _real_path(location: Path, data: Any, *, missing: bool) -> Path:
+    """A location of pydantic without the names of union members, which are not in the data.
+
+    Nor is its last part where a key is ``missing``.
+    """
     path: list[str | int] = []
     for position, part in enumerate(location):
-        inside = part in data if isinstance(data, Mapping) else True
-        if not inside and position < len(location) - 1:
+        inside = part in data if isinstance(data, Mapping) else isinstance(part, int)
+        if not inside and not (missing and position == len(location) - 1):
             continue
         path.append(part)
         data = _child(data, part)

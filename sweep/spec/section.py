@@ -168,7 +168,7 @@ def read_on(given: Any) -> Any:
 
 
 def read_every(given: Any) -> Any:
-    if isinstance(given, str) and given != "none":
+    if given not in (None, "none") and not isinstance(given, Mapping | Every):
         raise wrong(f"must be none or a mapping such as {{epochs: 1}}, not {brief(given)}")
     if given == {}:
         raise wrong("needs epochs, steps or minutes")

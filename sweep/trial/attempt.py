@@ -18,7 +18,13 @@ from sweep.checkpoint.mirror import MirrorSource
 from sweep.checkpoint.record import CheckpointRecord, Kind
 from sweep.checkpoint.saver import Saver
 from sweep.checkpoint.store import Checkpoint, CheckpointStore
-from sweep.errors import CheckpointDamagedError, CheckpointError, ProgramError
+from sweep.errors import (
+    CheckpointDamagedError,
+    CheckpointError,
+    CheckpointMismatchError,
+    ProgramError,
+    RankError,
+)
 from sweep.fsio import is_full
 from sweep.paths import StudyPaths
 from sweep.trial.isolation import isolated
@@ -286,7 +292,19 @@ def failure(error: BaseException) -> Ended:
     )
     only = traceback.format_exception_only(type(error), error)
     traceback.clear_frames(error.__traceback__)  # lets go of what the function held
-    return Ended(outcome=Outcome.FAILED, error=text, reason=only[0].splitlines()[0])
+    return Ended(
+        outcome=Outcome.FAILED,
+        error=text,
+        reason=only[0].splitlines()[0],
+        again=_may_pass(error),
+    )
+
+
+def _may_pass(error: BaseException) -> bool:
+    """Whether another attempt may fare better: a checkpoint that does not fit never will."""
+    if isinstance(error, RankError):
+        return error.again
+    return not isinstance(error, CheckpointMismatchError)
 
 
 def _from_user_code(trace: TracebackType | None) -> TracebackType | None:

@@ -103,6 +103,8 @@ class Ended:
     """Traceback text, from the user's frame down, where the outcome is FAILED."""
     reason: str | None = None
     """One line that says why, where the outcome is FAILED or UNSAVED."""
+    again: bool = True
+    """Where the outcome is FAILED: whether another attempt may fare better."""
     disk_full: bool = False
     """Where the outcome is UNSAVED: whether it is for want of space."""
 

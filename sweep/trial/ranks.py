@@ -112,7 +112,9 @@ class Ranks:
         finally:
             crew.close()
         if ended.outcome is Outcome.FAILED:
-            raise RankError(f"{ended.reason}\n\n{ended.error}" if ended.error else ended.reason)
+            reason = ended.reason or "failed"
+            message = f"{reason}\n\n{ended.error}" if ended.error else reason
+            raise RankError(message, again=ended.again)
         if ended.outcome is Outcome.UNSAVED:
             code = errno.ENOSPC if ended.disk_full else errno.EIO
             raise CheckpointError(ended.reason) from OSError(code, os.strerror(code))

@@ -9,6 +9,7 @@ from sweep.checkpoint import rng
 from sweep.checkpoint.record import Kind
 from sweep.checkpoint.store import Checkpoint
 from sweep.errors import CheckpointMismatchError
+from sweep.quantity import counted
 from sweep.trial.inventory import Inventory
 
 
@@ -76,11 +77,8 @@ class Restoration:
             CheckpointMismatchError: it is another.
         """
         if self._saved_by is not None and self._saved_by != size:
+            nouns = ("process", "processes")
             raise CheckpointMismatchError(
-                f"checkpoint {self.id} was saved by {_processes(self._saved_by)}, but the "
-                f"trial has {_processes(size)}: use as many again, or start a new study"
+                f"checkpoint {self.id} was saved by {counted(self._saved_by, *nouns)}, but the "
+                f"trial has {counted(size, *nouns)}: use as many again, or start a new study"
             )
-
-
-def _processes(count: int) -> str:
-    return "1 process" if count == 1 else f"{count} processes"

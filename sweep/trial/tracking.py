@@ -11,6 +11,8 @@ from sweep.checkpoint.fit import check_types
 from sweep.errors import CheckpointMismatchError, UsageError
 from sweep.trial.born import born_values, refitted
 
+_ADVICE = "make it as it was saved, or start a new study"
+
 
 @runtime_checkable
 class Stateful(Protocol):
@@ -122,9 +124,12 @@ class Tracker:
         try:
             stateful.load_state_dict(state)
         except Exception as error:
+            if _may_pass(error):
+                raise
+            why = " ".join(str(error).split())
             raise CheckpointMismatchError(
                 f"checkpoint {self._restored} does not fit {name!r} "
-                f"({type(self._originals[name]).__name__}): {' '.join(str(error).split())}"
+                f"({type(self._originals[name]).__name__}): {why}; {_ADVICE}"
             ) from error
         if hasattr(stateful, "param_groups") and isinstance(state, dict) and state.get("state"):
             # An optimizer that has made steps: or else a schedule, stepped next, warns that none
@@ -146,8 +151,13 @@ class Tracker:
         if saved is not None and ours is not None and saved != ours:
             raise CheckpointMismatchError(
                 f"checkpoint {self._restored} does not fit {name!r}: it was saved of torch's "
-                f"{saved}, and is {ours} in the trial"
+                f"{saved}, and is {ours} in the trial: {_ADVICE}"
             )
+
+
+def _may_pass(error: Exception) -> bool:
+    """Whether it was for want of memory, say, and no fault of the state's."""
+    return isinstance(error, MemoryError | OSError) or "out of memory" in str(error)
 
 
 def _list(names: Any) -> str:

@@ -15,7 +15,7 @@ TRIALS = (
     "number state value started finished duration_s attempts steps checkpoint parent reason error"
 )
 REPORTS = "trial attempt step time"
-CHECKPOINTS = "id trial attempt step kind bytes new_bytes saved retired parent"
+CHECKPOINTS = "id trial attempt step kind content bytes new_bytes saved retired parent"
 ITERATIONS = "iteration trial value best_trial best_value best_checkpoint time"
 
 

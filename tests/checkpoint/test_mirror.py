@@ -49,6 +49,14 @@ def saved(tmp_path: Path, data: bytes, level: int | None = None) -> tuple[Path, 
     return path, replace(written, packed=path.stat().st_size)
 
 
+def test_a_place_lists_its_folders(place: Place) -> None:
+    """Those directly below it, by name; none where nothing was put."""
+    assert place.folders() == []
+    for name in ("b/owner.json", "a/journal/x", "file"):
+        place.put(name, [b"x"])
+    assert place.folders() == ["a", "b"]
+
+
 def test_a_place_keeps_what_it_is_given(place: Place) -> None:
     """put, size, names, open, remove: each sees what the others did, and absence is no error."""
     assert place.names("journal") == {}

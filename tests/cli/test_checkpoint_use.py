@@ -123,14 +123,14 @@ def test_migrate_of_a_killed_migration(complete: Project, call: Callable[..., st
     assert len(said["checkpoints"]) > 9
     assert not any(each["changed"] for each in said["checkpoints"])
     before = state_of(complete)
-    assert "0 of" in call("migrate", "s")
+    assert "nothing to rewrite" in call("migrate", "s")
     assert state_of(complete).seq == before.seq
     first = before.trials[1].kept[0]
     path = complete.store / "s" / "checkpoints" / "manifests" / first.record["manifest"]
     loaded = manifests.load(path.read_bytes(), "")
     path.write_bytes(manifests.dump(replace(loaded, meta={**loaded.meta, "migrated": True})))
     assert "1 of" in call("migrate", "s")
-    assert "0 of" in call("migrate", "s")
+    assert "nothing to rewrite" in call("migrate", "s")
     after = state_of(complete)
     assert [known.id for known in after.trials[1].kept] == [
         known.id for known in before.trials[1].kept

@@ -205,6 +205,23 @@ def test_raising_trial_goes_on_from_its_checkpoint(project: Project) -> None:
     assert list(study.reports[study.reports["trial"] == 0]["attempt"]) == [1, 1, 2, 2]
 
 
+def test_mismatch_is_not_tried_again(project: Project) -> None:
+    """A trial that its checkpoint does not fit fails at once, whatever `retries` says, and says
+    what to do; put right, a fork goes on where it was."""
+    spec = project.spec("s", program="odd:tracks_another", retries=9, trials=1)
+    assert project.run("run", "--inline", spec).returncode == 1
+    trial = sweep.open_study(project.store / "s").trials.iloc[0]
+    assert (trial["state"], trial["attempts"]) == ("FAILED", 2)
+    assert "holds model, but the trial tracks other: track the same objects" in trial["reason"]
+    assert "not tried again" in trial["reason"]
+    (project.root / "changed").unlink()
+    assert project.call("fork", "s/0").returncode == 0
+    assert project.run("resume", "--inline").returncode == 1
+    study = sweep.open_study(project.store / "s")
+    assert study.trials["state"][1] == "COMPLETE"
+    assert study.reports[study.reports["trial"] == 1]["step"].min() > 0
+
+
 def test_nan_is_a_failed_trial(project: Project) -> None:
     """A NaN objective fails its trial, is not told, and is not tried again."""
     spec = project.spec("s", program="odd:is_nan", trials=4)

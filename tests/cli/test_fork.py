@@ -27,8 +27,13 @@ def test_fork_of_a_complete_study(complete: Project) -> None:
     made = json.loads(finished(complete, "fork", "s/1@3", "--set", "lr=0.002", "--json"))
     assert (made["trial"], made["parent"]) == (3, 1)
     assert made["source"].startswith("1@4.")
-    assert "interrupted" in finished(complete, "ls")
-    finished(complete, "resume", "s", "--inline")
+    assert finished(complete, "ls").splitlines()[1].split()[:3] == ["s", "queued", "3/4"]
+    assert "4 trials (1 queued, 3 complete) of 4" in finished(complete, "show", "s")
+    shown = finished(complete, "show", "s/3")
+    assert shown.splitlines()[0].split() == ["trial", "s/3", "(queued)"]
+    assert f"forked from    {made['source']}" in shown
+    resumed = finished(complete, "resume", "--inline")
+    assert "s: goes on: 3 of 4 trials are finished, 1 is queued\n" in resumed
     study = sweep.open_study(complete.store / "s")
     assert study.trials.iloc[:3].drop(columns="parent").equals(before.drop(columns="parent"))
     fork = study.trials.iloc[3]
@@ -120,7 +125,7 @@ def test_fork_of_a_running_study_is_refused(project: Project) -> None:
         ("s", "STUDY/TRIAL"),
         ("s/9", "has no trial 9"),
         ("s/0@", "STUDY/TRIAL"),
-        ("s/0@77", "keeps no checkpoint"),
+        ("s/0@77", "no checkpoint of trial 0 at step 77"),
         ("s/0@newest", "latest, best, a step"),
         ("none/0", "no study"),
     ],

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import hashlib
+import json
 import os
 import random
+import shlex
 import shutil
 import signal
 import subprocess
@@ -158,8 +160,48 @@ def test_mirror_that_cannot_be_written_is_a_warning(project: Project) -> None:
     spec = spec_with(project, str(denied), checkpoint={"mirror": {"to": str(denied), "wait": 0.5}})
     done = project.run("run", "--inline", spec)
     assert done.returncode == 0, done.stderr
-    assert "warning: study: mirror" in done.stderr
-    assert "is behind by" in done.stderr
+    assert f"warning: study: mirror {denied}/study is behind by" in done.stderr
+    (line,) = [
+        each for each in project.run("show", "study").stdout.splitlines() if "behind" in each
+    ]
+    assert line.split()[:4] == ["mirror", f"{denied}/study", "is", "behind"]
+
+
+def test_resume_of_all_catches_mirrors_up_and_pull_lists_them(project: Project) -> None:
+    """`sweep resume` copies what the mirrors of complete studies lack, and says so, once; `sweep
+    pull` of the mirror names the studies in it, each with the command that pulls it."""
+    mirror = project.root / "mirror"
+    for name in ("one", "two"):
+        spec = project.spec(name, checkpoint={"mirror": str(mirror)})
+        assert project.run("run", "--inline", spec).returncode == 0
+        (project.store / name / "mirror.json").unlink()  # as if it was killed before it copied
+    shutil.rmtree(mirror)
+    resumed = project.call("resume")
+    assert (resumed.returncode, resumed.stderr) == (0, "")
+    for name in ("one", "two"):
+        assert f"{name}: mirror {mirror}/{name} was behind: all is there now" in resumed.stdout
+        assert "all is there" in project.call("show", name).stdout
+    assert project.call("resume").stdout == "runs: no interrupted study\n"
+
+    (mirror / "no study").mkdir()
+    listed = project.call("pull", mirror, "--store", "else where")
+    assert listed.returncode == 0
+    commands = [line for line in listed.stdout.splitlines() if line.startswith("sweep pull ")]
+    assert commands == [
+        f"sweep pull {mirror}/{name} --store 'else where'" for name in ("one", "two")
+    ]
+    record = json.loads(project.call("pull", mirror, "--json").stdout)
+    assert [each["study"] for each in record["studies"]] == ["one", "two"]
+    assert not (project.root / "else where").exists()
+    pulled = project.call(*shlex.split(commands[0])[1:])
+    assert pulled.returncode == 0, pulled.stderr
+    again = project.call("resume", "--store", "else where")
+    assert again.stdout == "else where: no interrupted study\n"  # what was pulled is in the mirror
+
+    for empty in (mirror / "no study", project.root / "nowhere"):
+        refused = project.call("pull", empty)
+        assert refused.returncode == 3
+        assert "there is no study in it; give what `checkpoint.mirror`" in refused.stderr
 
 
 @pytest.mark.long

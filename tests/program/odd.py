@@ -66,3 +66,27 @@ def ignores_stop(trial: sweep.Trial) -> None:
     Path(__file__).with_name(f"running-{trial.number}").touch()
     while True:
         time.sleep(0.05)
+
+
+class Counter:
+    """Something to track that needs no library."""
+
+    def __init__(self) -> None:
+        self.count = 0
+
+    def state_dict(self) -> dict[str, int]:
+        return {"count": self.count}
+
+    def load_state_dict(self, state: dict[str, int]) -> None:
+        self.count = state["count"]
+
+
+def tracks_another(trial: sweep.Trial) -> None:
+    """Trial 0 raises once, and then tracks its model by another name while there is a file."""
+    changed = Path(__file__).with_name("changed")
+    trial.track(**{"other" if changed.exists() else "model": Counter()})
+    for epoch in trial.epochs(4):
+        trial.report(loss=float(epoch))
+        if epoch == 2 and trial.number == 0 and not changed.exists():
+            changed.touch()
+            raise RuntimeError("once")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from sweep.errors import SpecError
 from sweep.spec import json_schema
 from sweep.spec.difference import difference, refused
 from sweep.spec.dump import dump_spec
@@ -59,3 +60,24 @@ def test_any_change_is_allowed(written: str) -> None:
     changes = difference(old, new)
     assert bool(changes) == bool(written)
     assert not refused(changes)
+
+
+WRONG = {
+    "every: 5": "checkpoint.every: must be none or a mapping such as {epochs: 1}, not 5",
+    "every: [1]": "checkpoint.every: must be none or a mapping such as {epochs: 1}, not [1]",
+    "every:": "checkpoint.every: is empty: fill it in or remove it",
+    "every: {epochs: }": "checkpoint.every: needs epochs, steps or minutes",
+    "every: {epochs: 0}": "checkpoint.every.epochs: must be 1 or more, not 0",
+    "every: {epoch: 1}": "checkpoint.every.epoch: unknown key",
+    "compression: gzip": "checkpoint.compression: must be zstd, not gzip",
+    "mirror: {}": "checkpoint.mirror.to: is required",
+}
+
+
+@pytest.mark.parametrize("written", WRONG)
+def test_a_problem_is_where_the_document_has_it(written: str) -> None:
+    """The path of a problem is made of keys of the document, and of one that it lacks."""
+    with pytest.raises(SpecError) as caught:
+        parse_spec(f"{TEXT}checkpoint:\n  {written}\n", "s.yaml")
+    (line,) = str(caught.value).splitlines()
+    assert line.partition(": ")[2].startswith(WRONG[written])

@@ -120,9 +120,10 @@ def test_another_world_size_is_refused(
     monkeypatch.setenv("RANKS", ranks)
     other = runner(made.store._layout.root.parent, program)
     other.known = [link.records[0].manifest]
-    reason = other.run(session=2).ended.reason
-    assert "checkpoint 3@0.2 was saved by 2 processes" in (reason or "")
-    assert f"but the trial has {there}" in (reason or "")
+    ended = other.run(session=2).ended
+    assert "checkpoint 3@0.2 was saved by 2 processes" in (ended.reason or "")
+    assert f"but the trial has {there}" in (ended.reason or "")
+    assert not ended.again
 
 
 def test_an_end_that_was_not_recorded(whole: tuple[Runner, Recorder]) -> None:

@@ -134,6 +134,23 @@ def test_mismatch_is_an_error_of_its_own(tmp_path: Path, program, words: list[st
     assert ended.reason is not None
     assert ended.reason.startswith("sweep.errors.CheckpointMismatchError: checkpoint 3@2.0 ")
     assert all(word in ended.reason for word in words)
+    assert not ended.again
+
+
+def test_want_of_memory_is_no_mismatch(tmp_path: Path) -> None:
+    """A state that could not be taken on for want of memory may be in another attempt."""
+    runner = Runner(tmp_path, tracks(model=lambda: torch.nn.Linear(2, 2)))
+    runner.run(Recorder(stop_at=2))
+
+    class Scarce(torch.nn.Linear):
+        def load_state_dict(self, *arguments: object) -> None:
+            raise RuntimeError("CUDA out of memory. Tried to allocate 20.00 MiB")
+
+    other = Runner(tmp_path, tracks(model=lambda: Scarce(2, 2)))
+    other.known = runner.known
+    ended = other.run().ended
+    assert ended.outcome is Outcome.FAILED
+    assert ended.again
 
 
 def test_what_is_not_torch_resumes_exactly(tmp_path: Path) -> None:

@@ -1,0 +1,98 @@
+"""`sweep ls` and `sweep best`: the studies of the store, and the best trials of one."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from sweep.cli.output import Output, duration_text, params_text
+from sweep.cli.place import find_begun, read_study, studies
+from sweep.cli.standing import (
+    counts_text,
+    searched_names,
+    status_of,
+    summary_record,
+    total_of,
+    trial_record,
+)
+from sweep.errors import SweepError
+from sweep.journal.event import TrialState
+from sweep.journal.state import StudyState, Trial
+from sweep.journal.table import final_metrics, newest_checkpoint
+from sweep.paths import StudyPaths
+from sweep.spec import Goal, StudySpec
+
+
+def list_studies(store: Path, out: Output) -> None:
+    """All studies of the store, a line each; a damaged one is named and does not hide the rest."""
+    records = [_record(paths) for paths in studies(store)]
+    if out.as_json:
+        out.data(records)
+    elif not records:
+        out.line(f"{store}: no studies; `sweep init` writes a first one")
+    else:
+        columns = ["study", "status", "trials", "metric", "best", "parameters"]
+        out.table(columns, [_row(record) for record in records])
+
+
+def best(store: Path, name: str, count: int, out: Output) -> None:
+    """The best completed trials."""
+    paths = find_begun(store, name)
+    spec, state = read_study(paths)
+    ranked = rank(spec, state)[:count]
+    if out.as_json:
+        out.data([trial_record(trial) | {"metrics": final_metrics(trial)} for trial in ranked])
+        return
+    if not ranked:
+        counts = counts_text(state, status_of(paths, spec, state))
+        out.line(f"{paths.name}: no trial is complete yet ({counts})")
+        return
+    names = searched_names(spec, ranked)
+    rows = [
+        [
+            trial.number,
+            trial.value,
+            *(trial.params.get(name) for name in names),
+            len(trial.reports),
+            duration_text(trial.duration),
+            newest_checkpoint(trial),
+        ]
+        for trial in ranked
+    ]
+    out.table(["trial", spec.metric.name, *names, "steps", "time", "checkpoint"], rows)
+
+
+def rank(spec: StudySpec, state: StudyState) -> list[Trial]:
+    """Completed trials, the best first (of equals the one that was known first)."""
+    sign = -1.0 if spec.metric.goal is Goal.MAXIMIZE else 1.0
+    complete = [trial for trial in state.trials.values() if trial.state is TrialState.COMPLETE]
+    return sorted(complete, key=lambda trial: (sign * (trial.value or 0.0), trial.told or 0))
+
+
+def _record(paths: StudyPaths) -> dict[str, Any]:
+    if not paths.begun():
+        return {"study": paths.name, "status": "not begun"}
+    try:
+        spec, state = read_study(paths)
+    except SweepError as error:
+        return {"study": paths.name, "status": "damaged", "error": str(error)}
+    return summary_record(paths, spec, state) | {
+        "status": status_of(paths, spec, state),
+        "total": total_of(spec, state),
+        "updated": state.time,
+        "searched": None if state.best is None else spec.space.searched(state.best.params),
+    }
+
+
+def _row(record: dict[str, Any]) -> list[Any]:
+    best = record.get("best")
+    states = record.get("states", {})
+    done = sum(count for kind, count in states.items() if TrialState(kind).finished)
+    return [
+        record["study"],
+        record["status"],
+        f"{done}/{record['total']}" if "total" in record else "-",
+        record.get("metric", "-"),
+        None if best is None else best["value"],
+        record.get("error", "") if best is None else params_text(record["searched"]),
+    ]

@@ -1,0 +1,105 @@
+"""How a study and its trials stand, in words and for JSON."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from sweep.cli.output import params_text
+from sweep.driver.plan import Limits, is_complete, timed_out
+from sweep.journal.event import TrialState
+from sweep.journal.lock import holder
+from sweep.journal.state import StudyState, Trial
+from sweep.paths import StudyPaths
+from sweep.quantity import counted
+from sweep.spec import StudySpec
+
+QUEUED = "queued"
+
+
+def status_of(paths: StudyPaths, spec: StudySpec, state: StudyState) -> str:
+    """``running``, ``complete``, ``timed out``, ``queued`` (nothing is left but forks that were
+    never begun), or ``interrupted``."""
+    if holder(paths.lock) is not None:
+        return "running"
+    limits = Limits.of(spec)
+    if is_complete(state, limits):
+        return "complete"
+    if timed_out(state, limits, state.time):
+        return "timed out"
+    waits = state.asked >= limits.total and all(trial.queued for trial in state.running.values())
+    return QUEUED if waits else "interrupted"
+
+
+def total_of(spec: StudySpec, state: StudyState) -> int:
+    """Trials in all: what the spec says, or more where more were made before it said less, and
+    forks."""
+    return max(Limits.of(spec).total, state.asked) + state.forks
+
+
+def state_text(trial: Trial, status: str = "running") -> str:
+    """A trial's state for people: nothing runs in a study that no driver runs."""
+    if trial.queued:
+        return QUEUED
+    if trial.state is TrialState.RUNNING and status != "running":
+        return "interrupted"
+    return str(trial.state).lower()
+
+
+def counts_text(state: StudyState, status: str = "running") -> str:
+    """``20 trials (14 complete, 6 pruned)``. ``status`` is the study's."""
+    texts = [state_text(trial, status) for trial in state.running.values()]
+    parts = [f"{texts.count(text)} {text}" for text in sorted(set(texts), key=QUEUED.__eq__)]
+    parts += [
+        f"{count} {str(kind).lower()}"
+        for kind, count in state.counts.items()
+        if count and kind.finished
+    ]
+    return counted(len(state.trials), "trial") + (f" ({', '.join(parts)})" if parts else "")
+
+
+def spent(trial: Trial) -> float:
+    """Seconds on a slot, all attempts together, up to the last that is known of it."""
+    running = trial.executing and trial.dispatched is not None
+    return trial.duration + (trial.updated - (trial.dispatched or 0.0) if running else 0.0)
+
+
+def searched_names(spec: StudySpec, trials: Sequence[Trial]) -> list[str]:
+    """Names of the parameters that are searched in any of ``trials``, in the order of the space."""
+    rows = [spec.space.searched(trial.params) for trial in trials]
+    return list(dict.fromkeys(name for row in rows for name in row))
+
+
+def searched_text(spec: StudySpec, trial: Trial) -> str:
+    """The parameters of a trial that are searched, as text."""
+    return params_text(spec.space.searched(trial.params))
+
+
+def trial_record(trial: Trial) -> dict[str, Any]:
+    """A trial for JSON."""
+    return {
+        "trial": trial.number,
+        "state": str(trial.state),
+        "queued": trial.queued,
+        "value": trial.value,
+        "params": trial.params,
+        "attempts": trial.attempts,
+        "step": trial.step,
+        "duration_s": spent(trial),
+        "checkpoint": trial.kept[-1].id if trial.kept else None,
+        "reason": trial.reason,
+    }
+
+
+def summary_record(paths: StudyPaths, spec: StudySpec, state: StudyState) -> dict[str, Any]:
+    """A study for JSON."""
+    best = state.best
+    return {
+        "study": spec.name,
+        "path": str(paths.root),
+        "metric": spec.metric.name,
+        "goal": str(spec.metric.goal),
+        "trials": len(state.trials),
+        "states": {str(kind): count for kind, count in state.counts.items() if count},
+        "best": None if best is None else trial_record(best),
+    }
