@@ -16,7 +16,6 @@ from sweep.checkpoint.blob import Array, OpenBlob
 from sweep.checkpoint.layout import Layout, shared_name
 from sweep.checkpoint.manifest import Blob, Manifest, load
 from sweep.checkpoint.pool import Pool, is_whole, trust
-from sweep.checkpoint.record import manifest_name
 from sweep.errors import CheckpointDamagedError
 
 _THREADS = 2
@@ -184,25 +183,13 @@ class Reader:
                 if not self._source.fetch(f"manifests/{name}", None, temporary):
                     return False
                 found, _ = self._manifest(temporary)
-                if _name_of(found) != name:
+                if found.name != name:
                     return False
                 _move(temporary, path)
                 return True
             finally:
                 temporary.unlink(missing_ok=True)
         return False
-
-
-def _name_of(manifest: Manifest) -> str:
-    return manifest_name(
-        manifest.trial,
-        manifest.epoch,
-        manifest.global_step,
-        manifest.kind,
-        session=manifest.session,
-        attempt=manifest.attempt,
-        content=manifest.content,
-    )
 
 
 def _beside(path: Path) -> Path:
