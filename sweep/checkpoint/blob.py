@@ -12,13 +12,13 @@ import json
 import math
 import os
 import struct
-import sys
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from sweep.checkpoint.body import STEP, Body, PackedBody, read_exactly
 from sweep.checkpoint.compression import Unpacked, unpack
 from sweep.errors import CheckpointDamagedError
 
@@ -47,8 +47,6 @@ _BITS = {
     for code in CODES.values()
 } | {"I8": 8, "U8": 8, "BOOL": 8, "F8_E4M3": 8, "F8_E5M2": 8}
 _LENGTH = struct.Struct("<Q")
-_CHUNK = 1 << 20
-"""Read and hashed at a time: still in the processor's cache when it is hashed."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -134,6 +132,18 @@ class OpenBlob:
         self.path = path
         with self._mapped():
             self._file = path.open("rb", buffering=0)
+        self._begun: tuple[bytes, Body | PackedBody] | None = None
+
+    def begin(self, expected: Written) -> None:
+        """Read the header and find memory for the rest, which `read` fills in any thread.
+
+        The memory is the calling thread's: what that has freed before is at hand for it again.
+
+        Raises:
+            CheckpointDamagedError: as `read`.
+        """
+        with self._mapped():
+            self._begin(expected)
 
     def read(self, expected: Written) -> dict[str, Array]:
         """The arrays of the file, after every byte was held against ``expected``.
@@ -142,26 +152,21 @@ class OpenBlob:
             CheckpointDamagedError: it is unreadable, or not what was written.
         """
         with self._mapped():
-            content = self._content(expected)
-            lead = self._exactly(content, _LENGTH.size)
-            length = min(_LENGTH.unpack(lead)[0], expected.bytes - _LENGTH.size)
-            text = self._exactly(content, length)
-            memory, body = _memory(expected.bytes - _LENGTH.size - length)
-            digest = hashlib.sha256(lead + text)
-            for start in range(0, len(body), _CHUNK):
-                chunk = body[start : start + _CHUNK]
-                if _read(content, chunk) != len(chunk):
-                    break
-                digest.update(chunk)
-            if content.readinto(bytearray(1)):
-                raise CheckpointDamagedError(f"{self.path}: goes on behind its end")
+            header, body = self._begun or self._begin(expected)
+            digest = hashlib.sha256(header)
+            body.hash(digest.update)
             self._compare(digest.hexdigest(), expected)
         try:
-            return _parse(text, memory, body)
+            return _parse(header[_LENGTH.size :], body)
         except (KeyError, TypeError, ValueError, RecursionError) as error:
             raise CheckpointDamagedError(
                 f"{self.path}: is no safetensors file: {error!r}"
             ) from error
+
+    def read_ahead(self) -> None:
+        """Help another thread that is in `read`; return at once where there is nothing to do."""
+        if self._begun is not None:
+            self._begun[1].read_ahead()
 
     def check(self, expected: Written) -> None:
         """Hold every byte against ``expected``, in little memory.
@@ -171,7 +176,7 @@ class OpenBlob:
         """
         with self._mapped():
             content = self._content(expected)
-            digest, chunk = hashlib.sha256(), memoryview(bytearray(_CHUNK))
+            digest, chunk = hashlib.sha256(), memoryview(bytearray(STEP))
             while count := content.readinto(chunk):
                 digest.update(chunk[:count])
             self._compare(digest.hexdigest(), expected)
@@ -188,6 +193,18 @@ class OpenBlob:
 
     def __exit__(self, *error: object) -> None:
         self.close()
+
+    def _begin(self, expected: Written) -> tuple[bytes, Body | PackedBody]:
+        content = self._content(expected)
+        header = read_exactly(content, _LENGTH.size)
+        length = min(_LENGTH.unpack(header)[0], expected.bytes - _LENGTH.size)
+        header += read_exactly(content, length)
+        size = expected.bytes - len(header)
+        if expected.packed is None:
+            self._begun = header, Body(self._file, len(header), size)
+        else:
+            self._begun = header, PackedBody(content, size)
+        return self._begun
 
     def _content(self, expected: Written) -> Any:
         """The file from its beginning, as it was before it was packed: what has ``readinto``."""
@@ -206,13 +223,10 @@ class OpenBlob:
 
     def _compare(self, digest: str, expected: Written) -> None:
         if digest != expected.sha256:
-            raise CheckpointDamagedError(f"{self.path}: its content is not what was saved")
+            raise self._damaged()
 
-    def _exactly(self, content: Any, size: int) -> bytes:
-        data = bytearray(size)
-        if _read(content, memoryview(data)) != size:
-            raise CheckpointDamagedError(f"{self.path}: its content is not what was saved")
-        return bytes(data)
+    def _damaged(self) -> CheckpointDamagedError:
+        return CheckpointDamagedError(f"{self.path}: its content is not what was saved")
 
     @contextmanager
     def _mapped(self) -> Iterator[None]:
@@ -222,6 +236,8 @@ class OpenBlob:
             raise
         except FileNotFoundError as error:
             raise CheckpointDamagedError(f"{self.path}: is missing") from error
+        except EOFError as error:
+            raise self._damaged() from error
         except OSError as error:
             raise CheckpointDamagedError(f"{self.path}: cannot be read: {error}") from error
 
@@ -236,36 +252,16 @@ def read_blob(path: Path, expected: Written) -> dict[str, Array]:
         return file.read(expected)
 
 
-def _memory(size: int) -> tuple[Any, memoryview]:
-    """Memory to read a file into: a tensor where torch is loaded, so that it can become one."""
-    torch = sys.modules.get("torch")
-    if torch is None or not size:
-        data = bytearray(size)
-        return data, memoryview(data)
-    tensor = torch.empty(size, dtype=torch.uint8, device="cpu")
-    return tensor, memoryview(tensor.numpy())
-
-
-def _parse(text: bytes, memory: Any, body: memoryview) -> dict[str, Array]:
+def _parse(text: bytes, body: Body | PackedBody) -> dict[str, Array]:
     header = json.loads(text)
     arrays = {}
     for name, entry in header.items():
         shape, (start, end) = tuple(entry["shape"]), entry["data_offsets"]
         if not all(type(number) is int and number >= 0 for number in (*shape, start, end)):
             raise ValueError(f"{name}: not a shape or place")
-        if math.prod(shape) * _BITS[entry["dtype"]] != 8 * (end - start) or end > len(body):
+        if math.prod(shape) * _BITS[entry["dtype"]] != 8 * (end - start) or end > len(body.view):
             raise ValueError(f"{name}: its bytes do not fit its shape")
-        alone = (start, end) == (0, len(body)) and len(header) == 1
-        data = memory if alone else body[start:end]
+        alone = (start, end) == (0, len(body.view)) and len(header) == 1
+        data = body.memory if alone else body.view[start:end]
         arrays[name] = Array(entry["dtype"], shape, data, owned=alone)
     return arrays
-
-
-def _read(file: Any, into: memoryview) -> int:
-    done = 0
-    while done < len(into):
-        count = file.readinto(into[done:])
-        if not count:
-            break
-        done += count
-    return done

@@ -13,7 +13,7 @@ from typing import Any
 
 from sweep.checkpoint.blob import Written
 from sweep.checkpoint.codec import Captured, decode, encode
-from sweep.checkpoint.record import CheckpointRecord, Content, Kind
+from sweep.checkpoint.record import CheckpointRecord, Content, Kind, manifest_name
 from sweep.checkpoint.seal import is_whole, sealed
 from sweep.errors import CheckpointDamagedError, CheckpointMismatchError
 from sweep.quantity import counted
@@ -61,6 +61,19 @@ class Manifest:
     content: Content = Content.FULL
     skeleton: Any
     """What `sweep.checkpoint.codec` made of the state."""
+
+    @property
+    def name(self) -> str:
+        """What its file is called, as in `CheckpointRecord.manifest`."""
+        return manifest_name(
+            self.trial,
+            self.epoch,
+            self.global_step,
+            self.kind,
+            session=self.session,
+            attempt=self.attempt,
+            content=self.content,
+        )
 
     @property
     def world_size(self) -> int:

@@ -16,10 +16,11 @@ from sweep.checkpoint.blob import Array, OpenBlob, Written
 from sweep.checkpoint.layout import Layout, shared_name
 from sweep.checkpoint.manifest import Blob, Manifest, load
 from sweep.checkpoint.pool import Pool, is_whole, trust
-from sweep.checkpoint.record import manifest_name
 from sweep.errors import CheckpointDamagedError
 
 _THREADS = 2
+_TOGETHER = 1 << 20
+"""From so many bytes on it pays to start threads."""
 _Result = TypeVar("_Result")
 
 
@@ -72,7 +73,7 @@ class Reader:
             if (not set(blob.arrays).isdisjoint(needed) if blob.shared else mixed)
         ]
         found: dict[str, Array] = {}
-        read = self._each(name, blobs, lambda file, blob: file.read(blob.written), repair)
+        read = self._each(name, blobs, OpenBlob.read, repair, OpenBlob.begin)
         for blob, arrays in zip(blobs, read, strict=True):
             if blob.shared:
                 (array,) = arrays.values()
@@ -87,7 +88,7 @@ class Reader:
         Raises:
             CheckpointDamagedError: a file is missing or not as it was saved.
         """
-        self._each(name, manifest.blobs, lambda file, blob: file.check(blob.written), repair)
+        self._each(name, manifest.blobs, OpenBlob.check, repair)
 
     def _manifest(self, path: Path) -> tuple[Manifest, bytes]:
         try:
@@ -102,10 +103,11 @@ class Reader:
         self,
         name: str,
         blobs: Collection[Blob],
-        act: Callable[[OpenBlob, Blob], _Result],
+        act: Callable[[OpenBlob, Written], _Result],
         repair: bool,
+        begin: Callable[[OpenBlob, Written], None] = lambda file, expected: None,
     ) -> list[_Result]:
-        """``act`` on every file. All are opened before the first is read.
+        """``act`` on every file. All are opened, and begun with, before the first is read.
 
         So a retention that removes their names meanwhile does no harm. Beyond half of the file
         descriptors that the process may have, files are opened when they are read.
@@ -118,26 +120,31 @@ class Reader:
             path = paths[blob.path]
             try:
                 with opened.pop(blob.path, None) or OpenBlob(path) as file:
-                    result = act(file, blob)
+                    result = act(file, blob.written)
                     trust(file.status())
                     return result
             except CheckpointDamagedError:
                 if not (repair and self._mend(blob, path)):
                     raise
             with OpenBlob(path) as file:
-                return act(file, blob)
+                return act(file, blob.written)
 
         with ExitStack() as stack:
             for blob in list(blobs)[:ahead]:
                 try:
-                    opened[blob.path] = stack.enter_context(OpenBlob(paths[blob.path]))
+                    file = stack.enter_context(OpenBlob(paths[blob.path]))
+                    begin(file, blob.written)
+                    opened[blob.path] = file
                 except CheckpointDamagedError:
                     if not repair:
                         raise
-            if len(blobs) == 1:
+            if sum(blob.written.bytes for blob in blobs) < _TOGETHER:
                 return [read(blob) for blob in blobs]
+            files = list(opened.values())
             with ThreadPoolExecutor(_THREADS, thread_name_prefix="checkpoint-file") as executor:
-                return list(executor.map(read, blobs))
+                found = executor.map(read, blobs)
+                executor.submit(_help, files)  # by who finds no file left
+                return list(found)
 
     def _mend(self, blob: Blob, path: Path) -> bool:
         """Replace a file that is missing or damaged; False where no good copy can be had."""
@@ -184,7 +191,7 @@ class Reader:
                 if not self._source.fetch(f"manifests/{name}", None, temporary):
                     return False
                 found, _ = self._manifest(temporary)
-                if _name_of(found) != name:
+                if found.name != name:
                     return False
                 _move(temporary, path)
                 return True
@@ -193,16 +200,9 @@ class Reader:
         return False
 
 
-def _name_of(manifest: Manifest) -> str:
-    return manifest_name(
-        manifest.trial,
-        manifest.epoch,
-        manifest.global_step,
-        manifest.kind,
-        session=manifest.session,
-        attempt=manifest.attempt,
-        content=manifest.content,
-    )
+def _help(files: Collection[OpenBlob]) -> None:
+    for file in files:
+        file.read_ahead()
 
 
 def _beside(path: Path) -> Path:

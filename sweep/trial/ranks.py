@@ -26,8 +26,6 @@ from multiprocessing.connection import Connection, wait
 from pathlib import Path
 from typing import Any
 
-from sweep.checkpoint.manifest import Manifest
-from sweep.checkpoint.record import manifest_name
 from sweep.checkpoint.store import Checkpoint
 from sweep.errors import CheckpointError, RankError, UsageError
 from sweep.trial.message import Assignment, Ended, Link, Message, Reported, Verdict
@@ -81,7 +79,7 @@ class Ranks:
         saving: bool = True,
     ) -> None:
         """``restored`` is where the ranks are to go on from; all its files are whole."""
-        whole = () if restored is None else (_name_of(restored.manifest),)
+        whole = () if restored is None else (restored.manifest.name,)
         self._assignment = replace(assignment, restore=whole)
         self._session, self._link = session, link
         self._directory, self._saving = directory, saving
@@ -120,18 +118,6 @@ class Ranks:
             raise CheckpointError(ended.reason) from OSError(code, os.strerror(code))
         self._session.come_back(ended.outcome, ended.returned or {})
         return ended.returned
-
-
-def _name_of(manifest: Manifest) -> str:
-    return manifest_name(
-        manifest.trial,
-        manifest.epoch,
-        manifest.global_step,
-        manifest.kind,
-        session=manifest.session,
-        attempt=manifest.attempt,
-        content=manifest.content,
-    )
 
 
 def _pickled(function: Callable[[Any], Any]) -> bytes:

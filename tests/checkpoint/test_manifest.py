@@ -127,3 +127,4 @@ def test_names() -> None:
     assert identifier(3, 10, 600, Kind.FINAL) == "3@10.600.final"
     name = manifest_name(3, 7, 420, Kind.FINAL, session=1, attempt=2)
     assert name == "00003/000007.000000420.final-s001a02.json"
+    assert MANIFEST.name == "00003/000007.000000420.partial-s002a01.json"

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from checkpoint_maker import draft
 
 from sweep.checkpoint.codec import Captured, encode
 from sweep.checkpoint.record import CheckpointRecord, Kind
@@ -16,21 +17,6 @@ from sweep.checkpoint.saver import Saver
 from sweep.checkpoint.store import CheckpointStore, Draft
 from sweep.errors import CheckpointError
 from sweep.fsio import is_full
-
-
-def draft(epoch: int) -> Draft:
-    return Draft(
-        trial=0,
-        attempt=1,
-        session=1,
-        kind=Kind.PERIODIC,
-        epoch=epoch,
-        global_step=0,
-        step=None,
-        parent=None,
-        metrics={},
-        meta={},
-    )
 
 
 def test_saves_in_order_behind_the_caller(tmp_path: Path) -> None:
