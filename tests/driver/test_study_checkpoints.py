@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from sweep.checkpoint.codec import encode
-from sweep.checkpoint.record import CheckpointRecord, Kind
+from sweep.checkpoint.record import CheckpointRecord, Content, Kind
 from sweep.checkpoint.store import CheckpointStore, Draft
 from sweep.driver.backend import Key, WorkerDied
 from sweep.driver.prepare import open_study, request_run
@@ -41,7 +41,7 @@ class Driven:
     def dispatch(self, trial: int | None = None) -> Assignment:
         return self.study.assign(self.study.ask() if trial is None else trial)
 
-    def save(self, by: Assignment, epoch: int) -> CheckpointRecord:
+    def save(self, by: Assignment, epoch: int, content: Content = Content.FULL) -> CheckpointRecord:
         draft = Draft(
             trial=by.trial,
             attempt=by.attempt,
@@ -53,6 +53,7 @@ class Driven:
             parent=None,
             metrics={},
             meta={},
+            content=content,
         )
         record = self.store.write(draft, encode({"x": np.full(EACH, epoch + 10 * by.trial)}))
         self.study.handle(Key.of(by), Saved(record=record))
@@ -88,6 +89,16 @@ def test_what_a_restore_may_read_stays_until_it_has(driven: Driven) -> None:
     driven.study.handle(Key.of(again), Restored(checkpoint=newer.id))
     driven.save(other, 2)
     assert driven.kept(0) == [newer.id]
+
+
+@pytest.mark.parametrize("content", [Content.PARTIAL, Content.LIGHT])
+def test_only_full_ones_are_gone_on_from(driven: Driven, content: Content) -> None:
+    """What does not hold the whole state is never handed to an attempt."""
+    first = driven.dispatch()
+    full = driven.save(first, 1)
+    driven.save(first, 2, content)
+    driven.dies(first)
+    assert driven.dispatch(0).restore == (full.manifest,)
 
 
 def test_what_was_passed_over_is_set_aside(tmp_path: Path) -> None:
