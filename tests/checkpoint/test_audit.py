@@ -32,7 +32,7 @@ def test_whole(tmp_path: Path, made: CheckpointRecord) -> None:
 
 
 def test_another_manifest_is_not_the_journals(tmp_path: Path, made: CheckpointRecord) -> None:
-    """One that vouches for itself, but is not the one that was journaled, is a flaw all the same."""
+    """One that vouches for itself, but is not the one that was journaled, is a flaw, too."""
     store, path = CheckpointStore(tmp_path), tmp_path / "manifests" / made.manifest
     other = replace(store.read(made.manifest).manifest, metrics={"loss": 0.0})
     path.write_bytes(dump(other))
