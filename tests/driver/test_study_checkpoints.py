@@ -13,6 +13,7 @@ from sweep.checkpoint.record import CheckpointRecord, Content, Kind
 from sweep.checkpoint.store import CheckpointStore, Draft
 from sweep.driver.backend import Key, WorkerDied
 from sweep.driver.prepare import open_study, request_run
+from sweep.driver.verification import verify
 from sweep.spec import parse_spec
 from sweep.trial.message import Assignment, Restored, Saved
 
@@ -132,3 +133,24 @@ def test_the_same_position_again_takes_the_place_of_the_first(tmp_path: Path) ->
     assert after.manifest in driven.store.manifests(0)
     assert before.manifest not in driven.store.manifests(0)
     assert not (driven.root / "blobs" / before.manifest.removesuffix(".json")).exists()
+
+
+def test_retired_while_it_is_verified_is_no_damage(tmp_path: Path) -> None:
+    """A look that read the journal before a checkpoint was retired, and its files after it."""
+    driven = Driven(tmp_path)
+    first = driven.dispatch()
+    older = driven.save(first, 1)
+    driven.save(first, 2)
+    driven.study._logbook.flush()
+    retired = list[str]()
+
+    def retire(done: int, total: int, size: int) -> None:
+        if not retired:
+            driven.save(first, 3)
+            driven.end()
+            retired.extend({older.id}.difference(driven.kept(0)))
+            assert older.manifest not in driven.store.manifests(0)
+
+    found = verify(driven.study.paths, retire)
+    assert retired == [older.id]
+    assert found.whole, found.bad
