@@ -3,6 +3,13 @@
 A POSIX record lock on a file: the system drops it the moment the process dies, however it dies, and
 a forked child (a data loader's worker, say) does not inherit it. Over NFS it holds between hosts
 where the server locks (NFSv4, or v3 with lockd), and a dead host's lock is free after its lease.
+
+The system finds processes that wait for each other, and takes a wait that was ended, but cannot be
+taken back, for one that goes on. That misleads it only where a process that has left such a wait
+then holds a lock for which the holder of the first one asks. In a study none does: a wait is
+ended when its study is halted, of a halted study no trial is begun, and one that still computes
+has ended, or is killed, before another driver may take the study. So each ended wait leads from a
+study to one that was halted earlier, and no circle of waits has one in it.
 """
 
 from __future__ import annotations

@@ -2,8 +2,8 @@
 
 Rank 0 decides, since it alone knows what the driver wants and how long the last save took. Its word
 goes to each other rank together with the place where it was said, so that a rank that is elsewhere
-is found out. Rank 0 waits for nobody. (Where it waits in a collective for a rank that waits here,
-only the timeout of the process group ends the two, as with collectives that do not match.)
+is found out. Rank 0 waits for nobody. Where it waits in a collective for a rank that waits here,
+the worker finds that out: see `sweep.trial.footing`.
 """
 
 from __future__ import annotations
@@ -75,10 +75,13 @@ class Leader:
 
     rank = 0
 
-    def __init__(self, followers: Sequence[Channel]) -> None:
+    def __init__(self, followers: Sequence[Channel], reached: Callable[[Place], object]) -> None:
+        """``reached`` is told of each place before anything else happens there."""
         self._followers, self.size = followers, 1 + len(followers)
+        self._reached = reached
 
     def reach(self, place: Place, decide: Callable[[], Decision]) -> Decision:
+        self._reached(place)
         decision = decide()
         for rank, follower in enumerate(self._followers, 1):
             try:
@@ -91,10 +94,19 @@ class Leader:
 class Follower:
     """Any other rank."""
 
-    def __init__(self, leader: Channel, rank: int, size: int) -> None:
+    def __init__(
+        self,
+        leader: Channel,
+        rank: int,
+        size: int,
+        reached: Callable[[Place], object],
+    ) -> None:
+        """``reached``: as of `Leader`."""
         self._leader, self.rank, self.size = leader, rank, size
+        self._reached = reached
 
     def reach(self, place: Place, decide: Callable[[], Decision]) -> Decision:
+        self._reached(place)
         theirs: Place
         decision: Decision
         try:

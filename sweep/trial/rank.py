@@ -25,6 +25,7 @@ from sweep.errors import UsageError
 from sweep.paths import StudyPaths
 from sweep.trial import attempt
 from sweep.trial.agreement import Agreement, Follower, Leader
+from sweep.trial.footing import Footing, Question, Standing
 from sweep.trial.message import Ended, Message, Saved, Verdict
 from sweep.trial.ranks import Said, Task
 from sweep.trial.seeding import on_import, rank_seed, trial_seed
@@ -57,13 +58,14 @@ class _RankLink:
         self._verdicts: queue.SimpleQueue[Verdict] = queue.SimpleQueue()
         self._waiting: Callable[[], None] | None = None
         self.stopping = False
+        self.footing = Footing(lambda: 0)
         threading.Thread(target=self._listen, name="worker", daemon=True).start()
 
     def send(self, message: Message) -> None:
         if self._rank == 0:
             self.say(message)
 
-    def say(self, message: Message) -> None:
+    def say(self, message: Message | Standing) -> None:
         with self._lock:
             self._worker.send(Said(at=time.monotonic(), message=message))
 
@@ -78,13 +80,15 @@ class _RankLink:
     def _listen(self) -> None:
         with suppress(EOFError, OSError):
             while True:
-                verdict = self._worker.recv()
-                if verdict is Verdict.STOP:
+                word: Verdict | Question = self._worker.recv()
+                if isinstance(word, Question):
+                    self.say(self.footing.standing())
+                elif word is Verdict.STOP:
                     self.stopping = True
                     if self._waiting is not None:
                         self._waiting()
                 else:
-                    self._verdicts.put(verdict)
+                    self._verdicts.put(word)
 
 
 class _Rank:
@@ -151,9 +155,11 @@ class _Rank:
         return attempt.call(function, trial, session, assignment)
 
     def _agreement(self) -> Agreement:
+        self._link.footing = Footing(_collectives)
+        reached = self._link.footing.reach
         if self._task.rank == 0:
-            return Leader(self._deciding)
-        return Follower(self._deciding[0], self._task.rank, self._task.size)
+            return Leader(self._deciding, reached)
+        return Follower(self._deciding[0], self._task.rank, self._task.size, reached)
 
     def _setting(self) -> Setting:
         if not self._task.saving:
@@ -184,6 +190,15 @@ def _form_group(task: Task) -> None:
         rank=task.rank,
         world_size=task.size,
     )
+
+
+def _collectives() -> int:
+    """How many collectives this process has called of the group of all ranks. Torch counts them,
+    those of DistributedDataParallel and of other threads included, and keeps that to itself."""
+    import torch.distributed
+
+    group = torch.distributed.group.WORLD
+    return int(getattr(group, "_get_sequence_number_for_group", lambda: 0)())
 
 
 def _refuse(function: Callable[[Any], Any], size: int, backend: str) -> NoReturn:

@@ -28,12 +28,17 @@ from typing import Any
 
 from sweep.checkpoint.store import Checkpoint
 from sweep.errors import CheckpointError, RankError, UsageError
+from sweep.trial.footing import Question, Standing, out_of_step
 from sweep.trial.message import Assignment, Ended, Link, Message, Reported, Verdict
 from sweep.trial.outcome import Outcome
 from sweep.trial.session import Session
 
 GRACE_S = 5.0
 """How long the others have to end once rank 0 has left, or all have said their last word."""
+
+LOOK_S = 10.0
+"""How often all are asked where they are. Who is out of step is told so at the second look at which
+nothing has moved."""
 
 _START = "import sys; sys.path[:] = {path!r}; from sweep.trial.rank import main; main({fds!r})"
 
@@ -62,7 +67,7 @@ class Said:
     """A message of a rank, with the time (`time.monotonic`, one clock for all) that it was sent."""
 
     at: float
-    message: Message
+    message: Message | Standing
 
 
 class Ranks:
@@ -181,9 +186,9 @@ class _Member:
             return []
         return [self.pidfd] if self._deaf else [self.pidfd, self.control]
 
-    def hear(self) -> list[Message]:
+    def hear(self) -> list[Message | Standing]:
         """What it has said since, its last word excepted."""
-        heard: list[Message] = []
+        heard: list[Message | Standing] = []
         while not self._deaf and self.control.poll():
             try:
                 said: Said = self.control.recv()
@@ -196,9 +201,9 @@ class _Member:
                 heard.append(said.message)
         return heard
 
-    def tell(self, verdict: Verdict) -> None:
+    def tell(self, word: Verdict | Question) -> None:
         with suppress(ConnectionError):  # it has died: that will be noticed
-            self.control.send(verdict)
+            self.control.send(word)
 
     def fate(self, size: int) -> Ended:
         """What to say of one that has died without a word."""
@@ -227,6 +232,11 @@ class _Crew:
         self._members: list[_Member] = []
         self._stopped = False
         self._deadline: float | None = None
+        self._next_look = time.monotonic() + LOOK_S
+        self._standings: dict[int, Standing] = {}
+        self._seen: dict[int, Standing] = {}
+        self._unanswered: set[int] = set()
+        self._out_of_step: str | None = None
 
     def run(self) -> Ended:
         """Start all ranks, and return when the last has ended, or one has failed."""
@@ -240,6 +250,8 @@ class _Crew:
                     self._relay(member, message)
             if self._link.stopping:
                 self._stop()
+            if time.monotonic() >= self._next_look:
+                self._look()
         return ended
 
     def close(self) -> None:
@@ -269,13 +281,28 @@ class _Crew:
 
     def _wait(self) -> None:
         watched = [each for member in self._members for each in member.watched]
-        timeout = None if self._deadline is None else self._deadline - time.monotonic()
-        rung = self._bell in wait([*watched, self._bell], timeout)
+        until = min(self._next_look, self._deadline or self._next_look)
+        rung = self._bell in wait([*watched, self._bell], max(0.0, until - time.monotonic()))
         # We ring with 0; from a rank that is sent SIGTERM the signal's number comes.
         if rung and {0, signal.SIGTERM} & set(self._bell.recv(1 << 12)):
             self._stop()
 
-    def _relay(self, member: _Member, message: Message) -> None:
+    def _look(self) -> None:
+        """Are all ranks in step? Ask them, and judge what they have answered to the last time."""
+        self._next_look = time.monotonic() + LOOK_S
+        if self._standings == self._seen:
+            self._out_of_step = out_of_step(self._standings)
+        self._seen = dict(self._standings)
+        for member in self._members:
+            if member.rank not in self._unanswered:  # else it is frozen, and its pipe might fill
+                self._unanswered.add(member.rank)
+                member.tell(Question.WHERE)
+
+    def _relay(self, member: _Member, message: Message | Standing) -> None:
+        if isinstance(message, Standing):
+            self._standings[member.rank] = message
+            self._unanswered.discard(member.rank)
+            return
         self._link.send(message)
         if isinstance(message, Reported):
             self._session.heard(message)
@@ -294,6 +321,8 @@ class _Crew:
         if bad:
             first = min(bad, key=lambda each: each.at)
             return _named(first, size)
+        if self._out_of_step is not None:
+            return Ended(outcome=Outcome.FAILED, reason=self._out_of_step)
         if leader is None:
             return None
         if all(member.ended is not None for member in self._members):

@@ -70,6 +70,18 @@ def test_which(tmp_path: Path) -> None:
             saver.restore(77)
 
 
+def test_nan_is_never_the_best(tmp_path: Path) -> None:
+    """A checkpoint whose metric is NaN, or lacks, is not the best, be it the first or the last."""
+    with opened(tmp_path, parts(), keep=Keep(last=9)) as saver:
+        saver.save(step=0, metrics={"loss": float("nan")})
+        assert saver.best() is None
+        for step, metrics in enumerate(({"loss": 2.0}, {"loss": 3.0}, {"loss": float("nan")}, {})):
+            saver.save(step=step + 1, metrics=metrics)
+        best = saver.best()
+        assert best is not None
+        assert best.global_step == 1
+
+
 def test_keeps_last_and_best(tmp_path: Path) -> None:
     """By default the last and the best stay, and nothing else lies in the directory."""
     objects = parts()

@@ -6,6 +6,7 @@ import errno
 import os
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -16,8 +17,10 @@ from checkpoint_maker import draft, flip, inodes
 
 from sweep.checkpoint import pool
 from sweep.checkpoint.codec import encode
-from sweep.checkpoint.record import CheckpointRecord, Kind
+from sweep.checkpoint.fork import write_fork
+from sweep.checkpoint.record import CheckpointRecord, Content, Kind
 from sweep.checkpoint.store import CheckpointStore
+from sweep.errors import UsageError
 
 MIB = 1 << 20
 
@@ -71,6 +74,31 @@ def test_ten_forks_cost_ten_manifests(tmp_path: Path) -> None:
     assert torch.equal(found.tree["tracked"]["model"], state["model"])
     assert torch.equal(found.tree["tracked"]["small"], state["small"])
     assert found.tree["position"] == {"epoch": 3, "prune": False}
+
+
+@pytest.mark.parametrize("content", [Content.PARTIAL, Content.LIGHT])
+def test_only_a_full_one_is_forked(tmp_path: Path, content: Content) -> None:
+    """What a trial cannot go on from is no beginning of another; it is refused by its id."""
+    store = CheckpointStore(tmp_path)
+    source = store.write(replace(draft(3), content=content), encode({"x": backbone()}))
+    before = {path for path in tmp_path.rglob("*") if path.is_file()}
+    with pytest.raises(UsageError, match=f"checkpoint {source.id} is {content}"):
+        write_fork(store, source, trial=1, session=1, params={})
+    assert {path for path in tmp_path.rglob("*") if path.is_file()} == before
+
+
+def test_a_fork_replaces_what_a_killed_one_left(tmp_path: Path) -> None:
+    """Files under the name of the new checkpoint, of which no event knew, are in nobody's way."""
+    store = CheckpointStore(tmp_path)
+    source, other = save(store, 1, x=backbone()), save(store, 2, x=backbone(1))
+    left = write_fork(store, other, trial=1, session=1, params={"lr": 1})
+    manifest = Path(left.manifest).name.replace("000002.", "000001.", 1)
+    directory = tmp_path / "blobs" / "00001"
+    (directory / Path(left.manifest).stem).rename(directory / Path(manifest).stem)
+    fork = write_fork(store, source, trial=1, session=1, params={"lr": 2})
+    assert Path(fork.manifest).name == manifest
+    assert len(list((directory / Path(manifest).stem).iterdir())) == 1
+    assert torch.equal(store.read(fork.manifest).tree["tracked"]["x"], backbone())
 
 
 def test_equal_arrays_of_one_checkpoint_are_one_file_and_not_tied(tmp_path: Path) -> None:

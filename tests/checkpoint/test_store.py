@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 import torch
 
+from sweep.checkpoint.blob import Array, OpenBlob, Written
 from sweep.checkpoint.codec import encode
 from sweep.checkpoint.record import CheckpointRecord, Kind
 from sweep.checkpoint.store import CheckpointStore, Draft
@@ -182,3 +183,20 @@ def test_manifests_in_order_of_position(tmp_path: Path) -> None:
     write(store, 1, trial=4)
     epochs = [store.read(name).manifest.epoch for name in store.manifests(3)]
     assert epochs == [9, 10, 100]
+
+
+def test_what_is_being_read_may_be_deleted(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """All files are open before the first is read: a retention that comes between does no harm."""
+    store = CheckpointStore(tmp_path)
+    tree = {"large": torch.arange(90_000), "other": torch.ones(90_000), "small": torch.arange(3)}
+    record = store.write(draft(1), encode(tree))
+    real = OpenBlob.read
+
+    def read(self: OpenBlob, expected: Written) -> dict[str, Array]:
+        store.delete(record.manifest)
+        return real(self, expected)
+
+    monkeypatch.setattr(OpenBlob, "read", read)
+    found = store.read(record.manifest).tree
+    assert all(torch.equal(found[name], value) for name, value in tree.items())
+    assert not [path for path in tmp_path.rglob("*") if path.is_file()]

@@ -143,6 +143,9 @@ def test_incumbents_keep_the_others_lose() -> None:
     assert incumbents(trials, 2, maximize=False) == {1, 2}
     assert incumbents(trials, 2, maximize=True) == {0, 2}
     assert incumbents({0: complete(NAN), 1: LOST}, 2, maximize=True) == set()
+    equal = {number: Standing(Fate.COMPLETE, 1.0, order) for number, order in ((0, 5), (1, 3))}
+    for maximize in (False, True):  # of equals the one that was known first
+        assert incumbents(equal, 1, maximize=maximize) == {1}
 
 
 def test_age() -> None:

@@ -51,3 +51,45 @@ def test_a_look_never_frees_the_lock(
         assert b"BlockingIOError" in refused.stderr
     assert not is_taken(path)
     assert list(tmp_path.iterdir()) == []
+
+
+NESTED = """
+import sys
+from pathlib import Path
+from sweep.checkpoint.turn import turn
+from sweep.errors import UsageError
+first, second = map(Path, sys.argv[1:])
+try:
+    with turn(first, lambda call: None):
+        print("held", flush=True)
+        input()
+        with turn(second, lambda call: None) as mine:
+            print("both" if mine else "left")
+except UsageError as error:
+    print(error)
+"""
+
+
+def test_two_that_wait_for_each_other(tmp_path: Path) -> None:
+    """Calls that are nested in opposite orders: one of the two is told, the other one goes on."""
+    one, two = tmp_path / "one", tmp_path / "two"
+    processes = [
+        subprocess.Popen(
+            [sys.executable, "-c", NESTED, *map(str, paths)],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
+        )
+        for paths in ((one, two), (two, one))
+    ]
+    for process in processes:
+        assert process.stdout is not None
+        assert process.stdout.readline() == "held\n"
+    for process in processes:
+        assert process.stdin is not None
+        process.stdin.write("\n")
+        process.stdin.flush()
+    said = sorted(process.communicate()[0] for process in processes)
+    assert sum("two trials wait for each other" in each for each in said) == 1, said
+    assert said.count("both\n") == 1, said
+    assert list(tmp_path.iterdir()) == []

@@ -14,6 +14,7 @@ import numpy as np
 import pytest
 from checkpoint_maker import draft
 
+from sweep import fsio
 from sweep.checkpoint import hint, writer
 from sweep.checkpoint.codec import encode
 from sweep.checkpoint.store import CheckpointStore
@@ -77,9 +78,32 @@ def test_all_is_durable_before_others_can_see_it(
             entry = tmp_path / "pool" / file.name[:2] / file.name
             assert synced < place["link", str(entry)] < seen
     assert place["fsync", str(directory)] < place["fsync", str(directory.parent)] < seen
+    assert place["fsync", str(fsio.temporary_name(manifest))] < seen
     assert seen < place["fsync", str(manifest.parent)]
     syncs = [path for name, path in calls if name == "fsync"]
     assert len(syncs) == len(files) + 4  # the manifest and three directories: none twice
+
+
+def test_parts_are_in_their_place_before_they_are_committed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What several processes wrote is synced by each, and under its last name before the commit."""
+    store, commit = CheckpointStore(tmp_path), draft(1)
+    parts = []
+    with recorded(monkeypatch) as calls:
+        for rank in (0, 1):
+            root = f"rank {rank}" if rank else ""
+            captured = encode({"own": np.full(40_000, rank), "x": np.full(3, rank)}, root)
+            parts.append(store.write_part(commit.manifest, rank, captured))
+        written = len(calls)
+        record = store.commit_parts(commit, parts)
+    synced = {path for name, path in calls[:written] if name == "fsync"}
+    for part in parts:
+        assert {str(tmp_path / "blobs" / blob.path) for blob in part.blobs} <= synced
+    place = {call: index for index, call in enumerate(calls)}
+    directory = tmp_path / "blobs" / record.manifest.removesuffix(".json")
+    manifest = tmp_path / "manifests" / record.manifest
+    assert place["fsync", str(directory)] < place["replace", str(manifest)]
 
 
 def test_many_large_arrays_need_few_descriptors(

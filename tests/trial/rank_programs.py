@@ -55,6 +55,20 @@ def train_rank(trial):
     return averaged(torch.tensor(trial.state["total"])).item()
 
 
+def train_uneven(trial):
+    return trial.spawn(uneven, world_size=2)
+
+
+def uneven(trial):
+    """The rank that the environment's ``AHEAD`` names has a batch more than the other."""
+    trial.track(model=nn.Linear(2, 2))
+    for epoch in trial.epochs(2):
+        ours = trial.rank == int(os.environ["AHEAD"]) and epoch == 1
+        for _ in range(4 if ours else 3):
+            averaged(torch.ones(2))
+            trial.step()
+
+
 def averaged(tensor):
     if dist.is_initialized():
         dist.all_reduce(tensor)

@@ -13,6 +13,7 @@ from trial_harness import PROJECT, Recorder, Runner, same
 import sweep
 from sweep.checkpoint.policy import Policy
 from sweep.errors import UsageError
+from sweep.trial import ranks
 from sweep.trial.message import Verdict
 from sweep.trial.outcome import Outcome
 
@@ -191,6 +192,38 @@ def test_a_rank_astray_is_found(tmp_path: Path, happen: Callable[[str, int, int]
     ended = runner(tmp_path / "study").run().ended
     assert ended.outcome is Outcome.FAILED
     assert "rank 1 is at trial.checkpoint() (epoch 1, step 3)" in (ended.reason or "")
+
+
+@pytest.mark.parametrize(
+    ("ahead", "place"),
+    [
+        ("0", "rank 1 has come to the end of an epoch"),
+        pytest.param("1", "rank 0 has come to the end of the trial", marks=pytest.mark.long),
+    ],
+)
+def test_a_batch_more_is_noticed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, ahead: str, place: str
+) -> None:
+    """One rank waits in a collective, the other at a safe point, or for the save made there: the
+    attempt fails long before the process group's timeout, and says where each is."""
+    monkeypatch.setattr(ranks, "LOOK_S", 0.2)
+    monkeypatch.setenv("AHEAD", ahead)
+    ended = Runner(tmp_path, "rank_programs:train_uneven", policy=Policy()).run().ended
+    assert ended.outcome is Outcome.FAILED
+    reason = ended.reason or ""
+    assert reason.startswith(f"sweep.errors.RankError: {place}"), reason
+    assert f"after 6 collectives of torch.distributed, but rank {ahead}, which has not" in reason
+    assert "has called 7: they wait for each other" in reason
+
+
+@pytest.mark.long
+def test_looks_change_nothing(
+    tmp_path: Path, whole: tuple[Runner, Recorder], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """However often the ranks are asked where they are, none is accused, and the bits are equal."""
+    monkeypatch.setattr(ranks, "LOOK_S", 0.001)
+    made = runner(tmp_path)
+    check_equal(made, made.run(), whole)
 
 
 def test_offline(monkeypatch: pytest.MonkeyPatch) -> None:
