@@ -11,12 +11,13 @@ import pytest
 
 PACKAGE = Path(__file__).parents[1] / "sweep"
 
-BASE = {"errors", "paths", "fsio", "quantity"}
+BASE = {"errors", "paths", "fsio", "quantity", "reference"}
 ALLOWED = {
     "errors": set(),
     "paths": set(),
     "fsio": set(),
     "quantity": set(),
+    "reference": {"errors"},
     "spec": BASE,
     "journal": BASE,
     "search": BASE | {"spec", "journal"},

@@ -32,7 +32,9 @@ from sweep.journal.event import TrialState
 from sweep.journal.lock import holder
 from sweep.journal.state import StudyState
 from sweep.quantity import counted
-from sweep.spec import StudySpec, load_spec
+from sweep.search.sampler import independent
+from sweep.spec import Method, StudySpec, load_spec
+from sweep.spec.suggestion import listed
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -116,10 +118,23 @@ def _drive(requests: Sequence[Request], options: Options, out: Output) -> int:
     for request in open_requests:
         if (warning := check_source(request)) is not None:
             error(warning)
+        _warn_of_independent(request)
     codes = [_report_over(request, options, out) for request in over]
     if open_requests:
         codes += _run_open(open_requests, options, out)
     return next((code for code in (3, 2, 130, 143, 1) if code in codes), 0)
+
+
+def _warn_of_independent(request: Request) -> None:
+    names = independent(request.spec)
+    if names and request.state is None:
+        what = "numbers that every trial has, two or more of them"
+        if request.spec.method.name == Method.GP:
+            what = "parameters that every trial has"
+        error(
+            f"warning: {request.spec.name}: {request.spec.method.name} draws {listed(names)} at "
+            f"random: it knows {what}"
+        )
 
 
 def _report_over(request: Request, options: Options, out: Output) -> int:

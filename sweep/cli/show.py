@@ -29,6 +29,7 @@ from sweep.journal.table import final_metrics
 from sweep.paths import StudyPaths
 from sweep.quantity import bytes_text, counted
 from sweep.spec import StudySpec
+from sweep.spec.suggestion import plain
 
 REASON_WIDTH = 80
 
@@ -79,7 +80,7 @@ def _print_study(
         {
             "study": f"{spec.name} ({status})",
             "program": spec.program,
-            "method": str(spec.method),
+            "method": plain(spec.model_dump(mode="json")["method"]),
             "trials": f"{counts_text(state, status)} of {total_of(spec, state)}",
             "best": _best_text(spec, state),
             "sessions": f"{state.sessions}, {duration_text(elapsed(state, state.time))} in all",

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from sweep.checkpoint.record import Kind
 from sweep.journal.event import TrialState
 from sweep.journal.state import StudyState, Trial
-from sweep.spec import Method, StudySpec
+from sweep.spec import StudySpec
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,7 +55,7 @@ class Limits:
     @classmethod
     def of(cls, spec: StudySpec) -> Limits:
         total = spec.trials
-        if spec.method is Method.GRID:
+        if spec.method.ends:
             size = spec.space.grid_size
             if size is not None:
                 total = size if total is None else min(size, total)

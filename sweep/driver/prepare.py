@@ -17,6 +17,7 @@ from sweep.journal.lock import Lock, holder
 from sweep.journal.state import StudyState
 from sweep.journal.version import versions
 from sweep.paths import StudyPaths
+from sweep.search.sampler import SamplerSource
 from sweep.search.search import Search
 from sweep.spec import Change, StudySpec, difference, dump_spec, refused, successor
 
@@ -53,7 +54,9 @@ def request_run(store: Path, spec: StudySpec, project: str) -> Request:
         SpecChangedError: the study exists with another space, metric, method or seed.
         StudyLockedError: another driver runs it.
         StoreError: its journal cannot be read.
+        ProgramError: the sampler that ``method`` names cannot be had.
     """
+    SamplerSource(spec, project)
     paths = StudyPaths.of(store, spec.name)
     state = _look(paths)
     check_mirror(paths, spec, begun=state is not None)
@@ -100,7 +103,10 @@ def open_study(request: Request) -> DrivenStudy:
     try:
         fsio.make_directory(paths.journal)
         created = first_event(paths.journal)
-        search = Search(spec if created is None else StudySpec.model_validate(created.spec))
+        if created is None:
+            search = Search(spec, request.project)
+        else:
+            search = Search(StudySpec.model_validate(created.spec), created.project)
         journal = Journal(paths.journal, follow=search.apply, guard=lock.check)
         _accept(journal, request)
         fsio.write_bytes(paths.spec, dump_spec(spec).encode())

@@ -79,7 +79,7 @@ def replay(
     for entry in entries:
         event = entry.event
         if isinstance(event, StudyCreated):
-            search = Search(StudySpec.model_validate(event.spec))
+            search = Search(StudySpec.model_validate(event.spec), event.project)
         if isinstance(event, DriverStarted):
             for name in _DECISIVE:
                 was, now = event.versions.get(name, "-"), installed.get(name, "-")

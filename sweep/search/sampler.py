@@ -3,13 +3,22 @@
 from __future__ import annotations
 
 import hashlib
+import inspect
 import threading
 import warnings
-from typing import assert_never
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from difflib import get_close_matches
+from typing import Any, assert_never
 
 import optuna
+from optuna import samplers
+from optuna.distributions import BaseDistribution
 
-from sweep.spec import AshaPruning, MedianPruning, Method, StudySpec
+from sweep import reference
+from sweep.errors import ProgramError
+from sweep.spec import AshaPruning, Choice, Crossover, Factory, MedianPruning, Method, StudySpec
+from sweep.spec.latent import Fixed
 
 
 def ask_seed(study_seed: int, number: int) -> int:
@@ -18,40 +27,179 @@ def ask_seed(study_seed: int, number: int) -> int:
     return int.from_bytes(digest[:4], "big")
 
 
-def make_sampler(method: Method, study_seed: int, number: int) -> optuna.samplers.BaseSampler:
-    """A sampler, as good as fresh, for ask ``number`` (the trial's where nothing was forked).
+class SamplerSource:
+    """Makes the samplers of one study.
 
-    A fresh one knows nothing but the history, which is what makes a suggestion a pure function of
-    the journal. Scrambled QMC is one sequence for the whole study, hence the study's own seed.
+    A fresh one for each ask knows nothing but the history, which is what makes a suggestion a pure
+    function of the journal.
     """
-    match method:
-        case Method.TPE:
-            return optuna.samplers.TPESampler(seed=ask_seed(study_seed, number))
-        case Method.RANDOM | Method.GRID:
-            return _random_sampler(ask_seed(study_seed, number))
-        case Method.QMC:
-            with warnings.catch_warnings():
-                # Optuna calls it experimental; versions are pinned, recorded and replayed.
-                warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
-                return optuna.samplers.QMCSampler(
-                    scramble=True,
-                    seed=study_seed,
-                    independent_sampler=_random_sampler(ask_seed(study_seed, number)),
-                    warn_independent_sampling=False,
-                )
-        case _:
-            assert_never(method)
+
+    def __init__(self, spec: StudySpec, project: str) -> None:
+        """``project`` is where a factory of the user's is imported from.
+
+        Raises:
+            ProgramError: the factory cannot be had, or does not take its options.
+        """
+        self._seed, self._options = spec.seed, spec.method.options
+        self._make = self._maker(spec, project)
+
+    def at(self, number: int) -> samplers.BaseSampler:
+        """A sampler, as good as fresh, for ask ``number`` (the trial's where nothing was forked).
+
+        Raises:
+            ProgramError: a factory of the user's raised, or made something else.
+        """
+        return self._make(number)
+
+    @property
+    def notes_results(self) -> bool:
+        """Whether the sampler may write something down when it learns of a result."""
+        kind = type(self.at(0))
+        return kind.after_trial is not samplers.BaseSampler.after_trial
+
+    def _maker(self, spec: StudySpec, project: str) -> Callable[[int], samplers.BaseSampler]:
+        method = spec.method
+        if isinstance(method, Factory):
+            factory = _UserFactory(method, spec.seed, project)
+            return lambda number: factory.make(ask_seed(self._seed, number))
+        name = Method(method.name)
+        match name:
+            case Method.RANDOM | Method.GRID | Method.BRUTE:
+                return lambda number: _random_sampler(ask_seed(self._seed, number))
+            case Method.TPE:
+                return self._seeded(samplers.TPESampler)
+            case Method.GP:
+                return self._seeded(samplers.GPSampler, warn_independent_sampling=False)
+            case Method.CMAES:
+                return self._seeded(_Cmaes, always=_always(spec), warn_independent_sampling=False)
+            case Method.NSGA2:
+                return self._seeded(samplers.NSGAIISampler)
+            case Method.NSGA3:
+                return self._seeded(samplers.NSGAIIISampler)
+            case Method.QMC:
+                return self._sequence
+            case _:
+                assert_never(name)
+
+    def _seeded(
+        self, kind: Callable[..., samplers.BaseSampler], **fixed: Any
+    ) -> Callable[[int], samplers.BaseSampler]:
+        options = dict(self._options) | fixed
+        crossover = options.pop("crossover", None)
+        if not options and crossover is None:
+            return lambda number: kind(seed=ask_seed(self._seed, number))
+
+        def make(number: int) -> samplers.BaseSampler:
+            with _settled():
+                bred = {} if crossover is None else {"crossover": _CROSSOVERS[crossover]()}
+                return kind(seed=ask_seed(self._seed, number), **options, **bred)
+
+        return make
+
+    def _sequence(self, number: int) -> samplers.BaseSampler:
+        """Scrambled QMC is one sequence for the whole study, hence the study's own seed."""
+        with _settled():
+            return samplers.QMCSampler(
+                seed=self._seed,
+                independent_sampler=_random_sampler(ask_seed(self._seed, number)),
+                warn_independent_sampling=False,
+                warn_asynchronous_seeding=False,
+                **({"scramble": True} | self._options),
+            )
 
 
-def _random_sampler(seed: int) -> optuna.samplers.RandomSampler:
+@contextmanager
+def _settled() -> Iterator[None]:
+    """Optuna calls some of it experimental; versions are pinned, recorded and replayed."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
+        yield
+
+
+class _Cmaes(samplers.CmaEsSampler):
+    """CMA-ES over the parameters that are ``always`` there.
+
+    Optuna's own takes those that all trials had so far, and fails where the first ones had a
+    conditional parameter and a later one has not.
+    """
+
+    def __init__(self, *, always: frozenset[str], **options: Any) -> None:
+        super().__init__(**options)
+        self._always = always
+
+    def infer_relative_search_space(self, *args: Any) -> dict[str, BaseDistribution]:
+        common = super().infer_relative_search_space(*args)
+        return {name: range_ for name, range_ in common.items() if name in self._always}
+
+    def _init_optimizer(self, *args: Any) -> Any:
+        # The state is written down, and the package leaves a part of it as the memory happened to
+        # be: room for the values of generations to come.
+        optimizer = super()._init_optimizer(*args)
+        getattr(optimizer, "_cma", optimizer)._funhist_values.fill(0.0)
+        return optimizer
+
+
+_CROSSOVERS: Mapping[Crossover, Callable[[], samplers.nsgaii.BaseCrossover]] = {
+    Crossover.UNIFORM: samplers.nsgaii.UniformCrossover,
+    Crossover.BLXALPHA: samplers.nsgaii.BLXAlphaCrossover,
+    Crossover.SPX: samplers.nsgaii.SPXCrossover,
+    Crossover.SBX: samplers.nsgaii.SBXCrossover,
+    Crossover.VSBX: samplers.nsgaii.VSBXCrossover,
+    Crossover.UNDX: samplers.nsgaii.UNDXCrossover,
+}
+
+
+class _UserFactory:
+    """``module:factory`` of the user's, checked once."""
+
+    def __init__(self, method: Factory, study_seed: int, project: str) -> None:
+        self._what = f"method {method.name!r}"
+        self._factory = reference.load(method.name, project, self._what)[1]
+        self._options = dict(method.options)
+        if not callable(self._factory):
+            kind = type(self._factory).__name__
+            raise ProgramError(f"{self._what}: is {kind}, not a function or class")
+        signature = inspect.signature(self._factory)
+        if "study_seed" in signature.parameters:
+            self._options["study_seed"] = study_seed
+        self._check(signature)
+        self.make(ask_seed(study_seed, 0))
+
+    def _check(self, signature: inspect.Signature) -> None:
+        try:
+            signature.bind(seed=0, **self._options)
+        except TypeError as error:
+            known = [name for name in signature.parameters if name != "seed"]
+            unknown = [name for name in self._options if name not in known]
+            near = get_close_matches(unknown[0], known, 1) if unknown else []
+            hint = f"; did you mean {near[0]}?" if near else ""
+            raise ProgramError(
+                f"{self._what}: is called with seed= and the options, but its parameters are "
+                f"{signature}: {error}{hint}"
+            ) from error
+
+    def make(self, seed: int) -> samplers.BaseSampler:
+        try:
+            with _settled():
+                made = self._factory(seed=seed, **self._options)
+        except Exception as error:
+            reason = f"{type(error).__name__}: {error}".splitlines()[0]
+            raise ProgramError(f"{self._what}: raised {reason}") from error
+        if not isinstance(made, samplers.BaseSampler):
+            kind = type(made).__name__
+            raise ProgramError(f"{self._what}: made {kind}, not a sampler of Optuna's")
+        return made
+
+
+def _random_sampler(seed: int) -> samplers.RandomSampler:
     """A random sampler that is like a fresh one, until the next call in this thread.
 
     It holds nothing but its generator, and a generator that is seeded again is as new. To make one
     takes numpy longer than all the rest of an ask, since it first asks the system for a seed.
     """
-    sampler = getattr(_made, "random", None)
+    sampler: samplers.RandomSampler | None = getattr(_made, "random", None)
     if sampler is None:
-        sampler = _made.random = optuna.samplers.RandomSampler(seed=seed)
+        sampler = _made.random = samplers.RandomSampler(seed=seed)
     sampler._rng.rng.seed(seed)  # `reseed_rng`, the public way, takes no seed
     return sampler
 
@@ -59,10 +207,31 @@ def _random_sampler(seed: int) -> optuna.samplers.RandomSampler:
 _made = threading.local()
 
 
-def notes_results(method: Method) -> bool:
-    """Whether the sampler may write something down when it learns of a result."""
-    kind = type(make_sampler(method, 0, 0))
-    return kind.after_trial is not optuna.samplers.BaseSampler.after_trial
+def _always(spec: StudySpec) -> frozenset[str]:
+    return frozenset(each.name for each in spec.space.dimensions if not each.when)
+
+
+def independent(spec: StudySpec) -> list[str]:
+    """Parameters that the method draws at random, since it cannot model them.
+
+    CMA-ES knows numbers that every trial has, and needs two of them; a Gaussian process knows
+    parameters that every trial has.
+    """
+    if spec.method.name not in (Method.CMAES, Method.GP):
+        return []
+    searched = [
+        dimension
+        for dimension in spec.space.dimensions
+        if not isinstance(dimension.domain.latent, Fixed)
+    ]
+    unknown = [
+        dimension.name
+        for dimension in searched
+        if dimension.when
+        or (spec.method.name == Method.CMAES and isinstance(dimension.domain.latent, Choice))
+    ]
+    too_few = spec.method.name == Method.CMAES and len(searched) - len(unknown) < 2
+    return [dimension.name for dimension in searched] if too_few else unknown
 
 
 def make_pruner(spec: StudySpec) -> optuna.pruners.BasePruner | None:

@@ -29,7 +29,8 @@ from sweep.journal.event import (
 )
 from sweep.journal.state import StudyState, Trial
 from sweep.search import latent
-from sweep.search.sampler import ask_seed, make_pruner, make_sampler, notes_results
+from sweep.search.permutation import permuted
+from sweep.search.sampler import SamplerSource, ask_seed, make_pruner
 from sweep.search.storage import HistoryStorage, running_trial
 from sweep.spec import Goal, Method, StudySpec
 
@@ -43,15 +44,21 @@ _STATES = {
 class Search:
     """Optuna over the history of one study."""
 
-    def __init__(self, spec: StudySpec) -> None:
-        """Begin with the spec that the study began with; a change of it is an event."""
+    def __init__(self, spec: StudySpec, project: str = "") -> None:
+        """Begin with the spec that the study began with; a change of it is an event.
+
+        ``project`` is where a sampler of the user's is imported from.
+
+        Raises:
+            ProgramError: it cannot be had.
+        """
         optuna.logging.set_verbosity(optuna.logging.ERROR)
         self._storage = HistoryStorage(spec.name)
         self._outside: set[int] = set()
         """Trials outside of the space: to samplers they are failed ones."""
-        self._adopt(spec)
+        self._adopt(spec, project)
 
-    def _adopt(self, spec: StudySpec) -> None:
+    def _adopt(self, spec: StudySpec, project: str) -> None:
         self._spec = spec
         self._space = spec.space
         self._maximize = spec.metric.goal is Goal.MAXIMIZE
@@ -63,7 +70,8 @@ class Search:
             study_name=spec.name, storage=self._storage, sampler=optuna.samplers.RandomSampler()
         )
         self._pruner = make_pruner(spec)
-        self._notes_results = notes_results(spec.method)
+        self._samplers = SamplerSource(spec, project)
+        self._notes_results = self._samplers.notes_results
 
     @property
     def prunes(self) -> bool:
@@ -77,8 +85,8 @@ class Search:
         """
         number, place = len(state.trials), state.asked
         before = self._storage.study_attrs
-        if self._spec.method is Method.GRID:
-            params = next(itertools.islice(self._space.grid(), place, None))
+        if self._spec.method.ends:
+            params = self._configuration(place)
             latents: dict[str, list[Any]] = {}
             wrote: dict[str, dict[str, Any]] = {}
         else:
@@ -108,6 +116,12 @@ class Search:
             told=len(state.iterations),
             running=sorted(state.running),
         )
+
+    def _configuration(self, place: int) -> dict[str, Any]:
+        """What a method that goes through all configurations has at ``place``."""
+        if self._spec.method.name == Method.BRUTE:
+            place = permuted(place, self._space.grid_size or 0, self._spec.seed)
+        return next(itertools.islice(self._space.grid(), place, None))
 
     def judge(self, trial: Trial, step: int, value: float) -> tuple[bool, dict[str, Any]]:
         """The pruner's verdict on a report, and the trial attributes that it wrote.
@@ -145,7 +159,7 @@ class Search:
         """Follow the journal by one event."""
         match event:
             case SpecChanged():
-                self._adopt(StudySpec.model_validate(event.spec))
+                self._adopt(StudySpec.model_validate(event.spec), event.project)
             case TrialAsked():
                 self._put_begun(event)
                 self._write(event.trial, event.wrote)
@@ -192,7 +206,7 @@ class Search:
         }
 
     def _study_with_sampler(self, number: int) -> optuna.Study:
-        self._study.sampler = make_sampler(self._spec.method, self._spec.seed, number)
+        self._study.sampler = self._samplers.at(number)
         return self._study
 
     def _put_begun(self, event: TrialAsked | TrialForked) -> None:

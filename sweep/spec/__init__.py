@@ -6,7 +6,8 @@ from sweep.spec.domain import Domain
 from sweep.spec.dump import dump_spec
 from sweep.spec.latent import Choice, Fixed, Integer, Latent, Real
 from sweep.spec.load import load_spec, parse_spec
-from sweep.spec.model import Method, StudySpec
+from sweep.spec.method import Crossover, Factory, Method, Sampler
+from sweep.spec.model import StudySpec
 from sweep.spec.parameter import Parameter
 from sweep.spec.schema import json_schema
 from sweep.spec.section import (
@@ -27,10 +28,12 @@ __all__ = [
     "Change",
     "CheckpointSpec",
     "Choice",
+    "Crossover",
     "Dimension",
     "Distribution",
     "Domain",
     "Every",
+    "Factory",
     "Fixed",
     "Goal",
     "Integer",
@@ -42,6 +45,7 @@ __all__ = [
     "Parameter",
     "Real",
     "Resources",
+    "Sampler",
     "Space",
     "StudySpec",
     "difference",

@@ -83,8 +83,8 @@ def _way_back(start: str, parents: Mapping[str, list[str]], done: set[str]) -> l
     return []
 
 
-def grid_problems(parameters: Mapping[str, Parameter]) -> Iterator[Problem]:
-    """Parameters that a grid cannot go through."""
+def grid_problems(parameters: Mapping[str, Parameter], method: str) -> Iterator[Problem]:
+    """Parameters that method ``grid`` (or ``brute``) cannot go through."""
     for name, parameter in parameters.items():
         path = ("parameters", name)
         if parameter.probabilities is not None:
@@ -92,4 +92,4 @@ def grid_problems(parameters: Mapping[str, Parameter]) -> Iterator[Problem]:
             yield Problem((*path, "probabilities"), f"mean nothing to a grid: {advice}")
         elif parameter.domain.values is None:
             advice = "use values, q_uniform or whole numbers"
-            yield Problem(path, f"is continuous, and method grid needs an end: {advice}")
+            yield Problem(path, f"is continuous, and method {method} needs an end: {advice}")

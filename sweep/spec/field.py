@@ -42,7 +42,8 @@ def _flag(given: Any) -> Any:
     return given
 
 
-def _whole(given: Any) -> Any:
+def whole(given: Any) -> Any:
+    """An integer, also where it is written as 3.0."""
     if isinstance(given, float) and given.is_integer():
         return int(given)
     if isinstance(given, bool) or not isinstance(given, int):
@@ -90,7 +91,7 @@ def _size(given: Any) -> Any:
             raise wrong(f"must be a size such as 512MiB or 4GB, not {brief(given)}")
         power = " kmgt".index(size[2].lower() or " ")
         given = round(float(size[1]) * (1024 if size[3] else 1000) ** power)
-    return _whole(given)
+    return whole(given)
 
 
 def _bytes(given: Any) -> Any:
@@ -121,16 +122,28 @@ def choice(kind: type[Kind], aliases: Mapping[str, Kind] | None = None) -> Calla
     return read
 
 
+def _probability(given: Any) -> Any:
+    given = _number(given)
+    if not 0 <= given <= 1:
+        raise wrong(f"must be between 0 and 1, not {brief(given)}")
+    return given
+
+
 Number = Annotated[int | float, BeforeValidator(_number), WithJsonSchema({"type": "number"})]
 """A finite number that stays an int where it was written as one."""
 
 Flag = Annotated[bool, BeforeValidator(_flag)]
 Positive = Annotated[float, Field(gt=0), BeforeValidator(_number)]
 Amount = Annotated[float, Field(ge=0), BeforeValidator(_number)]
-Count = Annotated[int, Field(ge=1), BeforeValidator(_whole)]
-Factor = Annotated[int, Field(ge=2), BeforeValidator(_whole)]
-Natural = Annotated[int, Field(ge=0), BeforeValidator(_whole)]
-Seed = Annotated[int, Field(ge=0, le=2**63 - 1), BeforeValidator(_whole)]
+Count = Annotated[int, Field(ge=1), BeforeValidator(whole)]
+Probability = Annotated[
+    float,
+    BeforeValidator(_probability),
+    WithJsonSchema({"type": "number", "minimum": 0, "maximum": 1}),
+]
+Factor = Annotated[int, Field(ge=2), BeforeValidator(whole)]
+Natural = Annotated[int, Field(ge=0), BeforeValidator(whole)]
+Seed = Annotated[int, Field(ge=0, le=2**63 - 1), BeforeValidator(whole)]
 Truth = Annotated[bool, BeforeValidator(_truth)]
 Text = Annotated[str, BeforeValidator(_text), WithJsonSchema({"type": "string", "minLength": 1})]
 

@@ -7,11 +7,11 @@ from contextlib import suppress
 from pathlib import Path as FilePath
 from typing import Any
 
-from pydantic import ValidationError
-from pydantic_core import PydanticCustomError
+from pydantic import TypeAdapter, ValidationError
 
 from sweep.spec.document import Document, parse_document, read_text
-from sweep.spec.model import StudySpec, read_method, study_problems
+from sweep.spec.method import AnySampler, Sampler
+from sweep.spec.model import StudySpec, study_problems
 from sweep.spec.override import SYNONYMS, override
 from sweep.spec.parameter import Parameter
 from sweep.spec.problem import Problem, problems_of
@@ -68,10 +68,9 @@ def _between_valid_parts(data: Mapping[str, Any]) -> list[Problem]:
     for name, parameter in written.items():
         with suppress(ValidationError):
             parameters[name] = Parameter.model_validate(parameter)
-    try:
-        method = read_method(data.get("method"))
-    except PydanticCustomError:
-        method = None
+    method: Sampler | None = None
+    with suppress(ValidationError):
+        method = TypeAdapter[Sampler](AnySampler).validate_python(data.get("method"))
     trials = data.get("trials", data.get("run_cap"))
     return list(study_problems(parameters, tuple(written), method, trials))
 

@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping
-from enum import StrEnum
 from functools import cached_property
 from typing import Annotated, Any, ClassVar
 
-from pydantic import AliasChoices, BeforeValidator, Field, WithJsonSchema, model_validator
+from pydantic import AliasChoices, BeforeValidator, Field, model_validator
 
 from sweep.spec.condition import condition_problems, grid_problems
 from sweep.spec.field import (
@@ -18,8 +17,8 @@ from sweep.spec.field import (
     Seconds,
     Seed,
     Text,
-    choice,
 )
+from sweep.spec.method import REFERENCE, AnySampler, Sampler, population_problem
 from sweep.spec.parameter import Parameter
 from sweep.spec.problem import Problem, Section, wrong, wrongs
 from sweep.spec.section import CheckpointSpec, Metric, Resources, Termination
@@ -28,21 +27,7 @@ from sweep.spec.suggestion import brief
 
 NAME = re.compile(r"\w[\w.-]{0,99}")
 _PARAMETER_NAME = re.compile(r"[^\W\d][\w.-]*")
-_DOTTED = r"[^\W\d]\w*(?:\.[^\W\d]\w*)*"
-_PROGRAM = re.compile(f"{_DOTTED}:{_DOTTED}")
 _SERVICE = "belongs to W&B's service and has no meaning here: remove it"
-
-
-class Method(StrEnum):
-    """How the next trial is chosen."""
-
-    TPE = "tpe"
-    RANDOM = "random"
-    GRID = "grid"
-    QMC = "qmc"
-
-
-read_method = choice(Method, {"bayes": Method.TPE})
 
 
 def _name(given: Any) -> Any:
@@ -54,12 +39,12 @@ def _name(given: Any) -> Any:
 
 
 def _program(given: Any) -> Any:
-    if not isinstance(given, str) or _PROGRAM.fullmatch(given):
+    if not isinstance(given, str) or REFERENCE.fullmatch(given):
         return given
     module, _, function = given.partition(":")
     module = module.removesuffix(".py").strip("./").replace("/", ".")
     spelling = f"{module}:{function or 'main'}"
-    if not _PROGRAM.fullmatch(spelling):
+    if not REFERENCE.fullmatch(spelling):
         raise wrong(f"must be package.module:function, not {brief(given)}")
     what = "names a file" if ".py" in given or "/" in given else "names no function"
     raise wrong(f"{given} {what}: write module:function, such as {spelling}")
@@ -87,12 +72,8 @@ class StudySpec(Section):
     """What the study is for, in words."""
     program: Annotated[Text, BeforeValidator(_program)]
     """The trial function, package.module:function. It takes a sweep.Trial."""
-    method: Annotated[
-        Method,
-        BeforeValidator(read_method),
-        WithJsonSchema({"type": "string", "enum": [*(each.value for each in Method), "bayes"]}),
-    ]
-    """How the next trial is chosen: tpe (also called bayes), random, grid or qmc."""
+    method: AnySampler
+    """How the next trial is chosen: a sampler's name, or {name: tpe, multivariate: true}."""
     metric: Metric
     """The number that the study optimises."""
     parameters: dict[str, Parameter]
@@ -135,7 +116,7 @@ class StudySpec(Section):
 def study_problems(
     parameters: Mapping[str, Parameter],
     names: tuple[str, ...],
-    method: Method | None,
+    method: Sampler | None,
     trials: Any,
 ) -> Iterator[Problem]:
     """What is wrong between the parts of a study, each of them valid.
@@ -150,7 +131,13 @@ def study_problems(
             meant = "a parameter's name begins with a letter and has letters, digits and . _ - only"
             yield Problem(("parameters", name), meant)
     yield from condition_problems(parameters, names)
-    if method is Method.GRID:
-        yield from grid_problems(parameters)
-    elif method is not None and trials is None:
-        yield Problem(("trials",), "is required: only method grid has an end of its own")
+    if method is None:
+        return
+    if method.ends:
+        yield from grid_problems(parameters, method.name)
+    elif trials is None:
+        message = "is required: only methods grid and brute have an end of their own"
+        yield Problem(("trials",), message)
+    problem = population_problem(method, trials)
+    if problem is not None:
+        yield problem

@@ -38,6 +38,8 @@ class Section(BaseModel):
         ser_json_inf_nan="constants",  # else an infinity among values becomes null
     )
 
+    tag: ClassVar[str] = "type"
+    """The key that says which section of a union is meant."""
     foreign: ClassVar[Mapping[str, str]] = {}
     """Keys that other tools know, with what to say about each."""
 
@@ -177,8 +179,9 @@ def _unwrapped(annotation: Any, data: Any) -> Any:
 
 
 def _tagged(member: Any, data: Any) -> bool:
-    """True where ``member`` is the one that the ``type`` in ``data`` names (or has no type)."""
+    """True where ``member`` is the one that ``data`` names with its tag (or has no tag)."""
     if not (isinstance(member, type) and issubclass(member, Section)):
         return True
-    field = member.model_fields.get("type")
-    return field is None or _child(data, "type") in get_args(field.annotation)
+    field = member.model_fields.get(member.tag)
+    allowed = () if field is None else get_args(field.annotation)
+    return not allowed or _child(data, member.tag) in allowed

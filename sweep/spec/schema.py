@@ -9,7 +9,8 @@ from collections.abc import Iterator
 from itertools import pairwise
 from typing import Any
 
-from sweep.spec import model, parameter, section
+from sweep.spec import method, model, parameter, section
+from sweep.spec.method import ALIASES, REFERENCE, Method
 from sweep.spec.model import NAME, StudySpec
 from sweep.spec.problem import Section
 
@@ -37,13 +38,20 @@ def json_schema() -> dict[str, Any]:
     schema["anyOf"] = [
         {"required": ["trials"]},
         {"required": ["run_cap"]},
-        {"properties": {"method": {"const": "grid"}}},
+        {"properties": {"method": {"anyOf": _spelled("grid", "brute")}}},
     ]
     return {"$schema": DIALECT, **schema, "title": "sweep: the spec of a study"}
 
 
 def _short_forms(properties: dict[str, Any], definitions: dict[str, Any]) -> None:
     """What `sweep.spec.section` reads besides mappings: ``checkpoint: none``, ``on: end``."""
+    named = {"enum": [*(each.value for each in Method), *ALIASES]}
+    factory = {"type": "string", "pattern": f"^{REFERENCE.pattern}$"}
+    tpe = definitions["Tpe"]["properties"]["name"]
+    tpe["enum"] = [tpe.pop("const"), *ALIASES]
+    definitions["Factory"]["properties"]["name"].update(factory)
+    options = properties["method"].pop("oneOf")
+    properties["method"]["anyOf"] = [named, factory, *options]
     whole = properties["checkpoint"]
     properties["checkpoint"] = {
         "anyOf": [{"$ref": whole.pop("$ref")}, {"const": "none"}],
@@ -57,8 +65,14 @@ def _short_forms(properties: dict[str, Any], definitions: dict[str, Any]) -> Non
         saved[key]["anyOf"] = [listed, {"type": "string", "minLength": 1}]
 
 
+def _spelled(*methods: str) -> list[dict[str, Any]]:
+    """A method by its name, alone or in a mapping."""
+    name = {"enum": list(methods)}
+    return [name, {"type": "object", "properties": {"name": name}, "required": ["name"]}]
+
+
 def _sections() -> Iterator[type[Section]]:
-    for module in (model, section, parameter):
+    for module in (model, method, section, parameter):
         for each in vars(module).values():
             if isinstance(each, type) and issubclass(each, Section) and each is not Section:
                 yield each
@@ -78,9 +92,11 @@ def _strip(schema: Any) -> None:
 
 def _describe(schema: dict[str, Any], section: type[Section]) -> None:
     """Put the docstrings of the fields of ``section`` into its schema."""
-    for name, text in _docstrings(section).items():
-        if name in schema.get("properties", {}):
-            schema["properties"][name]["description"] = text
+    for each in reversed(section.__mro__):
+        if issubclass(each, Section) and each is not Section:
+            for name, text in _docstrings(each).items():
+                if name in schema.get("properties", {}):
+                    schema["properties"][name]["description"] = text
 
 
 def _docstrings(section: type[Section]) -> dict[str, str]:

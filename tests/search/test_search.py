@@ -48,14 +48,14 @@ PRUNERS: list[dict[str, Any] | None] = [
 ]
 
 
-def spec_of(method: str, pruner: dict[str, Any] | None = None, goal: str = "minimize") -> StudySpec:
+def spec_of(method: Any, pruner: dict[str, Any] | None = None, goal: str = "minimize") -> StudySpec:
     return StudySpec.model_validate(
         {
             "name": "s",
             "program": "m:f",
             "method": method,
             "metric": {"name": "loss", "goal": goal},
-            "parameters": FINITE if method == "grid" else PARAMETERS,
+            "parameters": FINITE if method in ("grid", "brute") else PARAMETERS,
             "trials": 20,
             "seed": 5,
             "early_terminate": pruner,
@@ -145,11 +145,33 @@ def simulate(study: Study, trials: int, in_flight: int, *, rebuild: bool) -> Non
             del running[number]
 
 
+METHODS: list[Any] = [
+    "tpe",
+    {"name": "tpe", "n_startup_trials": 4, "multivariate": True, "group": True},
+    {"name": "gp", "n_startup_trials": 14},
+    {"name": "cmaes", "n_startup_trials": 3, "popsize": 4},
+    {"name": "cmaes", "with_margin": True, "popsize": 4, "consider_pruned_trials": True},
+    {"name": "nsga2", "population_size": 4, "crossover": "sbx"},
+    {"name": "nsga2", "population_size": 5, "mutation_prob": 0.3, "crossover": "undx"},
+    {"name": "nsga3", "population_size": 4, "dividing_parameter": 2},
+    "qmc",
+    {"name": "qmc", "qmc_type": "halton", "scramble": False},
+    "random",
+    "grid",
+    "brute",
+    {"name": "optuna.samplers:TPESampler", "n_startup_trials": 3, "constant_liar": False},
+]
+
+
+def spelled(method: Any) -> str:
+    return method if isinstance(method, str) else "-".join(map(str, method.values()))
+
+
 @pytest.mark.parametrize("in_flight", [1, 4])
-@pytest.mark.parametrize("method", ["tpe", "random", "qmc", "grid"])
+@pytest.mark.parametrize("method", METHODS, ids=spelled)
 @pytest.mark.parametrize("pruner", PRUNERS, ids=["none", "median", "asha"])
 def test_rebuilt_search_goes_on_identically(
-    method: str, pruner: dict[str, Any] | None, in_flight: int
+    method: Any, pruner: dict[str, Any] | None, in_flight: int
 ) -> None:
     """A search rebuilt from the journal before each question answers as one that never stopped."""
     spec = spec_of(method, pruner)
@@ -162,8 +184,8 @@ def test_rebuilt_search_goes_on_identically(
         assert kept.state.counts[TrialState.PRUNED] > 0
 
 
-@pytest.mark.parametrize("method", ["tpe", "random", "qmc", "grid"])
-def test_replay_passes(method: str) -> None:
+@pytest.mark.parametrize("method", METHODS, ids=spelled)
+def test_replay_passes(method: Any) -> None:
     """All suggestions, verdicts and incumbents of a study follow from its journal."""
     study = Study(spec_of(method, PRUNERS[1]))
     simulate(study, 18, 3, rebuild=False)

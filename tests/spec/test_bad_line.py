@@ -169,9 +169,18 @@ def test_bad_line(line, problem):
         ),
         ("digits:train", "a b:c", "1: program: must be package.module:function, not 'a b:c'"),
         ("method: tpe", "method: bayse", "2: method: there is no bayse; did you mean bayes?"),
-        ("method: tpe", "method: 3", "2: method: must be tpe, random, grid, qmc or bayes, not 3"),
+        (
+            "method: tpe",
+            "method: 3",
+            "2: method: must be tpe, gp, cmaes, nsga2, nsga3, qmc, random, grid, brute or bayes, "
+            "or module:factory, not 3",
+        ),
         ("method: tpe\n", "", "1: method: is required"),
-        ("trials: 20\n", "", "1: trials: is required: only method grid has an end of its own"),
+        (
+            "trials: 20\n",
+            "",
+            "1: trials: is required: only methods grid and brute have an end of their own",
+        ),
         ("trials: 20", "run_cap: 1.5", "4: run_cap: must be a whole number, not 1.5"),
         ("goal: maximize", "goal: max", "3: metric.goal: there is no max; did you mean maximize?"),
         (
@@ -224,7 +233,7 @@ trails: 3
 """
     assert problems(text, ["seed=x"]) == [
         "digits.yaml:1: program: train.py names a file: write module:function, such as train:main",
-        "digits.yaml:1: trials: is required: only method grid has an end of its own",
+        "digits.yaml:1: trials: is required: only methods grid and brute have an end of their own",
         "digits.yaml:3: metric.gaol: unknown key; did you mean goal?",
         "digits.yaml:7: parameters.lr.min: must be above 0 for a log distribution",
         "digits.yaml:9: parameters.a.when.b: no such parameter; known: lr",
