@@ -13,10 +13,10 @@ from typing import Any, assert_never
 
 import optuna
 from optuna import samplers
-from optuna.distributions import BaseDistribution
 
 from sweep import reference
 from sweep.errors import ProgramError
+from sweep.search.cmaes import Cmaes
 from sweep.spec import AshaPruning, Choice, Crossover, Factory, MedianPruning, Method, StudySpec
 from sweep.spec.latent import Fixed
 
@@ -71,7 +71,7 @@ class SamplerSource:
             case Method.GP:
                 return self._seeded(samplers.GPSampler, warn_independent_sampling=False)
             case Method.CMAES:
-                return self._seeded(_Cmaes, always=_always(spec), warn_independent_sampling=False)
+                return self._seeded(Cmaes, always=_always(spec), warn_independent_sampling=False)
             case Method.NSGA2:
                 return self._seeded(samplers.NSGAIISampler)
             case Method.NSGA3:
@@ -114,29 +114,6 @@ def _settled() -> Iterator[None]:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
         yield
-
-
-class _Cmaes(samplers.CmaEsSampler):
-    """CMA-ES over the parameters that are ``always`` there.
-
-    Optuna's own takes those that all trials had so far, and fails where the first ones had a
-    conditional parameter and a later one has not.
-    """
-
-    def __init__(self, *, always: frozenset[str], **options: Any) -> None:
-        super().__init__(**options)
-        self._always = always
-
-    def infer_relative_search_space(self, *args: Any) -> dict[str, BaseDistribution]:
-        common = super().infer_relative_search_space(*args)
-        return {name: range_ for name, range_ in common.items() if name in self._always}
-
-    def _init_optimizer(self, *args: Any) -> Any:
-        # The state is written down, and the package leaves a part of it as the memory happened to
-        # be: room for the values of generations to come.
-        optimizer = super()._init_optimizer(*args)
-        getattr(optimizer, "_cma", optimizer)._funhist_values.fill(0.0)
-        return optimizer
 
 
 _CROSSOVERS: Mapping[Crossover, Callable[[], samplers.nsgaii.BaseCrossover]] = {
