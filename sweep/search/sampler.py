@@ -1,4 +1,4 @@
-"""Samplers and pruners as the spec names them."""
+"""Samplers as the spec names them."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from optuna import samplers
 from sweep import reference
 from sweep.errors import ProgramError
 from sweep.search.cmaes import Cmaes
-from sweep.spec import AshaPruning, Choice, Crossover, Factory, MedianPruning, Method, StudySpec
+from sweep.spec import Choice, Crossover, Factory, Method, StudySpec
 from sweep.spec.latent import Fixed
 
 
@@ -209,24 +209,3 @@ def independent(spec: StudySpec) -> list[str]:
     ]
     too_few = spec.method.name == Method.CMAES and len(searched) - len(unknown) < 2
     return [dimension.name for dimension in searched] if too_few else unknown
-
-
-def make_pruner(spec: StudySpec) -> optuna.pruners.BasePruner | None:
-    """The pruner that ``early_terminate`` describes; it holds no state of its own."""
-    match spec.early_terminate:
-        case None:
-            return None
-        case MedianPruning() as median:
-            return optuna.pruners.MedianPruner(
-                n_startup_trials=median.startup_trials,
-                n_warmup_steps=median.warmup_steps,
-                interval_steps=median.interval_steps,
-            )
-        case AshaPruning() as asha:
-            return optuna.pruners.SuccessiveHalvingPruner(
-                min_resource=asha.min_resource,
-                reduction_factor=asha.reduction_factor,
-                min_early_stopping_rate=asha.min_early_stopping_rate,
-            )
-        case _:
-            assert_never(spec.early_terminate)

@@ -30,7 +30,8 @@ from sweep.journal.event import (
 from sweep.journal.state import StudyState, Trial
 from sweep.search import latent
 from sweep.search.permutation import permuted
-from sweep.search.sampler import SamplerSource, ask_seed, make_pruner
+from sweep.search.pruner import make_pruner
+from sweep.search.sampler import SamplerSource, ask_seed
 from sweep.search.storage import HistoryStorage, running_trial
 from sweep.spec import Goal, Method, StudySpec
 
@@ -69,7 +70,7 @@ class Search:
         self._study = optuna.load_study(
             study_name=spec.name, storage=self._storage, sampler=optuna.samplers.RandomSampler()
         )
-        self._pruner = make_pruner(spec)
+        self._pruner = make_pruner(spec.early_terminate)
         self._samplers = SamplerSource(spec, project)
         self._notes_results = self._samplers.notes_results
 
@@ -135,7 +136,7 @@ class Search:
         before = self._storage.get_trial(trial.number)
         self._storage.set_trial_intermediate_value(trial.number, step, value)
         with warnings.catch_warnings():
-            warnings.simplefilter("ignore", RuntimeWarning)  # a trial whose reports are all NaN
+            warnings.simplefilter("ignore")  # of a trial whose reports are NaN, say
             prune = self._pruner.prune(self._study, self._storage.get_trial(trial.number))
         after = self._storage.get_trial(trial.number)
         self._storage.put(before)

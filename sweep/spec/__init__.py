@@ -11,16 +11,23 @@ from sweep.spec.model import StudySpec
 from sweep.spec.parameter import Parameter
 from sweep.spec.schema import json_schema
 from sweep.spec.section import (
-    AshaPruning,
     CheckpointSpec,
     Every,
     Goal,
     Keep,
-    MedianPruning,
     Metric,
     Resources,
 )
 from sweep.spec.space import Dimension, Space
+from sweep.spec.termination import (
+    AshaPruning,
+    MedianPruning,
+    PatientPruning,
+    PercentilePruning,
+    Termination,
+    ThresholdPruning,
+    WilcoxonPruning,
+)
 
 __all__ = [
     "ABSENT",
@@ -43,11 +50,16 @@ __all__ = [
     "Method",
     "Metric",
     "Parameter",
+    "PatientPruning",
+    "PercentilePruning",
     "Real",
     "Resources",
     "Sampler",
     "Space",
     "StudySpec",
+    "Termination",
+    "ThresholdPruning",
+    "WilcoxonPruning",
     "difference",
     "dump_spec",
     "json_schema",

@@ -21,9 +21,10 @@ from sweep.spec.field import (
 from sweep.spec.method import REFERENCE, AnySampler, Sampler, population_problem
 from sweep.spec.parameter import Parameter
 from sweep.spec.problem import Problem, Section, wrong, wrongs
-from sweep.spec.section import CheckpointSpec, Metric, Resources, Termination
+from sweep.spec.section import CheckpointSpec, Metric, Resources
 from sweep.spec.space import Space
 from sweep.spec.suggestion import brief
+from sweep.spec.termination import Termination
 
 NAME = re.compile(r"\w[\w.-]{0,99}")
 _PARAMETER_NAME = re.compile(r"[^\W\d][\w.-]*")
@@ -91,7 +92,7 @@ class StudySpec(Section):
     checkpoint: CheckpointSpec = Field(default_factory=CheckpointSpec)
     """When trials are saved, and what is kept."""
     early_terminate: Termination = None
-    """Stops trials that do badly: {type: median} or {type: asha}."""
+    """Ends trials that do badly: {type: median}, asha, percentile, patient, threshold, wilcoxon."""
     retries: Natural = 1
     """How often a trial is tried again after an exception or the death of its worker."""
     strict_code: Flag = False

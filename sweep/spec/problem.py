@@ -99,7 +99,9 @@ def _message(detail: ErrorDetails, section: type[Section] | None) -> str:
         case "less_than":
             return f"must be below {context['lt']:g}, not {brief(detail['input'])}"
         case "less_than_equal":
-            return f"must be {plain(context['le'])} or less, not {brief(detail['input'])}"
+            bound = context["le"]
+            most = int(bound) if float(bound).is_integer() else bound
+            return f"must be {plain(most)} or less, not {brief(detail['input'])}"
         case "finite_number":
             return "must be a finite number"
         case "model_type" | "dict_type" | "mapping_type" | "model_attributes_type":

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from itertools import pairwise
 from typing import Any
 
-from sweep.spec import method, model, parameter, section
+from sweep.spec import method, model, parameter, section, termination
 from sweep.spec.method import ALIASES, REFERENCE, Method
 from sweep.spec.model import NAME, StudySpec
 from sweep.spec.problem import Section
@@ -72,7 +72,7 @@ def _spelled(*methods: str) -> list[dict[str, Any]]:
 
 
 def _sections() -> Iterator[type[Section]]:
-    for module in (model, method, section, parameter):
+    for module in (model, method, section, termination, parameter):
         for each in vars(module).values():
             if isinstance(each, type) and issubclass(each, Section) and each is not Section:
                 yield each

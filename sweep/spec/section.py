@@ -12,7 +12,6 @@ from sweep.spec.field import (
     Amount,
     Bytes,
     Count,
-    Factor,
     Natural,
     Positive,
     Seconds,
@@ -299,55 +298,3 @@ class CheckpointSpec(Section):
         if problems:
             raise wrongs(problems)
         return self
-
-
-class MedianPruning(Section):
-    """Stops a trial whose best value so far is worse than the median of the others' at its step."""
-
-    type: Literal["median"]
-    """The kind of early termination."""
-    startup_trials: Natural = 5
-    """No trial is stopped before this many have finished."""
-    warmup_steps: Natural = 0
-    """No trial is stopped before this step."""
-    interval_steps: Count = 1
-    """Steps from one check to the next."""
-
-
-class AshaPruning(Section):
-    """Asynchronous successive halving: of those that reach a rung, the best part goes on.
-
-    Li et al., A System for Massively Parallel Hyperparameter Tuning, MLSys 2020.
-    """
-
-    type: Literal["asha"]
-    """The kind of early termination."""
-    min_resource: Count = 1
-    """Steps until the first rung."""
-    reduction_factor: Factor = 4
-    """One trial of this many goes on from a rung, and has this many times the steps to the next."""
-    min_early_stopping_rate: Natural = 0
-    """How many of the lowest rungs are left out."""
-
-
-def read_termination(given: Any) -> Any:
-    if isinstance(given, str) and given in ("median", "asha"):
-        raise wrong(f"must be a mapping: write {{type: {given}}}")
-    if not isinstance(given, Mapping):
-        return given
-    kind = given.get("type")
-    if kind == "hyperband":
-        first, factor = given.get("min_iter", 1), given.get("eta", 3)
-        asha = f"{{type: asha, min_resource: {first}, reduction_factor: {factor}}}"
-        there_is = f"there is {asha}, which is close, and {{type: median}}"
-        raise wrongs([Problem(("type",), f"hyperband is not supported; {there_is}")])
-    if kind not in ("median", "asha"):
-        mistake = "is required" if kind is None else f"{brief(kind)} is not supported"
-        raise wrongs([Problem(("type",), f"{mistake}: there is median and asha")])
-    return given
-
-
-Termination = Annotated[
-    Annotated[MedianPruning | AshaPruning, Field(discriminator="type")] | None,
-    BeforeValidator(read_termination),
-]

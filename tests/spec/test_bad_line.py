@@ -121,11 +121,12 @@ from sweep.spec import (
         ),
         (
             "early_terminate: {type: medium}",
-            "early_terminate.type: medium is not supported: there is median and asha",
+            "early_terminate.type: medium is not supported; did you mean median?",
         ),
         (
             "early_terminate: {warmup_steps: 1}",
-            "early_terminate.type: is required: there is median and asha",
+            "early_terminate.type: is required: there is median, percentile, threshold, wilcoxon, "
+            "asha and patient",
         ),
         ("early_terminate: median", "early_terminate: must be a mapping: write {type: median}"),
         (

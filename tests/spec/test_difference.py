@@ -57,7 +57,7 @@ def changed(*settings: str) -> list[Change]:
             "early_terminate={type: median}",
             [
                 "early_terminate: none -> {type: median, startup_trials: 5, "
-                "warmup_steps: 0, interval_steps: 1}"
+                "warmup_steps: 0, interval_steps: 1, min_trials: 1}"
             ],
             False,
         ),
