@@ -134,7 +134,11 @@ def _real_path(location: Path, data: Any, *, missing: bool) -> Path:
     Nor is its last part where a key is ``missing``.
     """
     path: list[str | int] = []
+    tagged = -1
     for position, part in enumerate(location):
+        if isinstance(data, Mapping) and part == data.get("type") and len(path) != tagged:
+            tagged = len(path)  # the union's, not a key that is called as one of its members
+            continue
         inside = part in data if isinstance(data, Mapping) else isinstance(part, int)
         if not inside and not (missing and position == len(location) - 1):
             continue

@@ -85,11 +85,11 @@ def test_another_option_is_a_difference() -> None:
             "{name: tpe, n_startup_trials: few}",
             "method.n_startup_trials: must be a whole number, not few",
         ),
-        ("{name: tpe, group: true}", "group: needs multivariate: true beside it"),
+        ("{name: tpe, group: true}", "s.yaml:1: method.group: needs multivariate: true beside it"),
         ("{name: cmaes, popsize: 3}", "method.popsize: must be 4 or more, not 3"),
         (
             "{name: cmaes, with_margin: true, lr_adapt: true}",
-            "lr_adapt: cannot be beside with_margin: keep one",
+            "method.lr_adapt: cannot be beside with_margin: keep one",
         ),
         (
             "{name: cmaes, restart_strategy: ipop}",
