@@ -23,10 +23,11 @@ durable 1.32 (goal 1.3). SHA-256 takes 0.22 s of one core for these bytes, a pla
 Restore, 300 MB, others at 0.46 of a core: first 0.187 s, 1.10 times ``torch.load`` (goal 1.0),
 again 1.07 times. On a loaded machine only CPU seconds say much. Of 300 MB: ``torch.load`` 0.14, a
 verified restore 0.31 (on two threads; about 0.18 for SHA-256); of 1.2 GB: 0.62 and 1.30. So with
-two idle cores it can come to 1.05 times, with one to twice. A single array of 300 MB, whose SHA-256
-no second core can share, took 0.27 s where ``torch.load`` took 0.16 s. BLAKE3 hashes 4.2 times as
-fast on one core here. Huge pages for the memory took 0.10 s instead of 0.14 s where the machine had
-used them before, and 0.76 s where its host had to find them.
+two idle cores both take about as long (0.19 to 0.21 s each, in only two samples that others left
+alone), with one idle core it takes about twice as long. A single array of 300 MB, whose SHA-256 no
+second core can share, took 0.27 s where ``torch.load`` took 0.16 s. BLAKE3 hashes 4.2 times as fast
+on one core here. Huge pages for the memory took 0.10 s instead of 0.14 s where the machine had used
+them before, and 0.76 s where its host had to find them.
 
 With 3 rounds both sizes took 5.5 minutes and 6.5 GB of memory. At 1.2 GB others were at 1.33 of the
 two cores, too many to judge by: durable 2.45, first restore 1.65, again 4.24.
