@@ -142,6 +142,8 @@ class OpenBlob:
         Raises:
             CheckpointDamagedError: as `read`.
         """
+        if expected.packed is not None:
+            return  # to read its header is to unpack a block of it
         with self._mapped():
             self._begin(expected)
 

@@ -50,7 +50,10 @@ def test_patience_before_another_pruner() -> None:
         ("{type: percentil}", "type: percentil is not supported; did you mean percentile?"),
         ("{type: [median]}", "type: [median] is not supported; there is median, percentile,"),
         ("{type: percentile}", "s.yaml:1: early_terminate.percentile: is required"),
-        ("{type: percentile, percentile: 101}", "s.yaml:1: early_terminate.percentile: must be 100 or less, not 101"),
+        (
+            "{type: percentile, percentile: 101}",
+            "s.yaml:1: early_terminate.percentile: must be 100 or less, not 101",
+        ),
         ("{type: threshold}", "needs lower, upper or both"),
         ("{type: threshold, lower: 2, upper: 1}", "lower: is above upper: 2 and 1"),
         ("{type: wilcoxon, p_threshold: 5}", "p_threshold: must be between 0 and 1, not 5"),
