@@ -68,7 +68,7 @@ def test_best(losses: list[float | None], lowest: int, highest: int) -> None:
 def test_nothing_is_best() -> None:
     """Where no value counts there is no best, but a latest."""
     state = state_of("minimize", NAN, None)
-    with pytest.raises(StudyNotFoundError, match="'best' of trial 0"):
+    with pytest.raises(StudyNotFoundError, match="no checkpoint of trial 0 is the best"):
         select(state, "s", 0, BEST)
     assert select(state, "s", 0, LATEST).id == "0@2.0"
 
