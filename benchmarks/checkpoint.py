@@ -16,21 +16,21 @@ programs of others took in the median round.
 After it, the disk space of ten forks and of ten trials with one frozen backbone, blocks of each
 inode counted once.
 
-On two cores with a disk of 1.3 GB/s, 300 MB, others at 0.08 of a core: blocked 1.00 (goal 1.25),
-durable 1.32 (goal 1.3). SHA-256 takes 0.22 s of one core for these bytes, a plain write and sync
-0.18 to 0.24 s.
+On two cores with a disk of 1.1 GB/s and nobody else on the machine, medians of 5, as ratios:
 
-Restore, 300 MB, others at 0.46 of a core: first 0.187 s, 1.10 times ``torch.load`` (goal 1.0),
-again 1.07 times. On a loaded machine only CPU seconds say much. Of 300 MB: ``torch.load`` 0.14, a
-verified restore 0.31 (on two threads; about 0.18 for SHA-256); of 1.2 GB: 0.62 and 1.30. So with
-two idle cores both take about as long (0.19 to 0.21 s each, in only two samples that others left
-alone), with one idle core it takes about twice as long. A single array of 300 MB, whose SHA-256 no
-second core can share, took 0.27 s where ``torch.load`` took 0.16 s. BLAKE3 hashes 4.2 times as fast
-on one core here. Huge pages for the memory took 0.10 s instead of 0.14 s where the machine had used
-them before, and 0.76 s where its host had to find them.
+======================= ========= ========= =====
+.                       300 MB    1.2 GB    goal
+======================= ========= ========= =====
+blocked, to one copy    1.05      1.02      1.25
+durable, to plain write 0.64      0.88      1.3
+first restore           0.60      0.50      1.0
+restore again           0.84      0.59      1.0
+======================= ========= ========= =====
 
-With 3 rounds both sizes took 5.5 minutes and 6.5 GB of memory. At 1.2 GB others were at 1.33 of the
-two cores, too many to judge by: durable 2.45, first restore 1.65, again 4.24.
+``torch.save`` with its sync took 1.95 and 2.33 times the plain write. A save is faster than one
+plain write since two threads fill the page cache while the disk is already at work. With SHA-256
+instead of BLAKE3, which hashes 4.2 times as fast on one core here, a save was durable after 1.3
+times the plain write, and a restore took about as long as ``torch.load``.
 """
 
 from __future__ import annotations
@@ -54,9 +54,10 @@ import torch.distributed.checkpoint as dcp
 from safetensors.torch import save_file
 
 from sweep.checkpoint.buffer import Buffers
+from sweep.checkpoint.draft import Draft
 from sweep.checkpoint.encoder import Captured, Encoder
 from sweep.checkpoint.record import Kind
-from sweep.checkpoint.store import CheckpointStore, Draft
+from sweep.checkpoint.store import CheckpointStore
 
 WIDTHS = {25: 2500, 100: 5000}
 LAYERS = 4

@@ -7,7 +7,6 @@ gap. Any safetensors reader opens the files. Their writer is `sweep.checkpoint.f
 
 from __future__ import annotations
 
-import hashlib
 import json
 import math
 import os
@@ -20,6 +19,7 @@ from typing import Any
 
 from sweep.checkpoint.body import STEP, Body, PackedBody, read_exactly
 from sweep.checkpoint.compression import Unpacked, unpack
+from sweep.checkpoint.digest import begin
 from sweep.errors import CheckpointDamagedError
 
 CODES = {
@@ -72,10 +72,10 @@ class Array:
 
 @dataclass(frozen=True, slots=True)
 class Written:
-    """Size in bytes and SHA-256 in hex of a file, both as it was before it was packed."""
+    """Size in bytes and digest (`sweep.checkpoint.digest`) of a file before it was packed."""
 
     bytes: int
-    sha256: str
+    digest: str
     packed: int | None = None
     """Its size on the disk where it is packed (`sweep.checkpoint.compression`), else None. It is no
     promise: the same content, packed again, may have another."""
@@ -155,9 +155,10 @@ class OpenBlob:
         """
         with self._mapped():
             header, body = self._begun or self._begin(expected)
-            digest = hashlib.sha256(header)
+            digest = begin(expected.digest)
+            digest.update(header)
             body.hash(digest.update)
-            self._compare(digest.hexdigest(), expected)
+            self._compare(digest.digest(), expected)
         try:
             return _parse(header[_LENGTH.size :], body)
         except (KeyError, TypeError, ValueError, RecursionError) as error:
@@ -178,10 +179,10 @@ class OpenBlob:
         """
         with self._mapped():
             content = self._content(expected)
-            digest, chunk = hashlib.sha256(), memoryview(bytearray(STEP))
+            digest, chunk = begin(expected.digest), memoryview(bytearray(STEP))
             while count := content.readinto(chunk):
                 digest.update(chunk[:count])
-            self._compare(digest.hexdigest(), expected)
+            self._compare(digest.digest(), expected)
 
     def status(self) -> os.stat_result:
         """What the system knows of the open file."""
@@ -224,7 +225,7 @@ class OpenBlob:
             )
 
     def _compare(self, digest: str, expected: Written) -> None:
-        if digest != expected.sha256:
+        if digest != expected.digest:
             raise self._damaged()
 
     def _damaged(self) -> CheckpointDamagedError:

@@ -1,6 +1,6 @@
 """What stands behind the header of a file, on its way into memory: read by some, hashed by one.
 
-SHA-256 takes a file in order, so two threads cannot share the hashing of one. But to find memory
+A digest takes a file in order, so two threads cannot share the hashing of one. But to find memory
 and to copy the bytes into it takes as long as to hash them, and that a second thread can do: it
 reads ahead of the one that hashes. Every byte is hashed where it will be used, after it was read,
 and is read no second time.

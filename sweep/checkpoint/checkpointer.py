@@ -12,13 +12,14 @@ from typing import Any, Protocol
 
 from sweep.checkpoint import origin, rng
 from sweep.checkpoint.buffer import Buffers
+from sweep.checkpoint.draft import Draft
 from sweep.checkpoint.encoder import Captured, Encoder
 from sweep.checkpoint.fit import check_types
 from sweep.checkpoint.policy import Policy, Progress, due
 from sweep.checkpoint.record import CheckpointRecord, Content, Kind
 from sweep.checkpoint.retention import Keep, retired
 from sweep.checkpoint.saver import Saver
-from sweep.checkpoint.store import CheckpointStore, Draft
+from sweep.checkpoint.store import CheckpointStore
 from sweep.errors import (
     CheckpointDamagedError,
     CheckpointError,

@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from sweep.checkpoint.draft import Draft
 from sweep.checkpoint.origin import params_digest
 from sweep.checkpoint.record import CheckpointRecord, Content, Kind
-from sweep.checkpoint.store import CheckpointStore, Draft
+from sweep.checkpoint.store import CheckpointStore
 from sweep.errors import CheckpointError, UsageError
 
 

@@ -6,13 +6,13 @@ the disk already at work, and are then synced together: the first pays for the c
 
 from __future__ import annotations
 
-import hashlib
 import os
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from io import FileIO
 from pathlib import Path
 
+from sweep.checkpoint import digest
 from sweep.checkpoint.blob import Array, Written, head, naming, ordered
 from sweep.checkpoint.compression import itemsize_of, pack
 from sweep.checkpoint.hint import start_writeback
@@ -59,10 +59,10 @@ class Shared:
     def of(cls, array: Array) -> Shared:
         """Hash the file without writing it; other threads may run meanwhile."""
         parts = tuple(_parts({"array": array}))
-        digest = hashlib.sha256()
+        made = digest.begin()
         for part in parts:
-            digest.update(part)
-        return cls(parts, Written(sum(map(len, parts)), digest.hexdigest()))
+            made.update(part)
+        return cls(parts, Written(sum(map(len, parts)), made.digest()))
 
     def write(self, path: Path, level: int | None = None) -> Fresh:
         """Write the new file ``path``, and let the disk begin with it.
@@ -88,16 +88,16 @@ def write_blob(path: Path, arrays: Mapping[str, Array], level: int | None = None
     Raises:
         OSError: as the system says.
     """
-    digest, parts = hashlib.sha256(), tuple(_parts(arrays))
+    made, parts = digest.begin(), tuple(_parts(arrays))
     size = sum(map(len, parts))
     # A copy costs less than many calls of the system, and small parts pack badly.
     if level is not None or size <= _CHUNK:
         parts = (memoryview(b"".join(parts)),)
     if level is not None:
-        written = Written(size, hashlib.sha256(parts[0]).hexdigest())
+        written = Written(size, digest.digest_of(parts[0]))
         return _write_packed(path, parts, written, level).sync()
-    file = _write(path, parts, digest.update)
-    return Fresh(path, Written(size, digest.hexdigest()), file).sync()
+    file = _write(path, parts, made.update)
+    return Fresh(path, Written(size, made.digest()), file).sync()
 
 
 def _write_packed(path: Path, parts: tuple[memoryview, ...], written: Written, level: int) -> Fresh:

@@ -71,4 +71,4 @@ def small_name(*, packed: bool) -> str:
 
 def shared_name(written: Written) -> str:
     """Name of a file that is named by its content, whatever its form on the disk is."""
-    return f"{written.sha256}.safetensors{'' if written.packed is None else SUFFIX}"
+    return f"{written.digest}.safetensors{'' if written.packed is None else SUFFIX}"

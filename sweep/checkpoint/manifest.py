@@ -13,6 +13,7 @@ from typing import Any
 
 from sweep.checkpoint.blob import Written
 from sweep.checkpoint.codec import Captured, decode, encode
+from sweep.checkpoint.digest import checked
 from sweep.checkpoint.record import CheckpointRecord, Content, Kind, manifest_name
 from sweep.checkpoint.seal import is_whole, sealed
 from sweep.errors import CheckpointDamagedError, CheckpointMismatchError
@@ -115,7 +116,7 @@ class Manifest:
             global_step=self.global_step,
             step=self.step,
             manifest=path,
-            digest=written.sha256,
+            digest=written.digest,
             bytes=total,
             new_bytes=written.bytes + self.new_bytes,
             saved=self.saved,
@@ -133,7 +134,7 @@ class Manifest:
 def _file_name(written: Written) -> str:
     """Stands for a shared file in a record: the same content, packed in two ways, is two files."""
     size = "" if written.packed is None else f".{written.packed}"
-    return f"{written.sha256[:16]}{size}"
+    return f"{written.digest[:16]}{size}"
 
 
 def dump(manifest: Manifest) -> bytes:
@@ -162,7 +163,7 @@ def dump(manifest: Manifest) -> bytes:
             {
                 "path": blob.path,
                 "bytes": blob.written.bytes,
-                "sha256": blob.written.sha256,
+                "digest": blob.written.digest,
                 "arrays": list(blob.arrays),
                 "packed": _packed_json(blob.written),
             }
@@ -237,7 +238,9 @@ def _parse(body: dict[str, Any]) -> Manifest:
         blobs=tuple(
             Blob(
                 path=blob["path"],
-                written=Written(blob["bytes"], blob["sha256"], _packed_size(blob["packed"])),
+                written=Written(
+                    blob["bytes"], checked(blob["digest"]), _packed_size(blob["packed"])
+                ),
                 arrays=tuple(blob["arrays"]),
             )
             for blob in body["blobs"]
@@ -256,8 +259,9 @@ def _from_v1(body: dict[str, Any]) -> dict[str, Any]:
 
 
 def _from_v2(body: dict[str, Any]) -> dict[str, Any]:
-    """In format 2 no file was packed."""
-    return {**body, "blobs": [{**blob, "packed": None} for blob in body["blobs"]]}
+    """In format 2 no file was packed, and every digest was SHA-256."""
+    blobs = [{**blob, "digest": blob["sha256"], "packed": None} for blob in body["blobs"]]
+    return {**body, "blobs": blobs}
 
 
 _UPGRADES: Mapping[int, Callable[[dict[str, Any]], dict[str, Any]]] = {1: _from_v1, 2: _from_v2}

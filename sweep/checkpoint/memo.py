@@ -31,7 +31,7 @@ from sweep.checkpoint.turn import is_taken
 from sweep.errors import CheckpointDamagedError, CheckpointError, CheckpointMismatchError
 
 FORMAT = "sweep-memo"
-VERSION = 1
+VERSION = 2
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -92,7 +92,7 @@ class MemoStore:
         try:
             blob, arrays = body["blob"], dict[str, Array]()
             if blob is not None:
-                written = Written(blob["bytes"], blob["sha256"])
+                written = Written(blob["bytes"], _digest(blob))
                 arrays = read_blob(path.with_name(Path(blob["name"]).name), written)
             return decode(Captured(body["skeleton"], arrays))
         except (KeyError, TypeError) as error:
@@ -115,7 +115,7 @@ class MemoStore:
             if captured.arrays:
                 written = write_blob(data, captured.arrays)
                 fsio.sync_directory(data.parent)
-                blob = {"name": data.name, "bytes": written.bytes, "sha256": written.sha256}
+                blob = {"name": data.name, "bytes": written.bytes, "digest": written.digest}
             body = {
                 "format": FORMAT,
                 "version": VERSION,
@@ -205,6 +205,12 @@ def _outdated(directory: Path) -> list[Path]:
         if not needed and not unreadable and not is_taken(directory / f"{key}.lock"):
             found.append(path)
     return found
+
+
+def _digest(blob: dict[str, Any]) -> str:
+    """In format 1 it was called by its kind."""
+    digest: str = blob["digest"] if "digest" in blob else blob["sha256"]
+    return digest
 
 
 def _load(data: bytes, path: Path) -> dict[str, Any]:

@@ -3,19 +3,18 @@
 ::
 
     <mirror>/<study>/owner.json
-    <mirror>/<study>/objects/ab/<sha256>[.zst]         each once, however many checkpoints name it
+    <mirror>/<study>/objects/ab/<digest>[.zst]         each once, however many checkpoints name it
     <mirror>/<study>/manifests/00003/<stem>.json       after all objects that it names
     <mirror>/<study>/journal/00000000-00000041.parquet after all manifests that it names
 
 Each upload is held against what the other side then says: small files are read back whole. Of
 larger ones the size is compared, since to read them back would double the traffic, and what can go
 wrong on the way does not go unnoticed: S3 checks each part against a checksum that is sent along.
-Whoever reads an object checks its SHA-256.
+Whoever reads an object checks its digest.
 """
 
 from __future__ import annotations
 
-import hashlib
 import itertools
 import json
 import mmap
@@ -30,6 +29,7 @@ from typing import Any, BinaryIO
 from sweep import fsio
 from sweep.checkpoint.blob import Written
 from sweep.checkpoint.compression import LEVEL, SUFFIX, itemsize_of, pack, unpack
+from sweep.checkpoint.digest import begin, digest_of
 from sweep.checkpoint.manifest import load
 from sweep.checkpoint.place import Place, place_at
 from sweep.errors import CheckpointDamagedError, MirrorError, StoreError, SweepError
@@ -103,9 +103,9 @@ class Mirror:
             StoreError: as `write`.
         """
         with path.open("rb") as file, _mapped(file.fileno()) as data:
-            if _digest(data, written, path) != written.sha256:
+            if _digest(data, written, path) != written.digest:
                 raise CheckpointDamagedError(f"{path}: its content is not what was saved")
-            name = object_name(written.sha256)
+            name = object_name(written.digest)
             parts, as_it_is = _chunks(data), True
             if written.packed is None and self._level is not None:
                 parts, as_it_is = pack([data], len(data), itemsize_of(data), self._level), False
@@ -125,13 +125,13 @@ class Mirror:
         Raises:
             CheckpointDamagedError: the mirror's copy is damaged, too.
         """
-        name = object_name(written.sha256)
+        name = object_name(written.digest)
         for each in (name, name + SUFFIX):
             if self._place.size(each) is None:
                 continue
             receive = _receive_packed if each.endswith(SUFFIX) else _receive_plain
             with self._place.open(each) as stream, fsio.writing(target) as file:
-                if receive(stream, each, written, file) != written.sha256:
+                if receive(stream, each, written, file) != written.digest:
                     raise CheckpointDamagedError(f"{each}: the mirror's copy is damaged")
             return True
         return False
@@ -178,8 +178,8 @@ class MirrorSource:
         return True
 
 
-def object_name(sha256: str) -> str:
-    return f"objects/{sha256[:2]}/{sha256}"
+def object_name(digest: str) -> str:
+    return f"objects/{digest[:2]}/{digest}"
 
 
 @contextmanager
@@ -194,9 +194,9 @@ def _mapped(descriptor: int) -> Iterator[memoryview]:
 
 
 def _digest(data: memoryview, written: Written, path: Path) -> str:
-    """SHA-256 of what is in a file whose bytes are ``data``."""
+    """The digest of what is in a file whose bytes are ``data``."""
     if written.packed is None:
-        return hashlib.sha256(data).hexdigest()
+        return digest_of(data, written.digest)
     at = 0
 
     def read(size: int) -> bytes:
@@ -204,14 +204,14 @@ def _digest(data: memoryview, written: Written, path: Path) -> str:
         at += size
         return bytes(data[at - size : at])
 
-    digest = hashlib.sha256()
+    digest = begin(written.digest)
     for part in unpack(read, str(path), written.bytes):
         digest.update(part)
-    return digest.hexdigest()
+    return digest.digest()
 
 
 def _receive_packed(stream: Any, name: str, written: Written, file: BinaryIO) -> str:
-    """SHA-256 of what is in a packed object that becomes ``file``: as it is, or unpacked."""
+    """The digest of what is in a packed object that becomes ``file``: as it is, or unpacked."""
     as_it_is = written.packed is not None
 
     def read(size: int) -> bytes:
@@ -220,17 +220,17 @@ def _receive_packed(stream: Any, name: str, written: Written, file: BinaryIO) ->
             file.write(data)
         return data
 
-    digest = hashlib.sha256()
+    digest = begin(written.digest)
     for part in unpack(read, name, written.bytes):
         digest.update(part)
         if not as_it_is:
             file.write(part)
-    return digest.hexdigest()
+    return digest.digest()
 
 
 def _receive_plain(stream: Any, name: str, written: Written, file: BinaryIO) -> str:
-    """SHA-256 of an object that becomes ``file``: as it is, or packed."""
-    digest = hashlib.sha256()
+    """The digest of an object that becomes ``file``: as it is, or packed."""
+    digest = begin(written.digest)
 
     def parts() -> Iterator[bytes]:
         for part in _read(stream):
@@ -240,11 +240,11 @@ def _receive_plain(stream: Any, name: str, written: Written, file: BinaryIO) -> 
     given = parts()
     if written.packed is None:
         file.writelines(given)
-        return digest.hexdigest()
+        return digest.digest()
     first = next(given, b"")
     itemsize = itemsize_of(memoryview(first))
     file.writelines(pack(itertools.chain([first], given), written.bytes, itemsize, LEVEL))
-    return digest.hexdigest()
+    return digest.digest()
 
 
 def _chunks(data: memoryview) -> Generator[bytes]:

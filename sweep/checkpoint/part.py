@@ -13,18 +13,16 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import PurePosixPath
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import Any, Protocol
 
 from sweep import fsio
+from sweep.checkpoint.draft import Draft
 from sweep.checkpoint.encoder import Captured
 from sweep.checkpoint.layout import Layout
 from sweep.checkpoint.manifest import Blob
 from sweep.checkpoint.record import CheckpointRecord
 from sweep.checkpoint.selection import arrays_of
 from sweep.errors import CheckpointError
-
-if TYPE_CHECKING:
-    from sweep.checkpoint.store import Draft
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -29,6 +29,7 @@ from pathlib import Path
 
 from sweep.checkpoint.blob import OpenBlob, Written
 from sweep.checkpoint.compression import SUFFIX, raw_size
+from sweep.checkpoint.digest import PATTERN
 from sweep.checkpoint.layout import shared_name
 from sweep.errors import CheckpointDamagedError
 
@@ -40,7 +41,7 @@ NO_LINK = {
     errno.ENOSYS,
 }
 """How a file system says that it cannot give a file one more name."""
-_NAME = re.compile(rf"[0-9a-f]{{64}}\.safetensors({re.escape(SUFFIX)})?")
+_NAME = re.compile(rf"{PATTERN}\.safetensors({re.escape(SUFFIX)})?")
 _TRUSTED_LIMIT = 1 << 16
 _trusted: set[tuple[int, int, int, int]] = set()
 """Files that this process has written or verified: device, inode, time of change, size."""
@@ -171,11 +172,11 @@ def is_whole(path: Path, expected: Written, *, trusting: bool = True) -> bool:
 
 def _claimed(entry: Path) -> Written:
     """What an entry must be, by its name, and by what it says of its size itself."""
-    size, sha256 = entry.stat().st_size, entry.name[:64]
+    size, digest = entry.stat().st_size, entry.name.partition(".")[0]
     if not entry.name.endswith(SUFFIX):
-        return Written(size, sha256)
+        return Written(size, digest)
     with entry.open("rb") as file:
-        return Written(raw_size(file.read(64)), sha256, packed=size)
+        return Written(raw_size(file.read(64)), digest, packed=size)
 
 
 def trust(file: os.stat_result) -> None:

@@ -31,7 +31,7 @@ class Source(Protocol):
         """Write the file called ``name`` to the new file ``target``; False where it has none.
 
         ``name`` is relative to ``checkpoints/``, such as ``manifests/00003/....json``,
-        ``blobs/00003/<stem>/state.safetensors`` or ``pool/ab/<sha256>.safetensors``. ``expected``
+        ``blobs/00003/<stem>/state.safetensors`` or ``pool/ab/<digest>.safetensors``. ``expected``
         is what a manifest says of it (packed, where that says so), None for a manifest, which
         vouches for itself. Who calls verifies what comes before believing it. May raise OSError.
         """

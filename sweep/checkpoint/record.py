@@ -71,7 +71,7 @@ class CheckpointRecord:
     content: Content = Content.FULL
     shared: tuple[tuple[str, int], ...] = ()
     """Files that other checkpoints may share: a name, which begins with 16 hex digits of the
-    content's SHA-256, and the size on the disk in bytes."""
+    content's digest, and the size on the disk in bytes."""
 
     def to_json(self) -> dict[str, Any]:
         """A plain dict; a metric may be NaN or infinite, which strict JSON does not know."""

@@ -16,8 +16,8 @@ from pathlib import Path
 from typing import Protocol
 
 from sweep.checkpoint.codec import Captured
+from sweep.checkpoint.draft import Draft
 from sweep.checkpoint.record import CheckpointRecord, Kind
-from sweep.checkpoint.store import Draft
 from sweep.checkpoint.writer import SaveCancelled
 from sweep.errors import CheckpointError
 

@@ -4,8 +4,8 @@
 
     checkpoints/manifests/00003/000007.000000420-s001a02.json
     checkpoints/blobs/00003/000007.000000420-s001a02/state.safetensors     small arrays
-    checkpoints/blobs/00003/000007.000000420-s001a02/<sha256>.safetensors  each large array
-    checkpoints/pool/ab/<sha256>.safetensors                               the same file
+    checkpoints/blobs/00003/000007.000000420-s001a02/<digest>.safetensors  each large array
+    checkpoints/pool/ab/<digest>.safetensors                               the same file
     checkpoints/blobs/00003/000007.000000420-s001a02.rank1/                a part not yet committed
     checkpoints/quarantine/00003/000007.000000420-s001a02/                 a damaged checkpoint
 
@@ -34,52 +34,19 @@ from typing import Any
 from sweep import fsio
 from sweep.checkpoint.blob import Written, naming
 from sweep.checkpoint.codec import Captured, decode, encode
+from sweep.checkpoint.draft import Draft
 from sweep.checkpoint.layout import Layout, stem
 from sweep.checkpoint.manifest import VERSION, Blob, Manifest, dump, version_of
 from sweep.checkpoint.part import Part, combined, gathered
 from sweep.checkpoint.pool import Pool, shared_names
 from sweep.checkpoint.quarantine import quarantine
 from sweep.checkpoint.reader import Reader, Source
-from sweep.checkpoint.record import CheckpointRecord, Content, Kind, identifier, manifest_name
+from sweep.checkpoint.record import CheckpointRecord
 from sweep.checkpoint.selection import arrays_of, select
 from sweep.checkpoint.writer import SaveCancelled, Writer, link_or_copy
 from sweep.errors import CheckpointDamagedError, CheckpointError
 
 _STEM = re.compile(r"\.?(?P<stem>\d+\.\d+(?:\.final|\.partial)?-s(?P<session>\d+)a\d+)")
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Draft:
-    """What is known of a checkpoint before it is written. Fields as in `CheckpointRecord`."""
-
-    trial: int
-    attempt: int
-    session: int
-    kind: Kind
-    epoch: int
-    global_step: int
-    step: int | None
-    parent: str | None
-    metrics: Mapping[str, float]
-    meta: Mapping[str, Any]
-    """See `Manifest.meta`."""
-    content: Content = Content.FULL
-
-    @property
-    def id(self) -> str:
-        return identifier(self.trial, self.epoch, self.global_step, self.kind, self.content)
-
-    @property
-    def manifest(self) -> str:
-        return manifest_name(
-            self.trial,
-            self.epoch,
-            self.global_step,
-            self.kind,
-            session=self.session,
-            attempt=self.attempt,
-            content=self.content,
-        )
 
 
 @dataclass(frozen=True, slots=True)

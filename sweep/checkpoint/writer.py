@@ -109,15 +109,15 @@ class Writer:
         names: dict[str, list[str]] = {}
         executor = ThreadPoolExecutor(_THREADS, thread_name_prefix="checkpoint-file")
         try:
-            for name, sha256 in zip(
+            for name, digest in zip(
                 arrays, executor.map(self._share, arrays.values()), strict=True
             ):
-                names.setdefault(sha256, []).append(name)
+                names.setdefault(digest, []).append(name)
         finally:
             executor.shutdown(wait=True, cancel_futures=True)
         blobs = []
-        for sha256, found in names.items():
-            written = self._written[sha256]
+        for digest, found in names.items():
+            written = self._written[digest]
             path = self._name(self._path(written))
             blobs.append(Blob(path=path, written=written, arrays=tuple(found)))
         return blobs
@@ -135,24 +135,24 @@ class Writer:
 
     def _shared(self, array: Array) -> str:
         shared = Shared.of(array)
-        sha256 = shared.written.sha256
+        digest = shared.written.digest
         with self._lock:
-            if sha256 in self._begun:
-                return sha256
-            self._begun.add(sha256)
+            if digest in self._begun:
+                return digest
+            self._begun.add(digest)
         linked = self._linked(shared.written)
         if linked is not None:
-            self._written[sha256] = linked
-            return sha256
+            self._written[digest] = linked
+            return digest
         form = shared.written if self._level is None else replace(shared.written, packed=0)
         file = shared.write(self._path(form), self._level)
-        self._written[sha256] = file.written
+        self._written[digest] = file.written
         with self._lock:
             self._unsynced.append(file)
             full = len(self._unsynced) >= _OPEN // _THREADS
         if full:
             self._join_pool()
-        return sha256
+        return digest
 
     def _linked(self, written: Written) -> Written | None:
         for form in self._pool.forms(written, packed=self._level is not None):

@@ -201,7 +201,7 @@ class Copier:
             data = (checkpoints / "manifests" / name).read_bytes()
             objects = set()
             for blob in load(data, name).blobs:
-                stored = self._stored(blob.written.sha256)
+                stored = self._stored(blob.written.digest)
                 if stored is None:
                     path = checkpoints / "blobs" / blob.path
                     stored = self._mirror.write_object(path, blob.written)
@@ -245,8 +245,8 @@ class Copier:
             self._mirror.remove(name)
             self._objects.discard(name)
 
-    def _stored(self, sha256: str) -> str | None:
-        plain = object_name(sha256)
+    def _stored(self, digest: str) -> str | None:
+        plain = object_name(digest)
         return next((name for name in (plain, plain + SUFFIX) if name in self._objects), None)
 
     def _objects_of(self, name: str) -> frozenset[str] | None:
@@ -256,7 +256,7 @@ class Copier:
                 blobs = load(data, name).blobs
             except CheckpointError:
                 continue
-            plain = (object_name(blob.written.sha256) for blob in blobs)
+            plain = (object_name(blob.written.digest) for blob in blobs)
             return frozenset(
                 each + SUFFIX if each + SUFFIX in self._objects else each for each in plain
             )

@@ -5,8 +5,8 @@ from __future__ import annotations
 import time
 from collections.abc import Mapping
 
+from sweep.checkpoint.draft import Draft
 from sweep.checkpoint.saver import Saver
-from sweep.checkpoint.store import Draft
 from sweep.trial.autosave import Autosave, Callback, Demand
 from sweep.trial.inventory import Inventory
 from sweep.trial.setting import Setting

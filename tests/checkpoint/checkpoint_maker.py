@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from sweep.checkpoint.draft import Draft
 from sweep.checkpoint.record import Kind
-from sweep.checkpoint.store import Draft
 
 
 def draft(epoch: int, *, trial: int = 0, session: int = 1, kind: Kind = Kind.PERIODIC) -> Draft:

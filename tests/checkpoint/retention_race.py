@@ -27,9 +27,10 @@ from checkpoint_maker import draft
 from system_call import at_call
 
 from sweep.checkpoint.codec import encode
+from sweep.checkpoint.draft import Draft
 from sweep.checkpoint.record import CheckpointRecord, Kind
 from sweep.checkpoint.retention import Fate, Keep, Standing, plan_trial
-from sweep.checkpoint.store import CheckpointStore, Draft
+from sweep.checkpoint.store import CheckpointStore
 from sweep.errors import CheckpointDamagedError
 
 SIZE = 40_000  # of float64: more than what is shared at least

@@ -29,7 +29,7 @@ MANIFEST = Manifest(
     metrics={"loss": math.inf},
     meta={"params": {"lr": 0.1, "name": "ä"}},
     blobs=(
-        Blob(path="x/state.safetensors", written=Written(10, "00")),
+        Blob(path="x/state.safetensors", written=Written(10, "00" * 32 + "-b3")),
         Blob(path="x/11.safetensors", written=Written(20, "11" * 32), arrays=("a", "b")),
         Blob(path="x/22.safetensors.zst", written=Written(40, "22" * 32, 7), arrays=("c",)),
     ),

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import os
 from collections.abc import Iterator
 from dataclasses import replace
@@ -14,6 +13,7 @@ from s3_server import CREDENTIALS, S3Server
 
 from sweep.checkpoint.blob import OpenBlob, Written
 from sweep.checkpoint.compression import SUFFIX, pack
+from sweep.checkpoint.digest import digest_of
 from sweep.checkpoint.mirror import Mirror, MirrorSource, Owner, object_name
 from sweep.checkpoint.place import DirectoryPlace, Place, below, place_at
 from sweep.errors import CheckpointDamagedError, UsageError
@@ -41,7 +41,7 @@ def place(request: pytest.FixtureRequest, tmp_path: Path) -> Place:
 
 def saved(tmp_path: Path, data: bytes, level: int | None = None) -> tuple[Path, Written]:
     """A file, packed with ``level`` or as it is."""
-    path, written = tmp_path / "blob", Written(len(data), hashlib.sha256(data).hexdigest())
+    path, written = tmp_path / "blob", Written(len(data), digest_of(data))
     if level is None:
         path.write_bytes(data)
         return path, written
@@ -84,7 +84,7 @@ def test_objects_come_back_verified(
     mirror = Mirror(place, level=level)
     name = mirror.write_object(path, written)
     packed = level is not None or local is not None
-    assert name == object_name(written.sha256) + (SUFFIX if packed else "")
+    assert name == object_name(written.digest) + (SUFFIX if packed else "")
     target = tmp_path / "back"
     assert mirror.fetch_object(written, target)
     assert target.read_bytes() == path.read_bytes()
@@ -116,7 +116,7 @@ def test_damaged_files_are_not_copied(tmp_path: Path, level: int | None) -> None
     path, written = saved(tmp_path, b"bytes", level)
     mirror = Mirror(DirectoryPlace(tmp_path / "mirror"))
     with pytest.raises(CheckpointDamagedError):
-        mirror.write_object(path, replace(written, sha256="0" * 64))
+        mirror.write_object(path, replace(written, digest="0" * 64))
     assert mirror.names("objects") == {}
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +16,7 @@ from sweep.checkpoint.blob import CODES, OpenBlob, Written
 from sweep.checkpoint.budget import Ledger
 from sweep.checkpoint.codec import encode
 from sweep.checkpoint.compression import SUFFIX, pack
+from sweep.checkpoint.digest import digest_of
 from sweep.checkpoint.record import CheckpointRecord, Kind
 from sweep.checkpoint.store import CheckpointStore
 from sweep.errors import CheckpointDamagedError
@@ -188,7 +188,7 @@ def test_hostile_content_only_raises(tmp_path: Path, raw: bytes) -> None:
     """A whole packed file of the right digest that holds no arrays is refused like a plain one."""
     path = tmp_path / "x"
     path.write_bytes(b"".join(pack([raw], len(raw), 1, 3)))
-    written = Written(len(raw), hashlib.sha256(raw).hexdigest(), packed=path.stat().st_size)
+    written = Written(len(raw), digest_of(raw), packed=path.stat().st_size)
     with OpenBlob(path) as file, pytest.raises(CheckpointDamagedError, match=str(path)):
         file.read(written)
 

@@ -12,9 +12,10 @@ import pytest
 from checkpoint_maker import draft
 
 from sweep.checkpoint.codec import Captured, encode
+from sweep.checkpoint.draft import Draft
 from sweep.checkpoint.record import CheckpointRecord, Kind
 from sweep.checkpoint.saver import Saver
-from sweep.checkpoint.store import CheckpointStore, Draft
+from sweep.checkpoint.store import CheckpointStore
 from sweep.errors import CheckpointError
 from sweep.fsio import is_full
 

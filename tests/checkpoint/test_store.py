@@ -9,8 +9,9 @@ import torch
 
 from sweep.checkpoint.blob import Array, OpenBlob, Written
 from sweep.checkpoint.codec import encode
+from sweep.checkpoint.draft import Draft
 from sweep.checkpoint.record import CheckpointRecord, Kind
-from sweep.checkpoint.store import CheckpointStore, Draft
+from sweep.checkpoint.store import CheckpointStore
 from sweep.errors import CheckpointDamagedError, CheckpointError
 
 
@@ -104,7 +105,7 @@ def test_blob_outside_the_store_is_refused(tmp_path: Path) -> None:
     manifest = Manifest(
         id="3@1.10", trial=3, attempt=1, session=1, kind=Kind.STOP, epoch=1, global_step=10,
         step=0, saved=0.0, parent=None, metrics={}, meta={}, skeleton=None,
-        blobs=(Blob(path="../../secret", written=Written(0, "")),),
+        blobs=(Blob(path="../../secret", written=Written(0, "0" * 64)),),
     )  # fmt: skip
     (tmp_path / "manifests").mkdir()
     (tmp_path / "manifests" / "x.json").write_bytes(dump(manifest))

@@ -20,7 +20,8 @@ import numpy as np
 from sweep.checkpoint.codec import encode
 from sweep.checkpoint.record import Kind
 from sweep.checkpoint.saver import Saver
-from sweep.checkpoint.store import CheckpointStore, Draft
+from sweep.checkpoint.draft import Draft
+from sweep.checkpoint.store import CheckpointStore
 
 level = int(sys.argv[3]) if sys.argv[3:] else None
 store, session = CheckpointStore(Path(sys.argv[1]), level=level), int(sys.argv[2])

@@ -19,7 +19,7 @@ from sweep.checkpoint.store import CheckpointStore
 from sweep.driver.repair import repair
 from sweep.driver.verification import verify
 from sweep.errors import JournalError
-from sweep.journal.event import CheckpointSaved, TrialAsked
+from sweep.journal.event import CheckpointSaved, Event, TrialAsked, TrialReported
 from sweep.journal.journal import read_state
 from sweep.journal.segment import list_segments, read_entries
 from sweep.paths import StudyPaths
@@ -189,14 +189,23 @@ def cut_before(paths: StudyPaths, kind: type, trial: int, *, tear: bool) -> None
             segment.path.unlink()
 
 
-@pytest.mark.parametrize("tear", [False, pytest.param(True, marks=pytest.mark.long)])
-def test_lost_rows_are_taken_up_again(project: Project, whole: Project, tear: bool) -> None:
+@pytest.mark.parametrize(
+    ("kind", "tear"),
+    [
+        (TrialReported, False),
+        pytest.param(CheckpointSaved, False, marks=pytest.mark.long),
+        pytest.param(CheckpointSaved, True, marks=pytest.mark.long),
+    ],
+)
+def test_lost_rows_are_taken_up_again(
+    project: Project, whole: Project, kind: type[Event], tear: bool
+) -> None:
     """A journal without its end: the checkpoints come back, the study ends with the same bits."""
     paths = killed_run(project, rows=5)
     state = read_state(paths.journal)
     trial = max(number for number, trial in state.trials.items() if trial.kept)
     before = [known.id for known in state.trials[trial].kept]
-    cut_before(paths, CheckpointSaved, trial, tear=tear)
+    cut_before(paths, kind, trial, tear=tear)
     if tear:
         assert project.run("resume", "study", "--inline").returncode == 3
     found = repair(paths)
@@ -204,8 +213,9 @@ def test_lost_rows_are_taken_up_again(project: Project, whole: Project, tear: bo
     assert bool(found.segments) is tear
     now = read_state(paths.journal).trials[trial]
     assert [known.id for known in now.kept][-len(before) :] == before
-    step = CheckpointRecord.from_json(now.kept[-1].record).step
-    assert step in now.reports
+    record = CheckpointRecord.from_json(now.kept[-1].record)
+    assert record.step is not None
+    assert now.reports[record.step].metrics == record.metrics
     assert verify(paths).whole
     done = project.run("resume", "study", "--inline")
     assert done.returncode == 0, done.stderr

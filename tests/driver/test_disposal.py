@@ -8,8 +8,9 @@ from pathlib import Path
 import pytest
 
 from sweep.checkpoint.codec import encode
+from sweep.checkpoint.draft import Draft
 from sweep.checkpoint.record import Kind
-from sweep.checkpoint.store import CheckpointStore, Draft
+from sweep.checkpoint.store import CheckpointStore
 from sweep.driver.disposal import Disposal
 
 

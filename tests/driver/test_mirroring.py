@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 import os
 import random
@@ -23,6 +22,7 @@ from s3_server import CREDENTIALS, S3Server
 import sweep
 from sweep.analysis.migration import migrate_study
 from sweep.checkpoint.blob import Written
+from sweep.checkpoint.digest import digest_of
 from sweep.checkpoint.manifest import dump, load
 from sweep.checkpoint.mirror import Mirror, MirrorSource
 from sweep.checkpoint.place import DirectoryPlace
@@ -336,7 +336,7 @@ def test_damaged_files_come_back_from_the_mirror(project: Project) -> None:
         data = blob.read_bytes()
         blob.unlink()
         name = blob.relative_to(paths.checkpoints).as_posix()
-        written = Written(len(data), hashlib.sha256(data).hexdigest())
+        written = Written(len(data), digest_of(data))
         assert source.fetch(name, written, blob)
         assert blob.read_bytes() == data
 

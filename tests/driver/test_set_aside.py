@@ -5,8 +5,9 @@ from __future__ import annotations
 from pathlib import Path
 
 from sweep.checkpoint.codec import encode
+from sweep.checkpoint.draft import Draft
 from sweep.checkpoint.record import Kind
-from sweep.checkpoint.store import CheckpointStore, Draft
+from sweep.checkpoint.store import CheckpointStore
 from sweep.driver.disposal import Disposal
 
 

@@ -9,8 +9,9 @@ import numpy as np
 import pytest
 
 from sweep.checkpoint.codec import encode
+from sweep.checkpoint.draft import Draft
 from sweep.checkpoint.record import CheckpointRecord, Content, Kind
-from sweep.checkpoint.store import CheckpointStore, Draft
+from sweep.checkpoint.store import CheckpointStore
 from sweep.driver.backend import Key, WorkerDied
 from sweep.driver.prepare import open_study, request_run
 from sweep.driver.verification import verify

@@ -16,9 +16,9 @@ from trial_harness import Recorder, Runner, same
 
 from sweep.checkpoint import manifest as manifests
 from sweep.checkpoint.codec import encode
+from sweep.checkpoint.draft import Draft
 from sweep.checkpoint.fork import write_fork
 from sweep.checkpoint.record import CheckpointRecord
-from sweep.checkpoint.store import Draft
 from sweep.trial.born import refitted
 from sweep.trial.outcome import Outcome
 
