@@ -30,6 +30,7 @@ from sweep.journal.event import (
 from sweep.journal.state import StudyState, Trial
 from sweep.search import latent
 from sweep.search.permutation import permuted
+from sweep.search.promotion import Promotion
 from sweep.search.pruner import make_pruner
 from sweep.search.sampler import SamplerSource, ask_seed
 from sweep.search.storage import HistoryStorage, running_trial
@@ -43,7 +44,11 @@ _STATES = {
 
 
 class Search:
-    """Optuna over the history of one study."""
+    """Optuna over the history of one study.
+
+    Attributes:
+        promotion: which paused trial may go on; it follows the journal, too.
+    """
 
     def __init__(self, spec: StudySpec, project: str = "") -> None:
         """Begin with the spec that the study began with; a change of it is an event.
@@ -57,6 +62,7 @@ class Search:
         self._storage = HistoryStorage(spec.name)
         self._outside: set[int] = set()
         """Trials outside of the space: to samplers they are failed ones."""
+        self.promotion = Promotion(spec)
         self._adopt(spec, project)
 
     def _adopt(self, spec: StudySpec, project: str) -> None:
@@ -77,6 +83,11 @@ class Search:
     @property
     def prunes(self) -> bool:
         return self._pruner is not None
+
+    @property
+    def judges(self) -> bool:
+        """Whether reports of the objective wait for a verdict."""
+        return self.prunes or self.promotion.pauses
 
     def ask(self, state: StudyState) -> TrialAsked:
         """Propose the next trial, given all that was applied.
@@ -116,6 +127,7 @@ class Search:
             wrote={part: values for part, values in wrote.items() if values},
             told=len(state.iterations),
             running=sorted(state.running),
+            bracket=self.promotion.bracket(place),
         )
 
     def _configuration(self, place: int) -> dict[str, Any]:
@@ -157,10 +169,16 @@ class Search:
         )
 
     def apply(self, event: Event) -> None:
-        """Follow the journal by one event."""
+        """Follow the journal by one event.
+
+        To Optuna a paused trial is one that runs: it is told once it is finished.
+        """
+        self.promotion.apply(event)
         match event:
             case SpecChanged():
-                self._adopt(StudySpec.model_validate(event.spec), event.project)
+                spec = StudySpec.model_validate(event.spec)
+                self._adopt(spec, event.project)
+                self.promotion.adopt(spec)
             case TrialAsked():
                 self._put_begun(event)
                 self._write(event.trial, event.wrote)
