@@ -22,6 +22,8 @@ from sweep.journal.event import (
     TrialAsked,
     TrialFinished,
     TrialForked,
+    TrialPaused,
+    TrialPromoted,
     TrialReported,
     TrialRestored,
     TrialState,
@@ -171,7 +173,9 @@ class Search:
     def apply(self, event: Event) -> None:
         """Follow the journal by one event.
 
-        To Optuna a paused trial is one that runs: it is told once it is finished.
+        To Optuna a paused trial is a pruned one, which runs again when it is promoted: TPE then
+        learns from what it came to at its rung. Were it one that runs, TPE would learn of most
+        trials at the end of the study only.
         """
         self.promotion.apply(event)
         match event:
@@ -189,6 +193,10 @@ class Search:
                 self._storage.set_trial_intermediate_value(event.trial, event.step, value)
                 if event.wrote:
                     self._storage.change(event.trial, system_attrs={**attrs, **event.wrote})
+            case TrialPaused():
+                self._storage.change(event.trial, state=OptunaState.PRUNED)
+            case TrialPromoted():
+                self._storage.change(event.trial, state=OptunaState.RUNNING)
             case TrialRestored():
                 keep = -1 if event.step is None else event.step
                 values = self._storage.get_trial(event.trial).intermediate_values

@@ -52,8 +52,8 @@ def _short_forms(properties: dict[str, Any], definitions: dict[str, Any]) -> Non
     definitions["Factory"]["properties"]["name"].update(factory)
     options = properties["method"].pop("oneOf")
     properties["method"]["anyOf"] = [named, factory, *options]
-    for name in ("AshaPruning", "HyperbandPruning"):
-        definitions[name]["properties"] |= iteration.SCHEMA
+    for pruning in ("AshaPruning", "HyperbandPruning"):
+        definitions[pruning]["properties"] |= iteration.SCHEMA
     ends = [{"required": [key]} for key in ("max_resource", "max_iter", "min_iter", "brackets")]
     definitions["HyperbandPruning"]["anyOf"] = ends
     whole = properties["checkpoint"]
