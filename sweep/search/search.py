@@ -193,7 +193,7 @@ class Search:
                 self._storage.set_trial_intermediate_value(event.trial, event.step, value)
                 if event.wrote:
                     self._storage.change(event.trial, system_attrs={**attrs, **event.wrote})
-            case TrialPaused():
+            case TrialPaused() if event.trial not in self._outside:
                 self._storage.change(event.trial, state=OptunaState.PRUNED)
             case TrialPromoted():
                 self._storage.change(event.trial, state=OptunaState.RUNNING)

@@ -92,12 +92,10 @@ HYPERBAND = {"type": "hyperband", "reduction_factor": 2, "max_resource": 3}
     [
         *((shape, MEDIAN) for shape in SHAPES),
         *((shape, None) for shape in SHAPES[:2]),
-        ("epochs", ASHA),
         *(
             pytest.param(shape, pruner, marks=pytest.mark.long)
             for shape in SHAPES
             for pruner in (ASHA, HYPERBAND)
-            if (shape, pruner) != ("epochs", ASHA)
         ),
         *(pytest.param(shape, None, marks=pytest.mark.long) for shape in SHAPES[2:]),
     ],
