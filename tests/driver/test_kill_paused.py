@@ -12,12 +12,11 @@ from typing import Any
 
 import pandas as pd
 import pytest
-from conftest import Project
+from conftest import Project, until
 from test_kill import (
     SHIM,
     assert_little_rework,
     exact_spec,
-    executed,
     execution_log,
     final_states,
     finished,
@@ -79,7 +78,8 @@ def broken_run(project: Project, spec: Path, chooser: random.Random) -> bool:
     )
     project.processes.append(process)
     if chooser.random() < 0.3:
-        executed(project, process, len(execution_log(project)) + 13)
+        lines = len(execution_log(project)) + 13
+        until(lambda: len(execution_log(project)) > lines or process.poll() is not None, within=300)
         process.kill()
     process.communicate(timeout=300)
     return process.returncode == -signal.SIGKILL
