@@ -79,7 +79,8 @@ def test_a_study_that_has_moved_with_its_sampler(project: Project) -> None:
     assert first.run("run", spec, "--inline").returncode == 0
     old.rename(new)
     moved = Project(new)
-    ran = moved.run("run", new / "own.yaml", "--inline", "--set", "trials=4")
+    again = ("run", new / "own.yaml", "--inline", "--set", "trials=4")
+    ran = moved.run(*again, PYTHONSAFEPATH="1")  # as the command `sweep` is, which knows no "."
     assert ran.returncode == 0, ran.stderr
     assert "4 trials (4 complete)" in ran.stdout
 
