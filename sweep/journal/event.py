@@ -101,9 +101,10 @@ class TrialAsked(Event):
 
     ``params`` are the values that the user sees, in the order in which they were asked;
     ``latents`` maps a name to [value, distribution] as the sampler knows them, and ``wrote`` holds
-    what it wrote while asking (``{"trial": ..., "study": ...}`` attributes). ``told`` is the number
-    of results it had been told, ``running`` the trials that it knew to run (not those that were
-    paused). ``bracket`` is the one of Hyperband's to which the trial belongs.
+    what it wrote while asking (``{"trial": ..., "study": ...}`` attributes; ``trial_user`` and
+    ``study_user`` those that Optuna calls a user's own). ``told`` is the number of results it had
+    been told, ``running`` the trials that it knew to run (not those that were paused). ``bracket``
+    is the one of Hyperband's to which the trial belongs.
     """
 
     type: ClassVar[str] = "trial_asked"
