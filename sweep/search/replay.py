@@ -21,6 +21,7 @@ from sweep.journal.event import (
 )
 from sweep.journal.state import StudyState, apply
 from sweep.search.fork import vary
+from sweep.search.result import known, values_of, violations_of
 from sweep.search.search import Search
 from sweep.spec import StudySpec
 
@@ -114,20 +115,32 @@ def _compare(found: Replay, state: StudyState, search: Search, entry: Entry) -> 
         case TrialReported():
             _check_report(found, state, search, seq, event)
         case TrialFinished():
-            trial = state.trials[event.trial]
-            metric = StudySpec.model_validate(state.spec).metric.name
-            reported = [trial.reports[s].value for s in sorted(trial.reports)]
-            known = [value for value in reported if value is not None]
-            value = event.metrics.get(metric, known[-1] if known else None)
             if event.state is not TrialState.FAILED:
-                _check(found, seq, event.trial, "value", event.value, value)
+                _check_result(found, state, seq, event)
         case TrialTold():
             found.tellings += 1
             told = search.tell(state, state.trials[event.trial])
-            for name in ("value", "iteration", "best_trial", "best_value", "checkpoint", "wrote"):
+            for name in _TOLD:
                 _check(found, seq, event.trial, name, getattr(event, name), getattr(told, name))
         case _:
             pass
+
+
+_TOLD = (
+    *("value", "values", "iteration", "best_trial", "best_value", "checkpoint"),
+    *("entered", "left", "wrote"),
+)
+"""What is derived again of a result that was told."""
+
+
+def _check_result(found: Replay, state: StudyState, seq: int, event: TrialFinished) -> None:
+    spec, trial = StudySpec.model_validate(state.spec), state.trials[event.trial]
+    values = values_of(spec, trial, event.metrics)
+    several = list(known(values)) if len(values) > 1 else None
+    violations = list(known(violations_of(spec, trial, event.metrics)))
+    _check(found, seq, event.trial, "value", event.value, next(iter(values.values())))
+    _check(found, seq, event.trial, "values", event.values, several)
+    _check(found, seq, event.trial, "violations", event.violations, violations)
 
 
 def _check_fork(found: Replay, state: StudyState, seq: int, event: TrialForked) -> None:
@@ -145,7 +158,7 @@ def _check_fork(found: Replay, state: StudyState, seq: int, event: TrialForked) 
 def _check_report(
     found: Replay, state: StudyState, search: Search, seq: int, event: TrialReported
 ) -> None:
-    metric = state.spec["metric"]["name"]
+    metric = state.objectives[0]
     _check(
         found,
         seq,

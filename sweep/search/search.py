@@ -28,7 +28,7 @@ from sweep.journal.event import (
     TrialTold,
 )
 from sweep.journal.state import StudyState, Trial
-from sweep.search import latent
+from sweep.search import front, latent
 from sweep.search.permutation import permuted
 from sweep.search.pruner import make_pruner
 from sweep.search.sampler import SamplerSource, ask_seed
@@ -62,11 +62,12 @@ class Search:
     def _adopt(self, spec: StudySpec, project: str) -> None:
         self._spec = spec
         self._space = spec.space
-        self._maximize = spec.metric.goal is Goal.MAXIMIZE
-        self._storage.direction = (
-            StudyDirection.MAXIMIZE if self._maximize else StudyDirection.MINIMIZE
-        )
-        # Made anew, since Optuna's study asks for its direction once.
+        self._maximize = [each.goal is Goal.MAXIMIZE for each in spec.objectives]
+        self._storage.directions = [
+            StudyDirection.MAXIMIZE if larger else StudyDirection.MINIMIZE
+            for larger in self._maximize
+        ]
+        # Made anew, since Optuna's study asks for its directions once.
         self._study = optuna.load_study(
             study_name=spec.name, storage=self._storage, sampler=optuna.samplers.RandomSampler()
         )
@@ -143,9 +144,17 @@ class Search:
         return bool(prune), _changed(before.system_attrs, after.system_attrs)
 
     def tell(self, state: StudyState, trial: Trial) -> TrialTold:
-        """Tell a trial that was completed or pruned, and say who is the incumbent now."""
+        """Tell a trial that was completed or pruned, and say who is the incumbent now.
+
+        Of several objectives: how the Pareto front changes.
+        """
         wrote = self._after_trial(trial) if self._notes_results else {}
-        best = self._incumbent(state, trial)
+        best, entered, left = None, False, list[int]()
+        if len(self._maximize) > 1:
+            on_it = (state.trials[number] for number in state.front)
+            entered, left = front.change(on_it, trial, self._maximize)
+        else:
+            best = self._incumbent(state, trial)
         return TrialTold(
             trial=trial.number,
             value=trial.value,
@@ -154,6 +163,9 @@ class Search:
             best_value=None if best is None else best.value,
             checkpoint=None if best is None else best.checkpoint,
             wrote={part: values for part, values in wrote.items() if values},
+            values=trial.values,
+            entered=entered,
+            left=left,
         )
 
     def apply(self, event: Event) -> None:
@@ -166,7 +178,7 @@ class Search:
                 self._write(event.trial, event.wrote)
             case TrialForked():
                 self._put_begun(event)
-            case TrialReported(value=float(value)):
+            case TrialReported(value=float(value)) if len(self._maximize) == 1:
                 attrs = self._storage.get_trial(event.trial).system_attrs
                 self._storage.set_trial_intermediate_value(event.trial, event.step, value)
                 if event.wrote:
@@ -179,9 +191,12 @@ class Search:
                     intermediate_values={step: v for step, v in values.items() if step <= keep},
                 )
             case TrialFinished():
-                told = None if event.value is None else [event.value]
+                told = event.values or (None if event.value is None else [event.value])
                 known = event.trial not in self._outside
                 state = _STATES[event.state] if known else OptunaState.FAIL
+                if known and event.violations:
+                    named = zip(self._spec.constraints, event.violations, strict=False)
+                    self._storage.constrain(event.trial, dict(named))
                 self._storage.set_trial_state_values(event.trial, state, told if known else None)
             case TrialTold():
                 self._write(event.trial, event.wrote)
@@ -195,7 +210,7 @@ class Search:
         # A sampler learns of it before the trial is finished; the journal had it finish already.
         self._storage.change(trial.number, state=OptunaState.RUNNING, values=None)
         study = self._study_with_sampler(trial.number)
-        values = None if trial.value is None else [trial.value]
+        values = trial.values or (None if trial.value is None else [trial.value])
         running = self._storage.get_trial(trial.number)
         study.sampler.after_trial(study, running, _STATES[trial.state], values)
         told = self._storage.get_trial(trial.number)
@@ -227,11 +242,11 @@ class Search:
 
     def _incumbent(self, state: StudyState, trial: Trial) -> Trial | None:
         best = state.best
-        if trial.state is not TrialState.COMPLETE or trial.value is None:
+        if trial.state is not TrialState.COMPLETE or trial.value is None or not trial.feasible:
             return best
         if best is None or best.value is None:
             return trial
-        better = trial.value > best.value if self._maximize else trial.value < best.value
+        better = trial.value > best.value if self._maximize[0] else trial.value < best.value
         return trial if better else best
 
 
