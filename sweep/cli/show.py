@@ -84,7 +84,7 @@ def _print_study(
             "program": spec.program,
             "method": plain(spec.model_dump(mode="json")["method"]),
             "trials": f"{counts_text(state, status)} of {total_of(spec, state)}",
-            "best": best_text(spec, state),
+            "front" if state.several else "best": best_text(spec, state),
             "sessions": f"{state.sessions}, {duration_text(elapsed(state, state.time))} in all",
             "store": str(paths.root),
             "disk": _usage_text(usage(paths.checkpoints)),
@@ -93,7 +93,7 @@ def _print_study(
     )
     if state.trials:
         out.line("")
-        out.table(*_trials_table(spec, list(state.trials.values()), status))
+        out.table(*_trials_table(spec, state, status))
 
 
 def _lag(paths: StudyPaths, spec: StudySpec) -> Lag | None:
@@ -110,8 +110,9 @@ def _usage_text(taken: Usage) -> str:
 
 
 def _trials_table(
-    spec: StudySpec, trials: Sequence[Trial], status: str
+    spec: StudySpec, state: StudyState, status: str
 ) -> tuple[list[str], list[list[Any]]]:
+    trials = list(state.trials.values())
     names = searched_names(spec, trials)
     rows = [
         [
@@ -122,12 +123,18 @@ def _trials_table(
             len(trial.reports),
             trial.attempts,
             duration_text(spent(trial)),
-            _short(trial.reason or exceeded_text(spec, trial)),
+            _remark(spec, state, trial),
         ]
         for trial in trials
     ]
     values = [each.name for each in spec.objectives]
     return ["trial", "state", *values, *names, "steps", "attempts", "time", ""], rows
+
+
+def _remark(spec: StudySpec, state: StudyState, trial: Trial) -> str:
+    """Why it was not completed, or how it stands to the constraints and the front."""
+    on_front = "on the front" if trial.number in state.front else ""
+    return _short(trial.reason or exceeded_text(spec, trial) or on_front)
 
 
 def _short(reason: str) -> str:
