@@ -68,7 +68,7 @@ _DECISIVE = ("optuna", "numpy", "scipy")
 def replay(
     entries: Iterable[Entry], installed: Mapping[str, str], changed: Sequence[int] = ()
 ) -> Replay:
-    """Derive every suggestion, verdict and incumbent of ``entries`` again.
+    """Derive every suggestion, verdict, incumbent and front of ``entries`` again.
 
     ``installed`` are the versions at hand, ``changed`` the events whose digests do not fit.
     """
