@@ -176,7 +176,9 @@ def _refuse(paths: StudyPaths, state: StudyState, changes: Sequence[Change]) -> 
         for report in trial.reports.values()
     )
     wrong = [
-        change for change in refused(changes) if judged or not change.path.startswith("metric")
+        change
+        for change in refused(changes)
+        if judged or change.path.split(".")[0] not in ("metric", "constraints")
     ]
     if wrong:
         lines = "\n".join(f"  {change}" for change in wrong)

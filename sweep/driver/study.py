@@ -239,7 +239,7 @@ class DrivenStudy:
         return self._archive.mirrored
 
     def _reported(self, trial: Trial, message: Reported) -> Verdict | None:
-        value = message.metrics.get(self.spec.metric.name)
+        value = message.metrics.get(self.spec.objective.name)
         pruned_at = trial.pruned_at
         judged = value is not None and self._waits_for_verdicts(trial)
         late = pruned_at is not None and message.step > pruned_at
@@ -367,15 +367,17 @@ class DrivenStudy:
         reason: str | None = None,
         error: str | None = None,
     ) -> None:
-        metric = self.spec.metric.name
-        conclusion = Conclusion.of(trial, state, returned, metric, reason)
+        conclusion = Conclusion.of(trial, state, returned, self.spec, reason)
+        values = list(conclusion.values)
         newest = trial.newest
         self._logbook.record(
             TrialFinished(
                 trial=trial.number,
                 attempt=trial.attempts,
                 state=conclusion.state,
-                value=conclusion.value,
+                value=values[0] if values else None,
+                values=values if len(values) > 1 else None,
+                violations=list(conclusion.violations),
                 checkpoint=None if newest is None else newest.id,
                 metrics=returned,
                 reason=conclusion.reason,

@@ -23,6 +23,7 @@ from sweep.journal.event import (
 )
 from sweep.journal.state import StudyState, apply
 from sweep.search.fork import vary
+from sweep.search.result import known, values_of, violations_of
 from sweep.search.search import Search
 from sweep.spec import StudySpec
 
@@ -75,7 +76,7 @@ _ASKED = ("trial", "seed", "params", "latents", "wrote", "told", "running", "bra
 def replay(
     entries: Iterable[Entry], installed: Mapping[str, str], changed: Sequence[int] = ()
 ) -> Replay:
-    """Derive every suggestion, verdict, promotion and incumbent of ``entries`` again.
+    """Derive every suggestion, verdict, promotion, incumbent and front of ``entries`` again.
 
     ``installed`` are the versions at hand, ``changed`` the events whose digests do not fit.
 
@@ -143,22 +144,34 @@ def _compare(found: Replay, state: StudyState, search: Search, entry: Entry) -> 
             found.promotions += 1
             _check_promotion(found, state, search, seq, event)
         case TrialFinished():
-            trial = state.trials[event.trial]
-            if trial.state is TrialState.PAUSED:
+            if state.trials[event.trial].state is TrialState.PAUSED:
                 _check_nothing_waits(found, search, entry, event.trial)
-            metric = StudySpec.model_validate(state.spec).metric.name
-            reported = [trial.reports[s].value for s in sorted(trial.reports)]
-            known = [value for value in reported if value is not None]
-            value = event.metrics.get(metric, known[-1] if known else None)
             if event.state is not TrialState.FAILED:
-                _check(found, seq, event.trial, "value", event.value, value)
+                _check_result(found, state, seq, event)
         case TrialTold():
             found.tellings += 1
             told = search.tell(state, state.trials[event.trial])
-            for name in ("value", "iteration", "best_trial", "best_value", "checkpoint", "wrote"):
+            for name in _TOLD:
                 _check(found, seq, event.trial, name, getattr(event, name), getattr(told, name))
         case _:
             pass
+
+
+_TOLD = (
+    *("value", "values", "iteration", "best_trial", "best_value", "checkpoint"),
+    *("entered", "left", "wrote"),
+)
+"""What is derived again of a result that was told."""
+
+
+def _check_result(found: Replay, state: StudyState, seq: int, event: TrialFinished) -> None:
+    spec, trial = StudySpec.model_validate(state.spec), state.trials[event.trial]
+    values = values_of(spec, trial, event.metrics)
+    several = list(known(values)) if len(values) > 1 else None
+    violations = list(known(violations_of(spec, trial, event.metrics)))
+    _check(found, seq, event.trial, "value", event.value, next(iter(values.values())))
+    _check(found, seq, event.trial, "values", event.values, several)
+    _check(found, seq, event.trial, "violations", event.violations, violations)
 
 
 def _check_fork(found: Replay, state: StudyState, seq: int, event: TrialForked) -> None:
@@ -195,7 +208,7 @@ def _check_nothing_waits(found: Replay, search: Search, entry: Entry, trial: int
 def _check_report(
     found: Replay, state: StudyState, search: Search, seq: int, event: TrialReported
 ) -> None:
-    metric = state.spec["metric"]["name"]
+    metric = state.objectives[0]
     _check(
         found,
         seq,

@@ -30,7 +30,7 @@ from sweep.journal.event import (
     TrialTold,
 )
 from sweep.journal.state import StudyState, Trial
-from sweep.search import latent
+from sweep.search import front, latent
 from sweep.search.permutation import permuted
 from sweep.search.promotion import Promotion
 from sweep.search.pruner import make_pruner
@@ -67,11 +67,12 @@ class Search:
     def _adopt(self, spec: StudySpec, project: str) -> None:
         self._spec = spec
         self._space = spec.space
-        self._maximize = spec.metric.goal is Goal.MAXIMIZE
-        self._storage.direction = (
-            StudyDirection.MAXIMIZE if self._maximize else StudyDirection.MINIMIZE
-        )
-        # Made anew, since Optuna's study asks for its direction once.
+        self._maximize = [each.goal is Goal.MAXIMIZE for each in spec.objectives]
+        self._storage.directions = [
+            StudyDirection.MAXIMIZE if larger else StudyDirection.MINIMIZE
+            for larger in self._maximize
+        ]
+        # Made anew, since Optuna's study asks for its directions once.
         self._study = optuna.load_study(
             study_name=spec.name, storage=self._storage, sampler=optuna.samplers.RandomSampler()
         )
@@ -162,11 +163,18 @@ class Search:
     def tell(self, state: StudyState, trial: Trial) -> TrialTold:
         """Tell a trial that was completed or pruned, and say who is the incumbent now.
 
+        Of several objectives: how the Pareto front changes.
+
         Raises:
             ProgramError: the sampler failed.
         """
         wrote = self._after_trial(trial) if self.prepare().notes_results else {}
-        best = self._incumbent(state, trial)
+        best, entered, left = None, False, list[int]()
+        if len(self._maximize) > 1:
+            on_it = (state.trials[number] for number in state.front)
+            entered, left = front.change(on_it, trial, self._maximize)
+        else:
+            best = self._incumbent(state, trial)
         return TrialTold(
             trial=trial.number,
             value=trial.value,
@@ -175,6 +183,9 @@ class Search:
             best_value=None if best is None else best.value,
             checkpoint=None if best is None else best.checkpoint,
             wrote=wrote,
+            values=trial.values,
+            entered=entered,
+            left=left,
         )
 
     def apply(self, event: Event) -> None:
@@ -195,7 +206,7 @@ class Search:
                 self._storage.write(event.trial, event.wrote)
             case TrialForked():
                 self._put_begun(event)
-            case TrialReported(value=float(value)):
+            case TrialReported(value=float(value)) if len(self._maximize) == 1:
                 attrs = self._storage.get_trial(event.trial).system_attrs
                 self._storage.set_trial_intermediate_value(event.trial, event.step, value)
                 if event.wrote:
@@ -212,9 +223,12 @@ class Search:
                     intermediate_values={step: v for step, v in values.items() if step <= keep},
                 )
             case TrialFinished():
-                told = None if event.value is None else [event.value]
+                told = event.values or (None if event.value is None else [event.value])
                 known = event.trial not in self._outside
                 state = _STATES[event.state] if known else OptunaState.FAIL
+                if known and event.violations:
+                    named = zip(self._spec.constraints, event.violations, strict=False)
+                    self._storage.constrain(event.trial, dict(named))
                 self._storage.set_trial_state_values(event.trial, state, told if known else None)
             case TrialTold():
                 self._storage.write(event.trial, event.wrote)
@@ -227,7 +241,7 @@ class Search:
             # A sampler learns of it before the trial is finished; the journal has it finished.
             self._storage.change(trial.number, state=OptunaState.RUNNING, values=None)
             study = self._study_with_sampler(trial.number)
-            values = None if trial.value is None else [trial.value]
+            values = trial.values or (None if trial.value is None else [trial.value])
             running = self._storage.get_trial(trial.number)
             study.sampler.after_trial(study, running, _STATES[trial.state], values)
             return written()
@@ -246,11 +260,11 @@ class Search:
 
     def _incumbent(self, state: StudyState, trial: Trial) -> Trial | None:
         best = state.best
-        if trial.state is not TrialState.COMPLETE or trial.value is None:
+        if trial.state is not TrialState.COMPLETE or trial.value is None or not trial.feasible:
             return best
         if best is None or best.value is None:
             return trial
-        better = trial.value > best.value if self._maximize else trial.value < best.value
+        better = trial.value > best.value if self._maximize[0] else trial.value < best.value
         return trial if better else best
 
 

@@ -9,9 +9,11 @@ from typing import Any
 
 from pydantic import TypeAdapter, ValidationError
 
+from sweep.spec.constraint import Constraints
 from sweep.spec.document import Document, parse_document, read_text
 from sweep.spec.method import AnySampler, Sampler
 from sweep.spec.model import StudySpec, study_problems
+from sweep.spec.objective import objective_problems
 from sweep.spec.override import SYNONYMS, override
 from sweep.spec.parameter import Parameter
 from sweep.spec.problem import Problem, problems_of
@@ -72,7 +74,20 @@ def _between_valid_parts(data: Mapping[str, Any]) -> list[Problem]:
     with suppress(ValidationError):
         method = TypeAdapter[Sampler](AnySampler).validate_python(data.get("method"))
     trials = data.get("trials", data.get("run_cap"))
-    return list(study_problems(parameters, tuple(written), method, trials))
+    metric, constraints = data.get("metric"), list[str]()
+    with suppress(ValidationError):
+        adapter = TypeAdapter[tuple[str, ...]](Constraints)
+        constraints = list(adapter.validate_python(data.get("constraints", [])))
+    return [
+        *study_problems(parameters, tuple(written), method, trials),
+        *objective_problems(
+            method,
+            len(metric) if isinstance(metric, list) else 1,
+            constraints,
+            parameters,
+            prunes=data.get("early_terminate") is not None,
+        ),
+    ]
 
 
 def _as_written(document: Document, problem: Problem) -> Problem:

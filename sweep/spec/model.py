@@ -10,6 +10,7 @@ from typing import Annotated, Any, ClassVar
 from pydantic import AliasChoices, BeforeValidator, Field, model_validator
 
 from sweep.spec.condition import condition_problems, grid_problems
+from sweep.spec.constraint import Constraint, Constraints
 from sweep.spec.field import (
     Count,
     Flag,
@@ -19,6 +20,7 @@ from sweep.spec.field import (
     Text,
 )
 from sweep.spec.method import REFERENCE, AnySampler, Sampler, population_problem
+from sweep.spec.objective import Metrics, objective_problems
 from sweep.spec.parameter import Parameter
 from sweep.spec.problem import Problem, Section, wrong, wrongs
 from sweep.spec.section import CheckpointSpec, Metric, Resources
@@ -64,7 +66,7 @@ class StudySpec(Section):
         "image_uri": _SERVICE,
         "apiVersion": _SERVICE,
         "kind": _SERVICE,
-        "metrics": "several objectives are not supported: write metric",
+        "metrics": "is called metric here: write metric: [{name: loss}, {name: latency_ms}]",
     }
 
     name: Annotated[Text, BeforeValidator(_name)]
@@ -75,8 +77,10 @@ class StudySpec(Section):
     """The trial function, package.module:function. It takes a sweep.Trial."""
     method: AnySampler
     """How the next trial is chosen: a sampler's name, or {name: tpe, multivariate: true}."""
-    metric: Metric
-    """The number that the study optimises."""
+    metric: Metrics
+    """The number that the study optimises, or a list of them: the first is the leading one."""
+    constraints: Constraints = ()
+    """Bounds on metrics or parameters, such as latency_ms <= 20: others are no candidates."""
     parameters: dict[str, Parameter]
     """The hyperparameters by name."""
     trials: Annotated[Count | None, Field(validation_alias=AliasChoices("trials", "run_cap"))] = (
@@ -106,10 +110,32 @@ class StudySpec(Section):
         """The parameters as dimensions to choose values for."""
         return Space.of(self.parameters)
 
+    @property
+    def objectives(self) -> tuple[Metric, ...]:
+        """The metrics that the study optimises, one or several."""
+        return (self.metric,) if isinstance(self.metric, Metric) else self.metric
+
+    @property
+    def objective(self) -> Metric:
+        """The leading metric: of several the first. It decides where only one can."""
+        return self.objectives[0]
+
+    @cached_property
+    def bounds(self) -> tuple[Constraint, ...]:
+        """The constraints, each read."""
+        return tuple(map(Constraint.parse, self.constraints))
+
     @model_validator(mode="after")
     def _consistent(self) -> StudySpec:
         names = tuple(self.parameters)
         problems = list(study_problems(self.parameters, names, self.method, self.trials))
+        problems += objective_problems(
+            self.method,
+            len(self.objectives),
+            self.constraints,
+            self.parameters,
+            prunes=self.early_terminate is not None,
+        )
         if problems:
             raise wrongs(problems)
         return self

@@ -164,6 +164,8 @@ def _section_at(model: type[Section], path: Path, data: Any) -> type[Section] | 
             annotation = None if field is None else _unwrapped(field.annotation, data)
         elif get_origin(annotation) is dict:
             annotation = _unwrapped(get_args(annotation)[1], data)
+        elif get_origin(annotation) is tuple:
+            annotation = _unwrapped(get_args(annotation)[0], data)
         else:
             return None
     is_section = isinstance(annotation, type) and issubclass(annotation, Section)
@@ -179,6 +181,8 @@ def _unwrapped(annotation: Any, data: Any) -> Any:
         members = [_unwrapped(member, data) for member in get_args(annotation)]
         members = [member for member in members if member is not None]
         return next((member for member in members if _tagged(member, data)), None)
+    if origin is tuple:
+        return annotation if isinstance(data, list) else None
     if origin is dict or (isinstance(annotation, type) and issubclass(annotation, Section)):
         return annotation
     return None
@@ -188,6 +192,8 @@ def _tagged(member: Any, data: Any) -> bool:
     """True where ``member`` is the one that ``data`` names with its tag (or has no tag)."""
     if not (isinstance(member, type) and issubclass(member, Section)):
         return True
+    if isinstance(data, list):
+        return False
     field = member.model_fields.get(member.tag)
     allowed = () if field is None else get_args(field.annotation)
     return not allowed or _child(data, member.tag) in allowed

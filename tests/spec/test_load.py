@@ -54,7 +54,7 @@ def test_full_spec(tmp_path):
     spec = load_spec(path)
     assert (spec.name, spec.description) == ("digits", "what it is for")
     assert (spec.program, spec.method.name, spec.trials) == ("package.module:train", "tpe", 50)
-    assert (spec.metric.name, spec.metric.goal) == ("loss", Goal.MINIMIZE)
+    assert (spec.objective.name, spec.objective.goal) == ("loss", Goal.MINIMIZE)
     assert (spec.concurrency, spec.timeout, spec.retries, spec.seed) == (2, 5400.0, 0, 7)
     assert spec.resources == Resources(cpu=2, gpu=0.5, memory=4_000_000_000)
     assert spec.checkpoint == CheckpointSpec(
