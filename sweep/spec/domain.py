@@ -111,25 +111,26 @@ class Weighted(Domain):
 
 @dataclass(frozen=True)
 class Whole(Domain):
-    """Whole numbers from ``low`` to ``high``, both included."""
+    """Whole numbers from ``low`` by ``step`` up to ``high``, both included if a step meets it."""
 
     low: int
     high: int
     log: bool = False
+    step: int = 1
 
     @property
     def latent(self) -> Integer:
-        return Integer(self.low, self.high, self.log)
+        return Integer(self.low, self.values[-1], self.log, self.step)
 
     def value(self, latent: int) -> int:
         return int(latent)
 
     @property
     def values(self) -> Sequence[int]:
-        return range(self.low, self.high + 1)
+        return range(self.low, self.high + 1, self.step)
 
     def __contains__(self, value: Any) -> bool:
-        return not isinstance(value, bool) and value in range(self.low, self.high + 1)
+        return not isinstance(value, bool) and value in self.values
 
 
 @dataclass(frozen=True)

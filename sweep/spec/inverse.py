@@ -37,9 +37,9 @@ def latent_of(domain: Domain, value: Any) -> Any:
             return _choice(domain, value)
         case Whole():
             if value not in domain:
-                raise ValueError(
-                    f"must be a whole number from {domain.low} to {domain.high}, not {plain(value)}"
-                )
+                by = f" by steps of {domain.step}" if domain.step > 1 else ""
+                bounds = f"from {domain.low} to {domain.high}{by}"
+                raise ValueError(f"must be a whole number {bounds}, not {plain(value)}")
             return int(value)
         case Quantized():
             return _quantized(domain, value)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path as FilePath
@@ -10,11 +11,15 @@ from typing import Any
 from pydantic import TypeAdapter, ValidationError
 
 from sweep.spec.document import Document, parse_document, read_text
+from sweep.spec.group import Flat, flatten
 from sweep.spec.method import AnySampler, Sampler
 from sweep.spec.model import StudySpec, study_problems
 from sweep.spec.override import SYNONYMS, override
 from sweep.spec.parameter import Parameter
 from sweep.spec.problem import Problem, problems_of
+from sweep.spec.service import leave_out_service
+
+_log = logging.getLogger("sweep")
 
 
 def load_spec(path: str | FilePath, overrides: Sequence[str] = ()) -> StudySpec:
@@ -40,14 +45,23 @@ def parse_spec(text: str, source: str = "spec.yaml", overrides: Sequence[str] = 
     document = parse_document(text, source)
     override(document, overrides)
     document.data.setdefault("name", FilePath(source).stem)
+    ignored = leave_out_service(document.data)
     problems, data = _one_spelling(document.data)
+    flat = Flat()
+    if isinstance(data.get("parameters"), Mapping):
+        flat = flatten(data["parameters"])
+        data = {**data, "parameters": flat.parameters}
     try:
         spec = StudySpec.model_validate(data)
     except ValidationError as error:
         problems += problems_of(error, StudySpec, data)
         problems += _between_valid_parts(data)
+    problems = [Problem(flat.written(each.path), each.message) for each in problems]
+    problems += flat.problems
     if problems:
         raise document.error([_as_written(document, problem) for problem in problems])
+    for line in document.told(ignored):
+        _log.warning("%s", line)
     return spec
 
 

@@ -21,14 +21,13 @@ from sweep.spec.field import (
 from sweep.spec.method import REFERENCE, AnySampler, Sampler, population_problem
 from sweep.spec.parameter import Parameter
 from sweep.spec.problem import Problem, Section, wrong, wrongs
+from sweep.spec.rule import wrong_name
 from sweep.spec.section import CheckpointSpec, Metric, Resources
 from sweep.spec.space import Space
 from sweep.spec.suggestion import brief
 from sweep.spec.termination import Termination
 
 NAME = re.compile(r"\w[\w.-]{0,99}")
-_PARAMETER_NAME = re.compile(r"[^\W\d][\w.-]*")
-_SERVICE = "belongs to W&B's service and has no meaning here: remove it"
 
 
 def _name(given: Any) -> Any:
@@ -55,15 +54,7 @@ class StudySpec(Section):
     """One study: what to run, what to search, and with what."""
 
     foreign: ClassVar[Mapping[str, str]] = {
-        "command": "has no meaning here, where program is a function: remove it",
-        "project": _SERVICE,
-        "entity": _SERVICE,
-        "controller": _SERVICE,
-        "scheduler": _SERVICE,
-        "job": _SERVICE,
-        "image_uri": _SERVICE,
-        "apiVersion": _SERVICE,
-        "kind": _SERVICE,
+        "scheduler": "is W&B's: write a sampler as method, and its search space as space",
         "metrics": "several objectives are not supported: write metric",
     }
 
@@ -128,9 +119,9 @@ def study_problems(
     if not names:
         yield Problem(("parameters",), "is empty: needs at least one parameter")
     for name in names:
-        if not _PARAMETER_NAME.fullmatch(name):
-            meant = "a parameter's name begins with a letter and has letters, digits and . _ - only"
-            yield Problem(("parameters", name), meant)
+        wrong_one = wrong_name(name)
+        if wrong_one is not None:
+            yield Problem(("parameters", name), wrong_one)
     yield from condition_problems(parameters, names)
     if method is None:
         return

@@ -13,6 +13,7 @@ from sweep.spec import method, model, parameter, section, termination
 from sweep.spec.method import ALIASES, REFERENCE, Method
 from sweep.spec.model import NAME, StudySpec
 from sweep.spec.problem import Section
+from sweep.spec.service import IGNORED
 
 DIALECT = "https://json-schema.org/draft/2020-12/schema"
 
@@ -34,6 +35,8 @@ def json_schema() -> dict[str, Any]:
     properties["parameters"]["minProperties"] = 1
     properties["run_cap"] = {**properties["trials"], "description": "W&B's name of trials."}
     _short_forms(properties, definitions)
+    _groups(properties["parameters"], definitions)
+    _service(schema, definitions)
     schema["required"].remove("name")
     schema["anyOf"] = [
         {"required": ["trials"]},
@@ -63,6 +66,29 @@ def _short_forms(properties: dict[str, Any], definitions: dict[str, Any]) -> Non
     for key in ("components", "exclude"):
         listed = {"type": saved[key].pop("type"), "items": saved[key].pop("items")}
         saved[key]["anyOf"] = [listed, {"type": "string", "minLength": 1}]
+
+
+def _groups(parameters: dict[str, Any], definitions: dict[str, Any]) -> None:
+    """Parameters in parameters, to any depth."""
+    either = {"anyOf": [parameters.pop("additionalProperties"), {"$ref": "#/$defs/Group"}]}
+    inner = {"type": "object", "minProperties": 1, "additionalProperties": either}
+    inner["description"] = "The parameters of the group, by the last part of their names."
+    when = definitions["Parameter"]["properties"]["when"]
+    parameters["additionalProperties"] = either
+    definitions["Group"] = {
+        "type": "object",
+        "description": "Parameters that share the beginning of their names.",
+        "properties": {"parameters": inner, "when": when},
+        "required": ["parameters"],
+        "additionalProperties": False,
+    }
+
+
+def _service(schema: dict[str, Any], definitions: dict[str, Any]) -> None:
+    """What W&B's own files may have besides."""
+    for (*above, key), message in IGNORED.items():
+        section = definitions["Metric"] if above else schema
+        section["properties"][key] = {"description": f"W&B's, {message}."}
 
 
 def _spelled(*methods: str) -> list[dict[str, Any]]:
