@@ -150,6 +150,42 @@ class Continuous(Domain):
 
 
 @dataclass(frozen=True)
+class Stepped(Domain):
+    """Numbers from ``low`` by ``step`` up to ``high``, as one would write them in decimals."""
+
+    low: float
+    high: float
+    step: float
+
+    @property
+    def latent(self) -> Real:
+        return Real(self.low, self._at(self._last), step=self.step)
+
+    def value(self, latent: float) -> float:
+        return self._at(self._nearest(latent))
+
+    def __contains__(self, value: Any) -> bool:
+        if isinstance(value, bool) or not isinstance(value, int | float):
+            return False
+        inside = math.isfinite(value) and 0 <= self._nearest(value) <= self._last
+        return inside and self.value(value) == value
+
+    @cached_property
+    def _last(self) -> int:
+        return int((_decimal(self.high) - _decimal(self.low)) // _decimal(self.step))
+
+    def _nearest(self, value: float) -> int:
+        return round((value - self.low) / self.step)
+
+    def _at(self, number: int) -> float:
+        return float(_decimal(self.low) + number * _decimal(self.step))
+
+
+def _decimal(number: float) -> Decimal:
+    return Decimal(repr(number))
+
+
+@dataclass(frozen=True)
 class Normal(Domain):
     """A normal distribution; ``log``: of the logarithm, as a log-normal one has it."""
 

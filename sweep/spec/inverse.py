@@ -14,6 +14,7 @@ from sweep.spec.domain import (
     Domain,
     Normal,
     Quantized,
+    Stepped,
     Weighted,
     Whole,
 )
@@ -43,6 +44,13 @@ def latent_of(domain: Domain, value: Any) -> Any:
             return int(value)
         case Quantized():
             return _quantized(domain, value)
+        case Stepped():
+            if value not in domain:
+                bounds = f"from {plain(domain.low)} to {plain(domain.high)}"
+                raise ValueError(
+                    f"must be {bounds} by steps of {plain(domain.step)}, not {plain(value)}"
+                )
+            return float(value)
         case Continuous() | Normal() | Beta():
             return _real(domain, value)
         case _:

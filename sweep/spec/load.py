@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path as FilePath
 from typing import Any
@@ -22,21 +22,31 @@ from sweep.spec.service import leave_out_service
 _log = logging.getLogger("sweep")
 
 
-def load_spec(path: str | FilePath, overrides: Sequence[str] = ()) -> StudySpec:
+def load_spec(
+    path: str | FilePath,
+    overrides: Sequence[str] = (),
+    warn: Callable[[str], None] = _log.warning,
+) -> StudySpec:
     """Read the spec of a study from a YAML file.
 
     Args:
         path: the file; its stem names the study where it has no ``name``.
         overrides: settings such as ``trials=50`` that take the place of what the file says.
+        warn: is told what of W&B's service is read past, a line each.
 
     Raises:
         SpecError: with one line per problem, ``file:line: path: what is wrong``.
     """
     path = FilePath(path)
-    return parse_spec(read_text(path), str(path), overrides)
+    return parse_spec(read_text(path), str(path), overrides, warn)
 
 
-def parse_spec(text: str, source: str = "spec.yaml", overrides: Sequence[str] = ()) -> StudySpec:
+def parse_spec(
+    text: str,
+    source: str = "spec.yaml",
+    overrides: Sequence[str] = (),
+    warn: Callable[[str], None] = _log.warning,
+) -> StudySpec:
     """Read the spec of a study from YAML text; ``source`` is what messages call it.
 
     Raises:
@@ -61,7 +71,7 @@ def parse_spec(text: str, source: str = "spec.yaml", overrides: Sequence[str] = 
     if problems:
         raise document.error([_as_written(document, problem) for problem in problems])
     for line in document.told(ignored):
-        _log.warning("%s", line)
+        warn(line)
     return spec
 
 
@@ -75,10 +85,11 @@ def _one_spelling(data: Mapping[str, Any]) -> tuple[list[Problem], Mapping[str, 
 
 def _between_valid_parts(data: Mapping[str, Any]) -> list[Problem]:
     """Problems between parts, which pydantic looks for only where all parts are valid."""
-    written = data.get("parameters")
+    written = data.get("parameters", {})
     parameters: dict[str, Parameter] = {}
     if not isinstance(written, dict):
         return []
+    names = tuple(written) if "parameters" in data else None
     for name, parameter in written.items():
         with suppress(ValidationError):
             parameters[name] = Parameter.model_validate(parameter)
@@ -86,7 +97,8 @@ def _between_valid_parts(data: Mapping[str, Any]) -> list[Problem]:
     with suppress(ValidationError):
         method = TypeAdapter[Sampler](AnySampler).validate_python(data.get("method"))
     trials = data.get("trials", data.get("run_cap"))
-    return list(study_problems(parameters, tuple(written), method, trials))
+    space = data.get("space")
+    return list(study_problems(parameters, names, method, trials, space=space))
 
 
 def _as_written(document: Document, problem: Problem) -> Problem:

@@ -35,9 +35,11 @@ def json_schema() -> dict[str, Any]:
     properties["parameters"]["minProperties"] = 1
     properties["run_cap"] = {**properties["trials"], "description": "W&B's name of trials."}
     _short_forms(properties, definitions)
+    properties["space"] = {**properties["space"], "pattern": f"^{REFERENCE.pattern}$"}
     _groups(properties["parameters"], definitions)
     _service(schema, definitions)
     schema["required"].remove("name")
+    schema["oneOf"] = [{"required": ["parameters"]}, {"required": ["space"]}]
     schema["anyOf"] = [
         {"required": ["trials"]},
         {"required": ["run_cap"]},
@@ -120,7 +122,8 @@ def _describe(schema: dict[str, Any], section: type[Section]) -> None:
     """Put the docstrings of the fields of ``section`` into its schema."""
     for each in reversed(section.__mro__):
         if issubclass(each, Section) and each is not Section:
-            for name, text in _docstrings(each).items():
+            for field, text in _docstrings(each).items():
+                name = getattr(each.model_fields.get(field), "alias", None) or field
                 if name in schema.get("properties", {}):
                     schema["properties"][name]["description"] = text
 

@@ -80,6 +80,13 @@ def tables(study: Path) -> dict[str, pd.DataFrame]:
     }
 
 
+SPACE = """
+program: shapes:epochs
+method: {name: tpe, n_startup_trials: 2}
+metric: {name: loss}
+space: defined:space
+trials: 4
+"""
 MEDIAN = {"type": "median", "startup_trials": 1}
 
 
@@ -99,7 +106,6 @@ def test_every_prefix_goes_on_to_the_same_tables(
     pruner: dict[str, Any] | None,
 ) -> None:
     """Killed after any commit and run again, a study ends with the tables of a whole run."""
-    monkeypatch.chdir(project.root)
     spec = project.spec(
         "s",
         program=f"shapes:{shape}",
@@ -107,6 +113,25 @@ def test_every_prefix_goes_on_to_the_same_tables(
         early_terminate=pruner,
         checkpoint={"every": {"epochs": 1, "steps": 1}},
     )
+    goes_on_from_every_prefix(project, monkeypatch, spec)
+    capsys.readouterr()
+
+
+@pytest.mark.long
+def test_a_space_function_goes_on_from_every_prefix(
+    project: Project, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """So it does where a function suggests the parameters, in view of those before."""
+    spec = project.root / "s.yaml"
+    spec.write_text(SPACE)
+    goes_on_from_every_prefix(project, monkeypatch, spec)
+    capsys.readouterr()
+
+
+def goes_on_from_every_prefix(
+    project: Project, monkeypatch: pytest.MonkeyPatch, spec: Path
+) -> None:
+    monkeypatch.chdir(project.root)
     copies = project.root / "copies"
     with monkeypatch.context() as patch:
         patch.setattr(prepare, "Journal", recorder(project.store / "s", copies))
@@ -118,4 +143,3 @@ def test_every_prefix_goes_on_to_the_same_tables(
         assert run(project, spec, prefix) == code, prefix.name
         for name, table in tables(prefix / "s").items():
             pd.testing.assert_frame_equal(table, whole[name], obj=f"{name} after {prefix.name}")
-    capsys.readouterr()

@@ -137,6 +137,7 @@ from sweep.spec import (
             "early_terminate: {type: median, warmup: 1}",
             "early_terminate.warmup: unknown key; did you mean warmup_steps?",
         ),
+        ("spaec: a:b", "spaec: unknown key; did you mean space?"),
         (
             "scheduler: {engine: wandb}",
             "scheduler: is W&B's: write a sampler as method, and its search space as space",
