@@ -101,7 +101,12 @@ class DrivenStudy:
     def begin(
         self, versions: Mapping[str, str], sources: Mapping[str, str] = MappingProxyType({})
     ) -> None:
-        """Open a session, durably, and clear away what an earlier one left behind."""
+        """Open a session, durably, and clear away what an earlier one left behind.
+
+        Raises:
+            StoreError: the journal cannot be written.
+            ProgramError: the sampler fails on a result of which it could not be told before.
+        """
         self._logbook.record(
             DriverStarted(
                 session=self.state.sessions + 1,
@@ -111,6 +116,8 @@ class DrivenStudy:
                 sources=dict(sources),
             )
         )
+        for trial in self.state.trials.values():
+            self._tell(trial)  # its sampler may have failed when it was to learn of it
         self._archive.begin()
 
     def ask(self) -> int:
@@ -285,6 +292,12 @@ class DrivenStudy:
         if not again or trial.failures > self.limits.retries:
             self._finish(trial, TrialState.FAILED, {}, reason=reason, error=error)
 
+    def _tell(self, trial: Trial) -> None:
+        """Let the sampler learn of a result, unless it has."""
+        ended = trial.state in (TrialState.COMPLETE, TrialState.PRUNED)
+        if ended and trial.searched and trial.told is None:
+            self._logbook.record(self._search.tell(self.state, trial))
+
     def _finish(
         self,
         trial: Trial,
@@ -309,8 +322,7 @@ class DrivenStudy:
                 error=error,
             )
         )
-        if conclusion.state is not TrialState.FAILED and trial.searched:
-            self._logbook.record(self._search.tell(self.state, trial))
+        self._tell(trial)
         self._archive.finished(trial.number)
         if conclusion.unreported and not self.state.iterations:
             raise MetricError(f"{self.name}: {conclusion.reason}")

@@ -77,6 +77,10 @@ def replay(
 
     ``installed`` are the versions at hand, ``sources`` the digests of functions at hand (as in
     `DriverStarted`), ``changed`` the events whose digests do not fit.
+
+    Raises:
+        ProgramError: a sampler or a space of the user's cannot be had, or the sampler fails on a
+            result.
     """
     found = Replay()
     for seq in changed:
@@ -110,6 +114,7 @@ def _compare(found: Replay, state: StudyState, search: Search, entry: Entry) -> 
     match event:
         case TrialAsked():
             found.suggestions += 1
+            search.prepare()
             try:
                 derived = search.ask(state)
             except (ValueError, KeyError, StopIteration, ProgramError) as error:
