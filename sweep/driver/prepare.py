@@ -20,7 +20,15 @@ from sweep.paths import StudyPaths
 from sweep.search.define import space_of
 from sweep.search.sampler import SamplerSource
 from sweep.search.search import Search
-from sweep.spec import Change, StudySpec, difference, dump_spec, refused, successor
+from sweep.spec import (
+    Change,
+    StudySpec,
+    difference,
+    dump_spec,
+    inheriting,
+    refused,
+    successor,
+)
 from sweep.trial.source import source_digest
 
 
@@ -66,6 +74,7 @@ def request_run(store: Path, spec: StudySpec, project: str) -> Request:
     if state is None:
         return Request(paths=paths, spec=spec, project=project, state=None, changes=())
     accepted = StudySpec.model_validate(state.spec)
+    spec = inheriting(accepted, spec)
     changes = difference(accepted, spec)
     _refuse(paths, state, changes)
     if state.trials and not refused(changes):
@@ -173,7 +182,7 @@ def _refuse(paths: StudyPaths, state: StudyState, changes: Sequence[Change]) -> 
         return  # nothing was tried yet: there is no history that a change could falsify
     judged = bool(state.iterations) or any(
         report.value is not None
-        for trial in state.running.values()
+        for trial in state.unfinished.values()
         for report in trial.reports.values()
     )
     wrong = [

@@ -23,6 +23,8 @@ from sweep.journal.event import (
     TrialAsked,
     TrialFinished,
     TrialForked,
+    TrialPaused,
+    TrialPromoted,
     TrialReported,
     TrialRestored,
     TrialState,
@@ -32,6 +34,7 @@ from sweep.journal.state import StudyState, Trial
 from sweep.search import latent
 from sweep.search.define import DefinedSpace, space_of
 from sweep.search.permutation import permuted
+from sweep.search.promotion import Promotion
 from sweep.search.pruner import make_pruner
 from sweep.search.sampler import SamplerSource, ask_seed
 from sweep.search.storage import HistoryStorage, running_trial
@@ -45,7 +48,11 @@ _STATES = {
 
 
 class Search:
-    """Optuna over the history of one study."""
+    """Optuna over the history of one study.
+
+    Attributes:
+        promotion: which paused trial may go on; it follows the journal, too.
+    """
 
     def __init__(self, spec: StudySpec, project: str = "") -> None:
         """Begin with the spec that the study began with; a change of it is an event.
@@ -59,6 +66,7 @@ class Search:
         """Trials outside of the space: to samplers they are failed ones."""
         self._ranges: dict[str, optuna.distributions.BaseDistribution] = {}
         """What each parameter was drawn from last."""
+        self.promotion = Promotion(spec)
         self._adopt(spec, project)
 
     def _adopt(self, spec: StudySpec, project: str) -> None:
@@ -99,6 +107,11 @@ class Search:
     def prunes(self) -> bool:
         return self._pruner is not None
 
+    @property
+    def judges(self) -> bool:
+        """Whether reports of the objective wait for a verdict."""
+        return self.prunes or self.promotion.pauses
+
     def ask(self, state: StudyState) -> TrialAsked:
         """Propose the next trial, given all that was applied.
 
@@ -132,6 +145,7 @@ class Search:
             wrote=wrote,
             told=len(state.iterations),
             running=sorted(state.running),
+            bracket=self.promotion.bracket(place),
         )
 
     def _suggest(self, trial: optuna.Trial, dimension: Dimension) -> Any:
@@ -191,10 +205,18 @@ class Search:
         )
 
     def apply(self, event: Event) -> None:
-        """Follow the journal by one event."""
+        """Follow the journal by one event.
+
+        To Optuna a paused trial is a pruned one, which runs again when it is promoted: TPE then
+        learns from what it came to at its rung. Were it one that runs, TPE would learn of most
+        trials at the end of the study only.
+        """
+        self.promotion.apply(event)
         match event:
             case SpecChanged():
-                self._adopt(StudySpec.model_validate(event.spec), event.project)
+                spec = StudySpec.model_validate(event.spec)
+                self._adopt(spec, event.project)
+                self.promotion.adopt(spec)
             case TrialAsked():
                 self._put_begun(event)
                 self._storage.write(event.trial, event.wrote)
@@ -205,6 +227,10 @@ class Search:
                 self._storage.set_trial_intermediate_value(event.trial, event.step, value)
                 if event.wrote:
                     self._storage.change(event.trial, system_attrs={**attrs, **event.wrote})
+            case TrialPaused() if event.trial not in self._outside:
+                self._storage.change(event.trial, state=OptunaState.PRUNED)
+            case TrialPromoted():
+                self._storage.change(event.trial, state=OptunaState.RUNNING)
             case TrialRestored():
                 keep = -1 if event.step is None else event.step
                 values = self._storage.get_trial(event.trial).intermediate_values
