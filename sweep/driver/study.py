@@ -6,6 +6,7 @@ import logging
 import os
 import socket
 from collections.abc import Callable, Mapping
+from types import MappingProxyType
 from typing import Any
 
 from sweep.driver.archive import Archive
@@ -102,7 +103,9 @@ class DrivenStudy:
         """How many trials were finished at the entry that was shown last."""
         return self._logbook.shown
 
-    def begin(self, versions: Mapping[str, str]) -> None:
+    def begin(
+        self, versions: Mapping[str, str], sources: Mapping[str, str] = MappingProxyType({})
+    ) -> None:
         """Open a session, durably, and clear away what an earlier one left behind.
 
         Raises:
@@ -115,6 +118,7 @@ class DrivenStudy:
                 host=socket.gethostname(),
                 pid=os.getpid(),
                 versions=dict(versions),
+                sources=dict(sources),
             )
         )
         for trial in self.state.trials.values():

@@ -77,13 +77,19 @@ class SpecChanged(Event):
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class DriverStarted(Event):
-    """A driver took the study over. ``session`` counts the drivers from 1."""
+    """A driver took the study over. ``session`` counts the drivers from 1.
+
+    ``sources`` has the SHA-256 of the file of each function of the user's that suggestions follow
+    from, by ``space module:function`` (empty in events of version 1).
+    """
 
     type: ClassVar[str] = "driver_started"
+    version: ClassVar[int] = 2
     session: int
     host: str
     pid: int
     versions: dict[str, str]
+    sources: dict[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -197,6 +197,8 @@ class StudyState:
     sessions: int = 0
     session: DriverStarted | None = None
     stopped: DriverStopped | None = None
+    sources: dict[str, str] = field(default_factory=dict)
+    """Digests of the functions that suggestions follow from, as last recorded."""
     active_s: float = 0.0
     session_started: float = 0.0
     trials: dict[int, Trial] = field(default_factory=dict)
@@ -316,6 +318,7 @@ def _driver_started(state: StudyState, event: DriverStarted, time: float) -> Non
     _end_session(state)
     state.session, state.stopped, state.sessions = event, None, event.session
     state.session_started = time
+    state.sources = state.sources | event.sources
 
 
 def _driver_stopped(state: StudyState, event: DriverStopped, time: float) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from types import MappingProxyType
 from typing import Any
 
 from sweep.errors import ProgramError, UsageError
@@ -22,6 +23,7 @@ from sweep.journal.event import (
     TrialTold,
 )
 from sweep.journal.state import StudyState, apply
+from sweep.search.define import space_of
 from sweep.search.fork import vary
 from sweep.search.result import known, values_of, violations_of
 from sweep.search.search import Search
@@ -49,7 +51,8 @@ class Deviation:
 
 @dataclass(slots=True)
 class Replay:
-    """What a replay found. ``drift`` maps a package to (recorded, installed) versions."""
+    """What a replay found. ``drift`` maps a package to (recorded, installed) versions,
+    and a space function to the beginnings of its source's digests."""
 
     suggestions: int = 0
     forks: int = 0
@@ -74,14 +77,19 @@ _ASKED = ("trial", "seed", "params", "latents", "wrote", "told", "running", "bra
 
 
 def replay(
-    entries: Iterable[Entry], installed: Mapping[str, str], changed: Sequence[int] = ()
+    entries: Iterable[Entry],
+    installed: Mapping[str, str],
+    changed: Sequence[int] = (),
+    sources: Mapping[str, str] = MappingProxyType({}),
 ) -> Replay:
     """Derive every suggestion, verdict, promotion, incumbent and front of ``entries`` again.
 
-    ``installed`` are the versions at hand, ``changed`` the events whose digests do not fit.
+    ``installed`` are the versions at hand, ``sources`` the digests of functions at hand (as in
+    `DriverStarted`), ``changed`` the events whose digests do not fit.
 
     Raises:
-        ProgramError: a sampler of the user's cannot be had, or fails on a result.
+        ProgramError: a sampler or a space of the user's cannot be had, or the sampler fails on a
+            result.
     """
     found = Replay()
     for seq in changed:
@@ -101,6 +109,10 @@ def replay(
                 was, now = event.versions.get(name, "-"), installed.get(name, "-")
                 if was != now:
                     found.drift[name] = (was, now)
+            for name, was in event.sources.items():
+                now = sources.get(name, was)
+                if was != now:
+                    found.drift[name] = (was[:12], now[:12])
         if search is not None:
             _compare(found, state, search, entry)
             apply(state, entry)
@@ -176,10 +188,10 @@ def _check_result(found: Replay, state: StudyState, seq: int, event: TrialFinish
 
 def _check_fork(found: Replay, state: StudyState, seq: int, event: TrialForked) -> None:
     """A fork's parameters are its user's choice; what the sampler knows of them follows."""
-    space = StudySpec.model_validate(state.spec).space
+    space = space_of(StudySpec.model_validate(state.spec), state.project)
     try:
         derived = vary(space, event.params, event.params, force=not event.inside)
-    except UsageError as error:
+    except (UsageError, ProgramError) as error:
         found.deviations.append(Deviation(seq, event.trial, "fork", event.params, str(error)))
         return
     for name in ("params", "latents", "inside"):

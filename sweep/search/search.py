@@ -16,6 +16,7 @@ import optuna
 from optuna.study import StudyDirection
 from optuna.trial import TrialState as OptunaState
 
+from sweep.errors import ProgramError
 from sweep.journal.event import (
     Event,
     SpecChanged,
@@ -31,12 +32,13 @@ from sweep.journal.event import (
 )
 from sweep.journal.state import StudyState, Trial
 from sweep.search import front, latent
+from sweep.search.define import DefinedSpace, space_of
 from sweep.search.permutation import permuted
 from sweep.search.promotion import Promotion
 from sweep.search.pruner import make_pruner
 from sweep.search.sampler import SamplerSource, ask_seed
 from sweep.search.storage import HistoryStorage, running_trial
-from sweep.spec import Goal, Method, StudySpec
+from sweep.spec import Dimension, Goal, Method, Space, StudySpec
 
 _STATES = {
     TrialState.COMPLETE: OptunaState.COMPLETE,
@@ -55,18 +57,21 @@ class Search:
     def __init__(self, spec: StudySpec, project: str = "") -> None:
         """Begin with the spec that the study began with; a change of it is an event.
 
-        ``project`` is where a sampler of the user's is imported from, once it is needed.
+        ``project`` is where a sampler and a space of the user's are imported from, once they are
+        needed.
         """
         optuna.logging.set_verbosity(optuna.logging.ERROR)
         self._storage = HistoryStorage(spec.name)
         self._outside: set[int] = set()
         """Trials outside of the space: to samplers they are failed ones."""
+        self._ranges: dict[str, optuna.distributions.BaseDistribution] = {}
+        """What each parameter was drawn from last."""
         self.promotion = Promotion(spec)
         self._adopt(spec, project)
 
     def _adopt(self, spec: StudySpec, project: str) -> None:
         self._spec = spec
-        self._space = spec.space
+        self._space: Space | DefinedSpace | None = None
         self._maximize = [each.goal is Goal.MAXIMIZE for each in spec.objectives]
         self._storage.directions = [
             StudyDirection.MAXIMIZE if larger else StudyDirection.MINIMIZE
@@ -81,16 +86,23 @@ class Search:
         self._samplers: SamplerSource | None = None
 
     def prepare(self) -> SamplerSource:
-        """Have the samplers at hand; every question does so by itself.
+        """Have the samplers and the space at hand; every question does so by itself.
 
         Raises:
-            ProgramError: a factory of the user's cannot be had, or does not take its options.
+            ProgramError: a factory or a space function of the user's cannot be had, or does not
+                take what it is given.
         """
         # Not before they are needed: where a study has moved, with a factory of the user's, the
         # journal says so after it has named the place where that was.
         if self._samplers is None:
             self._samplers = SamplerSource(self._spec, self._project)
+        self._searched()
         return self._samplers
+
+    def _searched(self) -> Space | DefinedSpace:
+        if self._space is None:
+            self._space = space_of(self._spec, self._project)
+        return self._space
 
     @property
     def prunes(self) -> bool:
@@ -111,16 +123,15 @@ class Search:
             ProgramError: the sampler failed.
         """
         number, place = len(state.trials), state.asked
-        if self._spec.method.ends:
-            params = self._configuration(place)
+        space = self._searched()
+        if isinstance(space, Space) and self._spec.method.ends:
+            params = self._configuration(space, place)
             latents: dict[str, list[Any]] = {}
             wrote: dict[str, dict[str, Any]] = {}
         else:
             with self._storage.aside(number) as written, self.prepare().guarded():
                 trial = self._study_with_sampler(place).ask()
-                params = self._space.complete(
-                    lambda dimension: dimension.domain.value(latent.suggest(trial, dimension))
-                )
+                params = space.complete(lambda dimension: self._suggest(trial, dimension))
                 frozen = self._storage.get_trial(number)
                 latents = {
                     name: latent.to_journal(value, frozen.distributions[name])
@@ -138,11 +149,27 @@ class Search:
             bracket=self.promotion.bracket(place),
         )
 
-    def _configuration(self, place: int) -> dict[str, Any]:
+    def _suggest(self, trial: optuna.Trial, dimension: Dimension) -> Any:
+        """The sampler's value of one parameter.
+
+        Raises:
+            ProgramError: a space function has made another kind of parameter of it.
+        """
+        defined = isinstance(self._space, DefinedSpace)
+        older = self._ranges.get(dimension.name) if defined else None
+        if older is not None and not latent.same_kind(older, dimension.domain.latent):
+            raise ProgramError(
+                f"space {self._spec.space_function!r}: {dimension.name}: was another kind of "
+                "parameter, or had another number of choices, in an earlier trial: where it "
+                "differs, give it another name"
+            )
+        return dimension.domain.value(latent.suggest(trial, dimension))
+
+    def _configuration(self, space: Space, place: int) -> dict[str, Any]:
         """What a method that goes through all configurations has at ``place``."""
         if self._spec.method.name == Method.BRUTE:
-            place = permuted(place, self._space.grid_size or 0, self._spec.seed)
-        return next(itertools.islice(self._space.grid(), place, None))
+            place = permuted(place, space.grid_size or 0, self._spec.seed)
+        return next(itertools.islice(space.grid(), place, None))
 
     def judge(self, trial: Trial, step: int, value: float) -> tuple[bool, dict[str, Any]]:
         """The pruner's verdict on a report, and the trial attributes that it wrote.
@@ -254,6 +281,7 @@ class Search:
         trial = running_trial(event.trial)
         for name, known in event.latents.items():
             trial.params[name], trial.distributions[name] = latent.from_journal(known)
+        self._ranges |= trial.distributions
         self._storage.put(trial)
         if isinstance(event, TrialForked) and not event.inside:
             self._outside.add(event.trial)
