@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from types import MappingProxyType
 from typing import Any
 
 from sweep.errors import ProgramError, UsageError
@@ -15,11 +16,14 @@ from sweep.journal.event import (
     TrialAsked,
     TrialFinished,
     TrialForked,
+    TrialPaused,
+    TrialPromoted,
     TrialReported,
     TrialState,
     TrialTold,
 )
 from sweep.journal.state import StudyState, apply
+from sweep.search.define import space_of
 from sweep.search.fork import vary
 from sweep.search.result import known, values_of, violations_of
 from sweep.search.search import Search
@@ -47,11 +51,14 @@ class Deviation:
 
 @dataclass(slots=True)
 class Replay:
-    """What a replay found. ``drift`` maps a package to (recorded, installed) versions."""
+    """What a replay found. ``drift`` maps a package to (recorded, installed) versions,
+    and a space function to the beginnings of its source's digests."""
 
     suggestions: int = 0
     forks: int = 0
     verdicts: int = 0
+    pauses: int = 0
+    promotions: int = 0
     tellings: int = 0
     deviations: list[Deviation] = field(default_factory=list)
     drift: dict[str, tuple[str, str]] = field(default_factory=dict)
@@ -65,23 +72,36 @@ _DECISIVE = ("optuna", "numpy", "scipy")
 """Packages whose version a suggestion may depend on."""
 
 
-def replay(
-    entries: Iterable[Entry], installed: Mapping[str, str], changed: Sequence[int] = ()
-) -> Replay:
-    """Derive every suggestion, verdict, incumbent and front of ``entries`` again.
+_ASKED = ("trial", "seed", "params", "latents", "wrote", "told", "running", "bracket")
+"""What of an ask is derived again."""
 
-    ``installed`` are the versions at hand, ``changed`` the events whose digests do not fit.
+
+def replay(
+    entries: Iterable[Entry],
+    installed: Mapping[str, str],
+    changed: Sequence[int] = (),
+    sources: Mapping[str, str] = MappingProxyType({}),
+) -> Replay:
+    """Derive every suggestion, verdict, promotion, incumbent and front of ``entries`` again.
+
+    ``installed`` are the versions at hand, ``sources`` the digests of functions at hand (as in
+    `DriverStarted`), ``changed`` the events whose digests do not fit.
 
     Raises:
-        ProgramError: a sampler of the user's cannot be had, or fails on a result.
+        ProgramError: a sampler or a space of the user's cannot be had, or the sampler fails on a
+            result.
     """
     found = Replay()
     for seq in changed:
         found.deviations.append(Deviation(seq, None, "the event", "changed", "as it was written"))
     state = StudyState()
     search: Search | None = None
+    due: int | None = None
     for entry in entries:
         event = entry.event
+        if due is not None and not (isinstance(event, TrialPromoted) and event.trial == due):
+            _check(found, entry.seq, due, "promotion at once", False, True)
+        due = None
         if isinstance(event, StudyCreated):
             search = Search(StudySpec.model_validate(event.spec), event.project)
         if isinstance(event, DriverStarted):
@@ -89,10 +109,16 @@ def replay(
                 was, now = event.versions.get(name, "-"), installed.get(name, "-")
                 if was != now:
                     found.drift[name] = (was, now)
+            for name, was in event.sources.items():
+                now = sources.get(name, was)
+                if was != now:
+                    found.drift[name] = (was[:12], now[:12])
         if search is not None:
             _compare(found, state, search, entry)
             apply(state, entry)
             search.apply(event)
+            if isinstance(event, TrialReported) and event.rung is not None:
+                due = event.trial if search.promotion.at_once(event.trial) else None
         else:
             apply(state, entry)
     return found
@@ -111,14 +137,27 @@ def _compare(found: Replay, state: StudyState, search: Search, entry: Entry) -> 
                     Deviation(seq, event.trial, "suggestion", event.params, repr(error))
                 )
                 return
-            for name in ("trial", "seed", "params", "latents", "wrote", "told", "running"):
+            _check_nothing_waits(found, search, entry, event.trial)
+            for name in _ASKED:
                 _check(found, seq, event.trial, name, getattr(event, name), getattr(derived, name))
         case TrialForked():
             found.forks += 1
             _check_fork(found, state, seq, event)
         case TrialReported():
             _check_report(found, state, search, seq, event)
+        case TrialPaused():
+            found.pauses += 1
+            trial = state.trials[event.trial]
+            rung = trial.held_at
+            _check(found, seq, event.trial, "rung", event.rung, rung)
+            if rung is not None:
+                _check(found, seq, event.trial, "step", event.step, trial.rungs[rung])
+        case TrialPromoted():
+            found.promotions += 1
+            _check_promotion(found, state, search, seq, event)
         case TrialFinished():
+            if state.trials[event.trial].state is TrialState.PAUSED:
+                _check_nothing_waits(found, search, entry, event.trial)
             if event.state is not TrialState.FAILED:
                 _check_result(found, state, seq, event)
         case TrialTold():
@@ -149,14 +188,33 @@ def _check_result(found: Replay, state: StudyState, seq: int, event: TrialFinish
 
 def _check_fork(found: Replay, state: StudyState, seq: int, event: TrialForked) -> None:
     """A fork's parameters are its user's choice; what the sampler knows of them follows."""
-    space = StudySpec.model_validate(state.spec).space
+    space = space_of(StudySpec.model_validate(state.spec), state.project)
     try:
         derived = vary(space, event.params, event.params, force=not event.inside)
-    except UsageError as error:
+    except (UsageError, ProgramError) as error:
         found.deviations.append(Deviation(seq, event.trial, "fork", event.params, str(error)))
         return
     for name in ("params", "latents", "inside"):
         _check(found, seq, event.trial, name, getattr(event, name), getattr(derived, name))
+
+
+def _check_promotion(
+    found: Replay, state: StudyState, search: Search, seq: int, event: TrialPromoted
+) -> None:
+    trial = state.trials[event.trial]
+    _check(found, seq, event.trial, "rung", event.rung, trial.held_at)
+    if trial.state is TrialState.PAUSED:
+        first = search.promotion.next()
+        _check(found, seq, event.trial, "promotion", event.trial, first and first.trial)
+    else:
+        at_once = search.promotion.at_once(event.trial)
+        _check(found, seq, event.trial, "promotion at once", True, at_once)
+
+
+def _check_nothing_waits(found: Replay, search: Search, entry: Entry, trial: int) -> None:
+    """Nothing new begins, and no paused trial ends, while another one may be promoted."""
+    first = search.promotion.next()
+    _check(found, entry.seq, trial, "promotion before it", None, first and first.trial)
 
 
 def _check_report(
@@ -172,6 +230,8 @@ def _check_report(
         event.metrics.get(metric),
     )
     trial = state.trials[event.trial]
+    rung = None if event.value is None else search.promotion.rung(trial, event.step)
+    _check(found, seq, event.trial, f"rung at step {event.step}", event.rung, rung)
     if event.prune is None or event.value is None or event.step in trial.verdicts:
         return  # nothing was judged here, or a verdict of before a resume was given again
     found.verdicts += 1

@@ -16,12 +16,15 @@ import optuna
 from optuna.study import StudyDirection
 from optuna.trial import TrialState as OptunaState
 
+from sweep.errors import ProgramError
 from sweep.journal.event import (
     Event,
     SpecChanged,
     TrialAsked,
     TrialFinished,
     TrialForked,
+    TrialPaused,
+    TrialPromoted,
     TrialReported,
     TrialRestored,
     TrialState,
@@ -29,11 +32,13 @@ from sweep.journal.event import (
 )
 from sweep.journal.state import StudyState, Trial
 from sweep.search import front, latent
+from sweep.search.define import DefinedSpace, space_of
 from sweep.search.permutation import permuted
+from sweep.search.promotion import Promotion
 from sweep.search.pruner import make_pruner
 from sweep.search.sampler import SamplerSource, ask_seed
 from sweep.search.storage import HistoryStorage, running_trial
-from sweep.spec import Goal, Method, StudySpec
+from sweep.spec import Dimension, Goal, Method, Space, StudySpec
 
 _STATES = {
     TrialState.COMPLETE: OptunaState.COMPLETE,
@@ -43,22 +48,30 @@ _STATES = {
 
 
 class Search:
-    """Optuna over the history of one study."""
+    """Optuna over the history of one study.
+
+    Attributes:
+        promotion: which paused trial may go on; it follows the journal, too.
+    """
 
     def __init__(self, spec: StudySpec, project: str = "") -> None:
         """Begin with the spec that the study began with; a change of it is an event.
 
-        ``project`` is where a sampler of the user's is imported from, once it is needed.
+        ``project`` is where a sampler and a space of the user's are imported from, once they are
+        needed.
         """
         optuna.logging.set_verbosity(optuna.logging.ERROR)
         self._storage = HistoryStorage(spec.name)
         self._outside: set[int] = set()
         """Trials outside of the space: to samplers they are failed ones."""
+        self._ranges: dict[str, optuna.distributions.BaseDistribution] = {}
+        """What each parameter was drawn from last."""
+        self.promotion = Promotion(spec)
         self._adopt(spec, project)
 
     def _adopt(self, spec: StudySpec, project: str) -> None:
         self._spec = spec
-        self._space = spec.space
+        self._space: Space | DefinedSpace | None = None
         self._maximize = [each.goal is Goal.MAXIMIZE for each in spec.objectives]
         self._storage.directions = [
             StudyDirection.MAXIMIZE if larger else StudyDirection.MINIMIZE
@@ -73,20 +86,32 @@ class Search:
         self._samplers: SamplerSource | None = None
 
     def prepare(self) -> SamplerSource:
-        """Have the samplers at hand; every question does so by itself.
+        """Have the samplers and the space at hand; every question does so by itself.
 
         Raises:
-            ProgramError: a factory of the user's cannot be had, or does not take its options.
+            ProgramError: a factory or a space function of the user's cannot be had, or does not
+                take what it is given.
         """
         # Not before they are needed: where a study has moved, with a factory of the user's, the
         # journal says so after it has named the place where that was.
         if self._samplers is None:
             self._samplers = SamplerSource(self._spec, self._project)
+        self._searched()
         return self._samplers
+
+    def _searched(self) -> Space | DefinedSpace:
+        if self._space is None:
+            self._space = space_of(self._spec, self._project)
+        return self._space
 
     @property
     def prunes(self) -> bool:
         return self._pruner is not None
+
+    @property
+    def judges(self) -> bool:
+        """Whether reports of the objective wait for a verdict."""
+        return self.prunes or self.promotion.pauses
 
     def ask(self, state: StudyState) -> TrialAsked:
         """Propose the next trial, given all that was applied.
@@ -98,16 +123,15 @@ class Search:
             ProgramError: the sampler failed.
         """
         number, place = len(state.trials), state.asked
-        if self._spec.method.ends:
-            params = self._configuration(place)
+        space = self._searched()
+        if isinstance(space, Space) and self._spec.method.ends:
+            params = self._configuration(space, place)
             latents: dict[str, list[Any]] = {}
             wrote: dict[str, dict[str, Any]] = {}
         else:
             with self._storage.aside(number) as written, self.prepare().guarded():
                 trial = self._study_with_sampler(place).ask()
-                params = self._space.complete(
-                    lambda dimension: dimension.domain.value(latent.suggest(trial, dimension))
-                )
+                params = space.complete(lambda dimension: self._suggest(trial, dimension))
                 frozen = self._storage.get_trial(number)
                 latents = {
                     name: latent.to_journal(value, frozen.distributions[name])
@@ -122,13 +146,30 @@ class Search:
             wrote=wrote,
             told=len(state.iterations),
             running=sorted(state.running),
+            bracket=self.promotion.bracket(place),
         )
 
-    def _configuration(self, place: int) -> dict[str, Any]:
+    def _suggest(self, trial: optuna.Trial, dimension: Dimension) -> Any:
+        """The sampler's value of one parameter.
+
+        Raises:
+            ProgramError: a space function has made another kind of parameter of it.
+        """
+        defined = isinstance(self._space, DefinedSpace)
+        older = self._ranges.get(dimension.name) if defined else None
+        if older is not None and not latent.same_kind(older, dimension.domain.latent):
+            raise ProgramError(
+                f"space {self._spec.space_function!r}: {dimension.name}: was another kind of "
+                "parameter, or had another number of choices, in an earlier trial: where it "
+                "differs, give it another name"
+            )
+        return dimension.domain.value(latent.suggest(trial, dimension))
+
+    def _configuration(self, space: Space, place: int) -> dict[str, Any]:
         """What a method that goes through all configurations has at ``place``."""
         if self._spec.method.name == Method.BRUTE:
-            place = permuted(place, self._space.grid_size or 0, self._spec.seed)
-        return next(itertools.islice(self._space.grid(), place, None))
+            place = permuted(place, space.grid_size or 0, self._spec.seed)
+        return next(itertools.islice(space.grid(), place, None))
 
     def judge(self, trial: Trial, step: int, value: float) -> tuple[bool, dict[str, Any]]:
         """The pruner's verdict on a report, and the trial attributes that it wrote.
@@ -175,10 +216,18 @@ class Search:
         )
 
     def apply(self, event: Event) -> None:
-        """Follow the journal by one event."""
+        """Follow the journal by one event.
+
+        To Optuna a paused trial is a pruned one, which runs again when it is promoted: TPE then
+        learns from what it came to at its rung. Were it one that runs, TPE would learn of most
+        trials at the end of the study only.
+        """
+        self.promotion.apply(event)
         match event:
             case SpecChanged():
-                self._adopt(StudySpec.model_validate(event.spec), event.project)
+                spec = StudySpec.model_validate(event.spec)
+                self._adopt(spec, event.project)
+                self.promotion.adopt(spec)
             case TrialAsked():
                 self._put_begun(event)
                 self._storage.write(event.trial, event.wrote)
@@ -189,6 +238,10 @@ class Search:
                 self._storage.set_trial_intermediate_value(event.trial, event.step, value)
                 if event.wrote:
                     self._storage.change(event.trial, system_attrs={**attrs, **event.wrote})
+            case TrialPaused() if event.trial not in self._outside:
+                self._storage.change(event.trial, state=OptunaState.PRUNED)
+            case TrialPromoted():
+                self._storage.change(event.trial, state=OptunaState.RUNNING)
             case TrialRestored():
                 keep = -1 if event.step is None else event.step
                 values = self._storage.get_trial(event.trial).intermediate_values
@@ -228,6 +281,7 @@ class Search:
         trial = running_trial(event.trial)
         for name, known in event.latents.items():
             trial.params[name], trial.distributions[name] = latent.from_journal(known)
+        self._ranges |= trial.distributions
         self._storage.put(trial)
         if isinstance(event, TrialForked) and not event.inside:
             self._outside.add(event.trial)

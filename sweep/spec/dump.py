@@ -18,14 +18,14 @@ def dump_spec(spec: StudySpec) -> str:
     from ruamel.yaml.comments import CommentedMap
 
     described = _tidy(spec.model_dump(mode="json", exclude={"parameters"}))
-    described["parameters"] = {
-        name: _flow(_shortest(parameter.model_dump(mode="json")))
-        for name, parameter in spec.parameters.items()
-    }
+    if spec.parameters:
+        described["parameters"] = {
+            name: _flow(_shortest(parameter.model_dump(mode="json")))
+            for name, parameter in spec.parameters.items()
+        }
+    keys = (field.alias or name for name, field in StudySpec.model_fields.items())
     ordered = CommentedMap(
-        (key, described[key])
-        for key in StudySpec.model_fields
-        if key in described and described[key] != []
+        (key, described[key]) for key in keys if key in described and described[key] != []
     )
     for key in ("metric", "constraints", "resources", "early_terminate"):
         if key in ordered:

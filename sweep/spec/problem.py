@@ -125,7 +125,8 @@ def _unknown_key(key: str, section: type[Section] | None) -> str:
         return "unknown key"
     if key in section.foreign:
         return section.foreign[key]
-    return f"unknown key; {did_you_mean(key, section.model_fields)}"
+    known = (field.alias or name for name, field in section.model_fields.items())
+    return f"unknown key; {did_you_mean(key, known)}"
 
 
 def _real_path(location: Path, data: Any, *, missing: bool) -> Path:
