@@ -33,6 +33,7 @@ ONLY_HERE = {
     "ray": {"driver/cluster.py"},
     "optuna": {
         "search/cmaes.py",
+        "search/horizon.py",
         "search/latent.py",
         "search/pruner.py",
         "search/sampler.py",

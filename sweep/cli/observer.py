@@ -11,7 +11,13 @@ from typing import Self
 
 from sweep.cli.live import LiveView
 from sweep.cli.output import Output, duration_text, store_option, text
-from sweep.cli.standing import counts_text, searched_text, summary_record, trial_record
+from sweep.cli.standing import (
+    counts_text,
+    searched_text,
+    summary_record,
+    trial_record,
+    waited_text,
+)
 from sweep.driver.saving import resumable
 from sweep.driver.study import DrivenStudy
 from sweep.journal.event import AttemptFailed, Entry, TrialFinished, TrialRestored, TrialState
@@ -170,6 +176,8 @@ def conclude(conclusion: Conclusion, out: Output, *, store: Path) -> None:
         return
     name, state = conclusion.spec.name, conclusion.state
     out.line(f"{name}: {_headline(conclusion)}: {counts_text(state, 'ended')}{_best(conclusion)}")
+    if (waited := waited_text(conclusion.spec, state)) is not None:
+        out.line(f"{name}: {waited}")
     if conclusion.reason in ("complete", "timeout"):
         return
     lead = "free space, then" if conclusion.reason == "disk full" else "go on with"

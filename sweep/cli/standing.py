@@ -58,6 +58,15 @@ def counts_text(state: StudyState, status: str = "running") -> str:
     return counted(len(state.trials), "trial") + (f" ({', '.join(parts)})" if parts else "")
 
 
+def waited_text(spec: StudySpec, state: StudyState) -> str | None:
+    """``3.1% of the slot time ...``: what ``deterministic: true`` has cost so far."""
+    share = state.idling.share
+    if spec.lag is None or share is None:
+        return None
+    why = f"while trials were left to ask (deterministic, window {spec.lag})"
+    return f"{share:.1%} of the slot time lost {why}"
+
+
 def spent(trial: Trial) -> float:
     """Seconds on a slot, all attempts together, up to the last that is known of it."""
     running = trial.executing and trial.dispatched is not None

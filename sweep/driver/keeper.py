@@ -35,6 +35,9 @@ _log = logging.getLogger("sweep")
 AGE_INTERVAL_S = 60.0
 """The ages of a whole study are looked at no more often, and ten times within `age` itself."""
 
+_TOLD_LATER = 2**62
+"""A result that waits for its turn counts as told after all that were."""
+
 
 class Keeper:
     """Follows the checkpoints of a study and says which may go.
@@ -188,7 +191,10 @@ def keep_of(spec: StudySpec) -> Keep:
 def _standing(trial: Trial) -> Standing:
     match trial.state:
         case TrialState.COMPLETE:
-            return Standing(Fate.COMPLETE, trial.value, trial.told or 0)
+            untold = _TOLD_LATER + trial.number
+            return Standing(
+                Fate.COMPLETE, trial.value, untold if trial.told is None else trial.told
+            )
         case TrialState.PRUNED | TrialState.FAILED:
             return Standing(Fate.UNSUCCESSFUL)
         case TrialState.RUNNING | TrialState.PAUSED:

@@ -51,6 +51,8 @@ class Limits:
     concurrency: int | None
     timeout: float | None
     retries: int
+    lag: int | None = None
+    """How many numbers back the newest result is that a trial is asked with; None: any."""
 
     @classmethod
     def of(cls, spec: StudySpec) -> Limits:
@@ -66,6 +68,7 @@ class Limits:
             concurrency=spec.concurrency,
             timeout=spec.timeout,
             retries=spec.retries,
+            lag=spec.lag,
         )
 
 
@@ -87,9 +90,16 @@ def plan(state: StudyState, capacity: int, limits: Limits, now: float) -> list[A
         elif room > 0:
             actions.append(Dispatch(trial.number))
             room -= 1
-    if room > 0 and state.asked < limits.total:
+    if room > 0 and askable(state, limits):
         actions.append(Ask())
     return actions
+
+
+def askable(state: StudyState, limits: Limits) -> bool:
+    """True where a trial is left to be asked, and the results are there that it is to be asked
+    with: under ``deterministic: true`` those of the trials up to ``lag`` numbers back."""
+    in_turn = limits.lag is None or len(state.trials) - limits.lag < state.settled
+    return in_turn and state.asked < limits.total
 
 
 def is_complete(state: StudyState, limits: Limits) -> bool:

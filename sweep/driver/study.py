@@ -97,14 +97,18 @@ class DrivenStudy:
         """How many trials were finished at the entry that was shown last."""
         return self._logbook.shown
 
-    def begin(self, versions: Mapping[str, str]) -> None:
-        """Open a session, durably, and clear away what an earlier one left behind."""
+    def begin(self, versions: Mapping[str, str], slots: int | None = None) -> None:
+        """Open a session, durably, and clear away what an earlier one left behind.
+
+        ``slots`` are for this study alone; None where it shares them.
+        """
         self._logbook.record(
             DriverStarted(
                 session=self.state.sessions + 1,
                 host=socket.gethostname(),
                 pid=os.getpid(),
                 versions=dict(versions),
+                slots=slots,
             )
         )
         self._archive.begin()
@@ -305,10 +309,10 @@ class DrivenStudy:
                 error=error,
             )
         )
-        if conclusion.state is not TrialState.FAILED and trial.searched:
-            self._logbook.record(self._search.tell(self.state, trial))
+        for number in self.state.due(in_order=self.spec.deterministic):
+            self._logbook.record(self._search.tell(self.state, self.state.trials[number]))
         self._archive.finished(trial.number)
-        if conclusion.unreported and not self.state.iterations:
+        if conclusion.unreported and not (self.state.iterations or self.state.untold):
             raise MetricError(f"{self.name}: {conclusion.reason}")
 
 

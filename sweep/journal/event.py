@@ -75,13 +75,19 @@ class SpecChanged(Event):
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class DriverStarted(Event):
-    """A driver took the study over. ``session`` counts the drivers from 1."""
+    """A driver took the study over. ``session`` counts the drivers from 1.
+
+    ``slots`` is how many trials it can run at once; None where it shares them with other studies
+    (and in events of version 1).
+    """
 
     type: ClassVar[str] = "driver_started"
+    version: ClassVar[int] = 2
     session: int
     host: str
     pid: int
     versions: dict[str, str]
+    slots: int | None = None
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -33,6 +33,7 @@ from sweep.journal.event import (
     TrialState,
     TrialTold,
 )
+from sweep.journal.idling import Idling
 
 
 @dataclass(slots=True)
@@ -177,6 +178,12 @@ class StudyState:
     asked: int = 0
     """Trials that the sampler proposed: all but forks."""
     running: dict[int, Trial] = field(default_factory=dict)
+    idling: Idling = field(default_factory=Idling)
+    """How much slot time was lost by waiting (`deterministic: true`)."""
+    settled: int = 0
+    """All trials below this number are finished."""
+    untold: set[int] = field(default_factory=set)
+    """Trials with a result that the sampler was not told yet."""
     iterations: list[Iteration] = field(default_factory=list)
     counts: dict[TrialState, int] = field(default_factory=lambda: dict.fromkeys(TrialState, 0))
 
@@ -193,6 +200,10 @@ class StudyState:
             for checkpoint in trial.checkpoints.values()
             if checkpoint.retired is None
         }
+
+    def due(self, *, in_order: bool) -> list[int]:
+        """Trials whose results are to be told now: ``in_order``, none before an unfinished one."""
+        return sorted(number for number in self.untold if not in_order or number < self.settled)
 
     @property
     def forks(self) -> int:
@@ -233,6 +244,9 @@ def apply(state: StudyState, entry: Entry) -> None:
     if entry.seq != state.seq + 1:
         raise JournalError(f"event {entry.seq} follows event {state.seq}: the journal has a hole")
     event = entry.event
+    if state.idling.slots and state.spec.get("deterministic"):
+        executing = sum(trial.executing for trial in state.running.values())
+        state.idling.passed(entry.time - state.time, executing)
     try:
         _APPLY[event.type](state, event, entry.time)
     except KeyError as error:
@@ -255,6 +269,7 @@ def _driver_started(state: StudyState, event: DriverStarted, time: float) -> Non
     _end_session(state)
     state.session, state.stopped, state.sessions = event, None, event.session
     state.session_started = time
+    state.idling.begin(event.slots)
 
 
 def _driver_stopped(state: StudyState, event: DriverStopped, time: float) -> None:
@@ -281,6 +296,7 @@ def _end_attempt(trial: Trial, time: float) -> None:
 def _asked(state: StudyState, event: TrialAsked, time: float) -> None:
     _begin(state, event, time)
     state.asked += 1
+    state.idling.asked()
 
 
 def _forked(state: StudyState, event: TrialForked, time: float) -> None:
@@ -373,10 +389,15 @@ def _finished(state: StudyState, event: TrialFinished, time: float) -> None:
     trial.checkpoint, trial.metrics = event.checkpoint, event.metrics
     trial.reason, trial.error = event.reason, event.error
     del state.running[event.trial]
+    while state.settled in state.trials and state.trials[state.settled].state.finished:
+        state.settled += 1
+    if event.state is not TrialState.FAILED and trial.searched:
+        state.untold.add(event.trial)
 
 
 def _told(state: StudyState, event: TrialTold, time: float) -> None:
     state.trials[event.trial].told = event.iteration
+    state.untold.discard(event.trial)
     state.iterations.append(
         Iteration(
             number=event.iteration,

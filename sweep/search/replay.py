@@ -123,6 +123,9 @@ def _compare(found: Replay, state: StudyState, search: Search, entry: Entry) -> 
                 _check(found, seq, event.trial, "value", event.value, value)
         case TrialTold():
             found.tellings += 1
+            if state.spec.get("deterministic"):
+                due = next(iter(state.due(in_order=True)), None)
+                _check(found, seq, event.trial, "turn", event.trial, due)
             told = search.tell(state, state.trials[event.trial])
             for name in ("value", "iteration", "best_trial", "best_value", "checkpoint", "wrote"):
                 _check(found, seq, event.trial, name, getattr(event, name), getattr(told, name))

@@ -13,6 +13,7 @@ import warnings
 from typing import Any
 
 import optuna
+from optuna.pruners import BasePruner
 from optuna.study import StudyDirection
 from optuna.trial import TrialState as OptunaState
 
@@ -29,6 +30,7 @@ from sweep.journal.event import (
 )
 from sweep.journal.state import StudyState, Trial
 from sweep.search import latent
+from sweep.search.horizon import Horizon
 from sweep.search.permutation import permuted
 from sweep.search.pruner import make_pruner
 from sweep.search.sampler import SamplerSource, ask_seed
@@ -55,12 +57,14 @@ class Search:
         """
         optuna.logging.set_verbosity(optuna.logging.ERROR)
         self._storage = HistoryStorage(spec.name)
+        self._horizon = Horizon(self._storage)
         self._outside: set[int] = set()
         """Trials outside of the space: to samplers they are failed ones."""
         self._adopt(spec, project)
 
     def _adopt(self, spec: StudySpec, project: str) -> None:
         self._spec = spec
+        self._horizon.lag = spec.lag
         self._space = spec.space
         self._maximize = spec.metric.goal is Goal.MAXIMIZE
         self._storage.direction = (
@@ -84,6 +88,10 @@ class Search:
         Forks take numbers, but no suggestions: the n-th ask has the seed and the place in the grid
         that it has without them.
         """
+        with self._horizon.before(len(state.trials)):
+            return self._propose(state)
+
+    def _propose(self, state: StudyState) -> TrialAsked:
         number, place = len(state.trials), state.asked
         before = self._storage.study_attrs
         if self._spec.method.ends:
@@ -114,8 +122,8 @@ class Search:
             latents=latents,
             seed=ask_seed(self._spec.seed, place),
             wrote={part: values for part, values in wrote.items() if values},
-            told=len(state.iterations),
-            running=sorted(state.running),
+            told=self._horizon.told(state),
+            running=self._horizon.running(state),
         )
 
     def _configuration(self, place: int) -> dict[str, Any]:
@@ -133,18 +141,28 @@ class Search:
             return trial.verdicts[step], {}
         if self._pruner is None:
             raise ValueError("no early_terminate in the spec")
+        with self._horizon.during(trial.number):
+            return self._judged(self._pruner, trial, step, value)
+
+    def _judged(
+        self, pruner: BasePruner, trial: Trial, step: int, value: float
+    ) -> tuple[bool, dict[str, Any]]:
         before = self._storage.get_trial(trial.number)
         self._storage.set_trial_intermediate_value(trial.number, step, value)
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # of a trial whose reports are NaN, say
-            prune = self._pruner.prune(self._study, self._storage.get_trial(trial.number))
+            prune = pruner.prune(self._study, self._storage.get_trial(trial.number))
         after = self._storage.get_trial(trial.number)
         self._storage.put(before)
         return bool(prune), _changed(before.system_attrs, after.system_attrs)
 
     def tell(self, state: StudyState, trial: Trial) -> TrialTold:
         """Tell a trial that was completed or pruned, and say who is the incumbent now."""
-        wrote = self._after_trial(trial) if self._notes_results else {}
+        wrote: dict[str, dict[str, Any]] = {}
+        if self._notes_results:
+            with self._horizon.after(trial.number):
+                wrote = self._after_trial(trial)
+            self._horizon.check(wrote)
         best = self._incumbent(state, trial)
         return TrialTold(
             trial=trial.number,
@@ -164,8 +182,10 @@ class Search:
             case TrialAsked():
                 self._put_begun(event)
                 self._write(event.trial, event.wrote)
+                self._horizon.begun(event.trial)
             case TrialForked():
                 self._put_begun(event)
+                self._horizon.begun(event.trial)
             case TrialReported(value=float(value)):
                 attrs = self._storage.get_trial(event.trial).system_attrs
                 self._storage.set_trial_intermediate_value(event.trial, event.step, value)

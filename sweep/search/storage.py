@@ -7,7 +7,8 @@ a sampler wrote. This one is a list of frozen trials that are replaced, never ch
 from __future__ import annotations
 
 import copy
-from collections.abc import Container, Sequence
+from collections.abc import Container, Iterator, Sequence
+from contextlib import contextmanager
 from datetime import UTC, datetime
 from typing import Any
 
@@ -54,6 +55,15 @@ class HistoryStorage(BaseStorage):
         for name, value in values.items():
             setattr(trial, name, value)
         self.trials[number] = trial
+
+    @contextmanager
+    def showing(self, trials: list[FrozenTrial]) -> Iterator[None]:
+        """Hold ``trials`` instead of all, in the block; what is changed in them is forgotten."""
+        everything, self.trials = self.trials, trials
+        try:
+            yield
+        finally:
+            self.trials = everything
 
     # What Optuna calls.
 

@@ -17,7 +17,7 @@ from sweep.spec.model import StudySpec
 from sweep.spec.suggestion import plain
 from sweep.spec.value import identity
 
-FALSIFYING = ("parameters", "metric", "method", "seed")
+FALSIFYING = ("parameters", "metric", "method", "seed", "deterministic", "window")
 """Parts of a spec that a study cannot change: its trials would not belong together."""
 
 

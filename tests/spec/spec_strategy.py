@@ -121,6 +121,9 @@ def specs(draw: st.DrawFn) -> dict[str, Any]:
         "retries": st.integers(0, 3),
         "strict_code": st.booleans(),
         "seed": st.integers(0, 2**63 - 1),
+        "deterministic": st.booleans(),
+        "window": st.integers(1, 64),
+        "lookahead": st.sampled_from(["auto", True, False]),
     }
     for key in draw(st.lists(st.sampled_from(sorted(more)), unique=True)):
         spec[key] = draw(more[key])
