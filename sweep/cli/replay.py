@@ -8,7 +8,7 @@ from pathlib import Path
 from sweep.cli.output import Output
 from sweep.cli.place import find_begun
 from sweep.errors import ReplayError
-from sweep.journal.segment import changed_events, read_entries
+from sweep.journal.segment import Reading, changed_events
 from sweep.journal.version import versions
 from sweep.quantity import counted
 from sweep.search.replay import replay as derive
@@ -21,7 +21,7 @@ def replay(store: Path, name: str, out: Output) -> int:
         ReplayError: something deviates (not raised with ``--json``, which lists it; exit code 3).
     """
     paths = find_begun(store, name)
-    found = derive(read_entries(paths.journal), versions(), changed_events(paths.journal))
+    found = derive(Reading(paths.journal), versions(), changed_events(paths.journal))
     if out.as_json:
         out.data(asdict(found) | {"study": paths.name, "passed": found.passed})
         return 0 if found.passed else ReplayError.exit_code

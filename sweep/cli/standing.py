@@ -27,7 +27,8 @@ def status_of(paths: StudyPaths, spec: StudySpec, state: StudyState) -> str:
         return "complete"
     if timed_out(state, limits, state.time):
         return "timed out"
-    waits = state.asked >= limits.total and all(trial.queued for trial in state.running.values())
+    forks = all(trial.queued and trial.fork is not None for trial in state.running.values())
+    waits = state.asked >= limits.total and forks
     return QUEUED if waits else "interrupted"
 
 

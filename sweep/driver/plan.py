@@ -102,6 +102,11 @@ def askable(state: StudyState, limits: Limits) -> bool:
     return in_turn and state.asked < limits.total
 
 
+def preparable(state: StudyState, limits: Limits) -> bool:
+    """True where another trial could be asked, and none waits for a slot already."""
+    return askable(state, limits) and all(trial.executing for trial in state.running.values())
+
+
 def is_complete(state: StudyState, limits: Limits) -> bool:
     """True where every trial of the study is finished, forks included."""
     return not state.running and state.asked >= limits.total

@@ -6,7 +6,7 @@ import logging
 import os
 import socket
 from collections.abc import Callable, Mapping
-from typing import Any
+from typing import Any, Literal
 
 from sweep.driver.archive import Archive
 from sweep.driver.assignment import next_assignment
@@ -14,7 +14,8 @@ from sweep.driver.backend import Key, WorkerDied
 from sweep.driver.conclusion import Conclusion
 from sweep.driver.keeper import Keeper
 from sweep.driver.logbook import Logbook
-from sweep.driver.plan import Limits
+from sweep.driver.lookahead import Lookahead
+from sweep.driver.plan import Limits, preparable
 from sweep.driver.saving import resumable
 from sweep.driver.stopping import StopRequest
 from sweep.driver.tabulation import Tabulation
@@ -83,6 +84,7 @@ class DrivenStudy:
         self._archive = Archive(paths, spec, self._logbook, keeper)
         self._tabulation = Tabulation(spec.name, paths.tables)
         self._stop = StopRequest(paths)
+        self._lookahead = Lookahead(search, _ahead(spec))
 
     @property
     def state(self) -> StudyState:
@@ -115,9 +117,18 @@ class DrivenStudy:
 
     def ask(self) -> int:
         """Let the sampler propose the next trial; its number."""
-        asked = self._search.ask(self.state)
+        asked = self._lookahead.ask(self.state)
         self._logbook.record(asked)
         return asked.trial
+
+    def look_ahead(self) -> None:
+        """Record a suggestion that was prepared, or have one prepared, where none waits."""
+        if not preparable(self.state, self.limits):
+            return
+        if self._lookahead.ready:
+            self.ask()
+        else:
+            self._lookahead.begin(self.state)
 
     def assign(self, number: int) -> Assignment:
         """The next attempt of a trial, recorded as dispatched."""
@@ -199,6 +210,7 @@ class DrivenStudy:
     def end(self, reason: str, show: Callable[[Entry], None]) -> None:
         """Record the end of the session, leave everything durable, and give the study free."""
         try:
+            self._lookahead.close()
             self._logbook.record(DriverStopped(session=self.state.sessions, reason=reason))
             self._logbook.flush()
             self.settle(show)
@@ -314,6 +326,11 @@ class DrivenStudy:
         self._archive.finished(trial.number)
         if conclusion.unreported and not (self.state.iterations or self.state.untold):
             raise MetricError(f"{self.name}: {conclusion.reason}")
+
+
+def _ahead(spec: StudySpec) -> bool | Literal["auto"]:
+    """``lookahead``; in the order of numbers only where it is asked for."""
+    return False if spec.deterministic and spec.lookahead == "auto" else spec.lookahead
 
 
 def _printable(text: str) -> str:

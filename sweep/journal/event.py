@@ -106,10 +106,13 @@ class TrialAsked(Event):
     ``params`` are the values that the user sees, in the order in which they were asked;
     ``latents`` maps a name to [value, distribution] as the sampler knows them, and ``wrote`` holds
     what it wrote while asking (``{"trial": ..., "study": ...}`` attributes). ``told`` is the number
-    of results it had been told, ``running`` the trials that it knew to run.
+    of results it had been told, ``running`` the trials that it knew to run. Where the suggestion
+    was prepared while trials ran, ``saw`` is the newest event that it knew; else (None, and in
+    events of version 1) that is the one before it.
     """
 
     type: ClassVar[str] = "trial_asked"
+    version: ClassVar[int] = 2
     trial: int
     params: dict[str, Any]
     latents: dict[str, list[Any]]
@@ -117,6 +120,7 @@ class TrialAsked(Event):
     wrote: dict[str, dict[str, Any]]
     told: int
     running: list[int]
+    saw: int | None = None
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

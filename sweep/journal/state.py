@@ -7,7 +7,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from sweep.errors import JournalError
@@ -200,6 +200,21 @@ class StudyState:
             for checkpoint in trial.checkpoints.values()
             if checkpoint.retired is None
         }
+
+    def snapshot(self) -> StudyState:
+        """A state that stays as this one is now. Finished trials are the same objects."""
+        running = {
+            number: replace(trial, reports=dict(trial.reports), verdicts=dict(trial.verdicts))
+            for number, trial in self.running.items()
+        }
+        return replace(
+            self,
+            trials=self.trials | running,
+            running=running,
+            iterations=list(self.iterations),
+            untold=set(self.untold),
+            counts=dict(self.counts),
+        )
 
     def due(self, *, in_order: bool) -> list[int]:
         """Trials whose results are to be told now: ``in_order``, none before an unfinished one."""

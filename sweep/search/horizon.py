@@ -39,6 +39,12 @@ class Horizon:
         self._begun.append(self._storage.get_trial(number))
         self._notes.append(self._storage.study_attrs)
 
+    def snapshot(self, storage: HistoryStorage) -> Horizon:
+        """The same over ``storage``, a snapshot of its own."""
+        twin = Horizon(storage)
+        twin.lag, twin._begun, twin._notes = self.lag, list(self._begun), list(self._notes)
+        return twin
+
     @contextmanager
     def before(self, number: int) -> Iterator[None]:
         """Show what trial ``number`` is asked with."""

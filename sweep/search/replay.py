@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from sweep.errors import UsageError
@@ -69,9 +69,13 @@ def replay(
 ) -> Replay:
     """Derive every suggestion, verdict and incumbent of ``entries`` again.
 
+    They are gone through twice; those of an iterator are gathered for it.
     ``installed`` are the versions at hand, ``changed`` the events whose digests do not fit.
     """
     found = Replay()
+    if isinstance(entries, Iterator):
+        entries = list(entries)
+    ahead = _Ahead(entries)
     for seq in changed:
         found.deviations.append(Deviation(seq, None, "the event", "changed", "as it was written"))
     state = StudyState()
@@ -86,27 +90,54 @@ def replay(
                 if was != now:
                     found.drift[name] = (was, now)
         if search is not None:
-            _compare(found, state, search, entry)
+            _compare(found, state, search, entry, ahead)
             apply(state, entry)
             search.apply(event)
+            ahead.look(search, state)
         else:
             apply(state, entry)
     return found
 
 
-def _compare(found: Replay, state: StudyState, search: Search, entry: Entry) -> None:
+class _Ahead:
+    """Suggestions that were prepared before events that came between: asked at their time."""
+
+    def __init__(self, entries: Iterable[Entry]) -> None:
+        events = (entry.event for entry in entries)
+        self._wanted = {each.saw for each in events if isinstance(each, TrialAsked)}
+        self._made: dict[int, TrialAsked | Exception] = {}
+
+    def look(self, search: Search, state: StudyState) -> None:
+        """Ask now, where the journal has a suggestion that was made now."""
+        if state.seq in self._wanted:
+            try:
+                self._made[state.seq] = replace(search.ask(state), saw=state.seq)
+            except (ValueError, KeyError, StopIteration) as error:
+                self._made[state.seq] = error
+
+    def take(self, saw: int) -> TrialAsked:
+        """What was asked after the event ``saw``, or the error that it raised."""
+        made = self._made.pop(saw, None)
+        if made is None:
+            raise ValueError(f"it names event {saw}, which does not come before it")
+        if isinstance(made, Exception):
+            raise made
+        return made
+
+
+def _compare(found: Replay, state: StudyState, search: Search, entry: Entry, ahead: _Ahead) -> None:
     seq, event = entry.seq, entry.event
     match event:
         case TrialAsked():
             found.suggestions += 1
             try:
-                derived = search.ask(state)
+                derived = search.ask(state) if event.saw is None else ahead.take(event.saw)
             except (ValueError, KeyError, StopIteration) as error:
                 found.deviations.append(
                     Deviation(seq, event.trial, "suggestion", event.params, repr(error))
                 )
                 return
-            for name in ("trial", "seed", "params", "latents", "wrote", "told", "running"):
+            for name in ("trial", "seed", "params", "latents", "wrote", "told", "running", "saw"):
                 _check(found, seq, event.trial, name, getattr(event, name), getattr(derived, name))
         case TrialForked():
             found.forks += 1

@@ -7,6 +7,7 @@ has no effect until it is applied.
 
 from __future__ import annotations
 
+import copy
 import itertools
 import math
 import warnings
@@ -70,13 +71,25 @@ class Search:
         self._storage.direction = (
             StudyDirection.MAXIMIZE if self._maximize else StudyDirection.MINIMIZE
         )
-        # Made anew, since Optuna's study asks for its direction once.
-        self._study = optuna.load_study(
-            study_name=spec.name, storage=self._storage, sampler=optuna.samplers.RandomSampler()
-        )
+        self._study = self._loaded()  # anew, since Optuna's study asks for its direction once
         self._pruner = make_pruner(spec.early_terminate)
         self._samplers = SamplerSource(spec, project)
         self._notes_results = self._samplers.notes_results
+
+    def _loaded(self) -> optuna.Study:
+        return optuna.load_study(
+            study_name=self._spec.name,
+            storage=self._storage,
+            sampler=optuna.samplers.RandomSampler(),
+        )
+
+    def snapshot(self) -> Search:
+        """A search that knows what this one knows now, to be asked in another thread."""
+        twin = copy.copy(self)
+        twin._storage = self._storage.snapshot()
+        twin._horizon = self._horizon.snapshot(twin._storage)
+        twin._study = twin._loaded()
+        return twin
 
     @property
     def prunes(self) -> bool:

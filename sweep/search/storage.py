@@ -56,6 +56,12 @@ class HistoryStorage(BaseStorage):
             setattr(trial, name, value)
         self.trials[number] = trial
 
+    def snapshot(self) -> HistoryStorage:
+        """A storage that stays as this one is now: what it holds is replaced, never changed."""
+        twin = copy.copy(self)
+        twin.trials = list(self.trials)
+        return twin
+
     @contextmanager
     def showing(self, trials: list[FrozenTrial]) -> Iterator[None]:
         """Hold ``trials`` instead of all, in the block; what is changed in them is forgotten."""

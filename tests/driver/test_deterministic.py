@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import random
+import subprocess
+from functools import partial
 from pathlib import Path
 
 import pandas as pd
@@ -11,8 +13,10 @@ import pytest
 from conftest import PROGRAMS, Project
 from test_kill import exact_spec, final_states, last_event, state_of, tables, until
 
-TRIALS = 14
-KILLS = 10
+TRIALS = 16
+KILLS = 5
+BEGUN_WITHIN_S = 600.0
+"""Ray, and as many workers as slots that import torch, on a machine with other work."""
 
 
 def ordered_spec(project: Project, slots: int) -> Path:
@@ -30,9 +34,8 @@ def ordered_spec(project: Project, slots: int) -> Path:
 
 @pytest.mark.ray
 @pytest.mark.long
-@pytest.mark.timeout(1800)
-@pytest.mark.parametrize("method", ["tpe", {"name": "cmaes", "n_startup_trials": 4}])
-def test_slots_timing_and_kills_leave_the_same_bits(tmp_path: Path, method: object) -> None:
+@pytest.mark.timeout(3600)
+def test_slots_timing_and_kills_leave_the_same_bits(tmp_path: Path) -> None:
     """1, 2 and 4 slots at another pace each, two of them killed: equal tables and weights."""
     ends = []
     for slots in (1, 2, 4):
@@ -43,12 +46,12 @@ def test_slots_timing_and_kills_leave_the_same_bits(tmp_path: Path, method: obje
         (root / "pace").write_text(str(slots))
         project = Project(root)
         spec = ordered_spec(project, slots)
-        spec.write_text(spec.read_text().replace("method: tpe", f"method: {json.dumps(method)}"))
         killed = 0 if slots == 1 else killed_often(project, spec, slots)
-        done = project.run("run", spec)
-        assert done.returncode == 0, done.stderr
+        end = project.start("run", spec, *(["--inline"] if slots == 1 else []))
+        out, err = end.communicate(timeout=BEGUN_WITHIN_S)
+        assert end.returncode == 0, err
         assert killed == (0 if slots == 1 else KILLS)
-        assert "of the slot time" in done.stdout
+        assert "of the slot time" in out
         assert project.run("replay", "study").returncode == 0
         ends.append((tables(project), final_states(project)))
     (whole, weights), *others = ends
@@ -59,15 +62,19 @@ def test_slots_timing_and_kills_leave_the_same_bits(tmp_path: Path, method: obje
         assert states == weights
 
 
+def _reached(project: Project, process: subprocess.Popen[str], event: int) -> bool:
+    return last_event(project) >= event or process.poll() is not None
+
+
 def killed_often(project: Project, spec: Path, seed: int) -> int:
-    """SIGKILL the driver at random instants, `KILLS` times at most; how often it came to that."""
+    """SIGKILL the driver at random instants, `KILLS` times; how often it came to that."""
     chooser, kills = random.Random(seed), 0
     while kills < KILLS:
         process = project.start("run", spec)
-        wanted = last_event(project) + chooser.randint(2, 22)
-        until(lambda p=process, w=wanted: last_event(project) >= w or p.poll() is not None)
-        if process.poll() is not None:
-            return kills
+        wanted = last_event(project) + chooser.randint(5, 60)
+        reached = partial(_reached, project, process, wanted)
+        until(reached, within=BEGUN_WITHIN_S)
+        assert process.poll() is None, process.communicate()
         process.kill()
         process.communicate()
         kills += 1
