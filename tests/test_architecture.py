@@ -34,6 +34,7 @@ ONLY_HERE = {
     "optuna": {
         "search/cmaes.py",
         "search/horizon.py",
+        "search/intersection.py",
         "search/latent.py",
         "search/pruner.py",
         "search/sampler.py",

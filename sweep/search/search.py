@@ -32,6 +32,7 @@ from sweep.journal.event import (
 from sweep.journal.state import StudyState, Trial
 from sweep.search import latent
 from sweep.search.horizon import Horizon
+from sweep.search.intersection import Signatures
 from sweep.search.permutation import permuted
 from sweep.search.pruner import make_pruner
 from sweep.search.sampler import SamplerSource, ask_seed
@@ -59,6 +60,7 @@ class Search:
         optuna.logging.set_verbosity(optuna.logging.ERROR)
         self._storage = HistoryStorage(spec.name)
         self._horizon = Horizon(self._storage)
+        self._signatures = Signatures()
         self._outside: set[int] = set()
         """Trials outside of the space: to samplers they are failed ones."""
         self._adopt(spec, project)
@@ -247,6 +249,7 @@ class Search:
         trial = running_trial(event.trial)
         for name, known in event.latents.items():
             trial.params[name], trial.distributions[name] = latent.from_journal(known)
+        trial.distributions = self._signatures.one(trial.distributions)
         self._storage.put(trial)
         if isinstance(event, TrialForked) and not event.inside:
             self._outside.add(event.trial)
