@@ -49,7 +49,7 @@ class Lookahead:
             pending, self._pending = self._pending, None
             asked = pending.result()
             if asked.trial == len(state.trials):  # else a fork has taken its number meanwhile
-                return asked if asked.saw != state.seq else replace(asked, saw=None)
+                return asked
         return self._timed(lambda: self._search.ask(state))
 
     def begin(self, state: StudyState) -> None:
