@@ -27,7 +27,7 @@ def status_of(paths: StudyPaths, spec: StudySpec, state: StudyState) -> str:
         return "complete"
     if timed_out(state, limits, state.time):
         return "timed out"
-    forks = all(trial.queued and trial.fork is not None for trial in state.running.values())
+    forks = all(each.queued and each.fork is not None for each in state.unfinished.values())
     waits = state.asked >= limits.total and forks
     return QUEUED if waits else "interrupted"
 
@@ -49,7 +49,7 @@ def state_text(trial: Trial, status: str = "running") -> str:
 
 def counts_text(state: StudyState, status: str = "running") -> str:
     """``20 trials (14 complete, 6 pruned)``. ``status`` is the study's."""
-    texts = [state_text(trial, status) for trial in state.running.values()]
+    texts = [state_text(trial, status) for trial in state.unfinished.values()]
     parts = [f"{texts.count(text)} {text}" for text in sorted(set(texts), key=QUEUED.__eq__)]
     parts += [
         f"{count} {str(kind).lower()}"

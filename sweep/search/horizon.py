@@ -30,14 +30,14 @@ class Horizon:
         self._storage = storage
         self._begun: list[FrozenTrial] = []
         """Trials as they began, by number."""
-        self._notes: list[dict[str, Any]] = []
+        self._notes: list[tuple[dict[str, Any], dict[str, Any]]] = []
         """The study's attributes as each trial began."""
 
     def begun(self, number: int) -> None:
         """A trial began, and what was written with it is in the storage."""
         # They are replaced there, never changed: to keep them costs a reference each.
         self._begun.append(self._storage.get_trial(number))
-        self._notes.append(self._storage.study_attrs)
+        self._notes.append((self._storage.study_attrs, self._storage.user_attrs))
 
     def snapshot(self, storage: HistoryStorage) -> Horizon:
         """The same over ``storage``, a snapshot of its own."""
@@ -70,12 +70,14 @@ class Horizon:
         if self.lag is None:
             yield
             return
-        now, self._storage.study_attrs = self._storage.study_attrs, self._notes[number]
+        storage = self._storage
+        now = storage.study_attrs, storage.user_attrs
+        storage.study_attrs, storage.user_attrs = self._notes[number]
         try:
-            with self._storage.showing(self._storage.trials[: number + 1]):
+            with storage.showing(storage.trials[: number + 1]):
                 yield
         finally:
-            self._storage.study_attrs = now
+            storage.study_attrs, storage.user_attrs = now
 
     def check(self, wrote: dict[str, dict[str, Any]]) -> None:
         """Refuse what a sampler ``wrote`` when it was told a result, if it has no place in order.
@@ -83,10 +85,11 @@ class Horizon:
         Raises:
             ProgramError: it concerns the study, whose asks go on meanwhile.
         """
-        if self.lag is not None and wrote.get("study"):
+        names = [*wrote.get("study", {}), *wrote.get("study_user", {})]
+        if self.lag is not None and names:
             raise ProgramError(
                 "method: the sampler writes attributes of the study when it learns of a result "
-                f"({', '.join(wrote['study'])}), and asks go on meanwhile: remove deterministic"
+                f"({', '.join(names)}), and asks go on meanwhile: remove deterministic"
             )
 
     def told(self, state: StudyState) -> int:

@@ -9,6 +9,7 @@ from pydantic import BeforeValidator, WithJsonSchema
 
 from sweep.spec.problem import Problem, wrong
 from sweep.spec.suggestion import brief
+from sweep.spec.termination import PruningMode, Termination
 
 WINDOW = 8
 """The default of ``window``. The same on every machine: what a study finds depends on it."""
@@ -27,11 +28,21 @@ Lookahead = Annotated[
 ]
 
 
-def order_problems(deterministic: bool, window: int, concurrency: int | None) -> Iterator[Problem]:
-    """A window that is narrower than the slots, some of which would then never be used."""
-    if deterministic and concurrency is not None and concurrency > window:
+def order_problems(
+    deterministic: bool, window: int, concurrency: int | None, termination: Termination
+) -> Iterator[Problem]:
+    """What does not go together with results in the order of numbers."""
+    if not deterministic:
+        return
+    if concurrency is not None and concurrency > window:
         message = (
             f"of {window} lets {window} trials run at once, and concurrency is {concurrency}: "
             f"write {2 * concurrency}"
         )
         yield Problem(("window",), message)
+    if getattr(termination, "mode", None) is PruningMode.PAUSE:
+        message = (
+            "which trial is promoted depends on timing, and deterministic is true: write "
+            "mode: stop, or remove deterministic"
+        )
+        yield Problem(("early_terminate",), message)

@@ -26,7 +26,8 @@ from sweep.spec import StudySpec
 PRUNERS: list[dict[str, Any]] = [
     {"type": "median", "startup_trials": 2},
     {"type": "percentile", "percentile": 30, "startup_trials": 1},
-    {"type": "asha", "min_resource": 1, "reduction_factor": 2},
+    {"type": "asha", "min_resource": 1, "reduction_factor": 2, "mode": "stop"},
+    {"type": "hyperband", "max_resource": 4, "reduction_factor": 2, "mode": "stop"},
     {"type": "threshold", "upper": 3.5},
     {"type": "wilcoxon", "p_threshold": 0.5},
     {"type": "patient", "patience": 1, "min_delta": 0.0},

@@ -118,9 +118,9 @@ from sweep.spec import (
             "checkpoint.every: must be none or a mapping such as {epochs: 1}, not never",
         ),
         (
-            "early_terminate: {type: hyperband, min_iter: 3}",
-            "early_terminate.type: hyperband is not supported; there is {type: asha, "
-            "min_resource: 3, reduction_factor: 3}, which is close, and {type: median}",
+            "early_terminate: {type: hyperband}",
+            "early_terminate.max_resource: is required: the steps of a whole trial (only "
+            "brackets: 1 goes without)",
         ),
         (
             "early_terminate: {type: medium}",
@@ -129,7 +129,7 @@ from sweep.spec import (
         (
             "early_terminate: {warmup_steps: 1}",
             "early_terminate.type: is required: there is median, percentile, threshold, wilcoxon, "
-            "asha and patient",
+            "asha, hyperband and patient",
         ),
         ("early_terminate: median", "early_terminate: must be a mapping: write {type: median}"),
         (
@@ -228,6 +228,18 @@ def test_window_below_the_slots(window, line):
     lag = 4 if window else 8
     message = f"of {lag} lets {lag} trials run at once, and concurrency is 12: write 24"
     assert problems(given) == [f"digits.yaml:{line}: window: {message}"]
+
+
+@pytest.mark.parametrize("kind", ["asha", "hyperband"])
+def test_promotion_is_not_in_order(kind):
+    """What is promoted depends on timing: refused in one line; the stopping variant is not."""
+    top = ", max_resource: 27" if kind == "hyperband" else ""
+    given = f"{BASE}{SPACE}deterministic: true\nearly_terminate: {{type: {kind}{top}}}\n"
+    message = (
+        "early_terminate: which trial is promoted depends on timing, and deterministic is true: "
+        "write mode: stop, or remove deterministic"
+    )
+    assert problems(given) == [f"digits.yaml:7: {message}"]
 
 
 def test_all_problems_at_once():
