@@ -133,4 +133,6 @@ def specs(draw: st.DrawFn) -> dict[str, Any]:
     }
     for key in draw(st.lists(st.sampled_from(sorted(more)), unique=True)):
         spec[key] = draw(more[key])
+    if spec.get("early_terminate", {}).get("type") in ("asha", "hyperband"):
+        spec.pop("deterministic", None)  # promotion has no order
     return spec
