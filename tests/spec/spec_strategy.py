@@ -130,9 +130,14 @@ def specs(draw: st.DrawFn) -> dict[str, Any]:
         "deterministic": st.booleans(),
         "window": st.integers(1, 64),
         "lookahead": st.sampled_from(["auto", True, False]),
+        "constraints": st.sampled_from(
+            [[], "val/acc <= 1", ["size >= -1e-3", "a b<=.5"], ["size <= 3.0"]]
+        ),
     }
     for key in draw(st.lists(st.sampled_from(sorted(more)), unique=True)):
         spec[key] = draw(more[key])
+    if "early_terminate" not in spec and draw(st.booleans()):
+        spec["metric"] = [spec["metric"], {"name": "size", "goal": "maximize"}]
     if spec.get("early_terminate", {}).get("type") in ("asha", "hyperband"):
         spec.pop("deterministic", None)  # promotion has no order
     return spec
