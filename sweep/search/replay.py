@@ -11,6 +11,8 @@ from sweep.errors import UsageError
 from sweep.journal.event import (
     DriverStarted,
     Entry,
+    HistoryAdded,
+    SpecChanged,
     StudyCreated,
     TrialAsked,
     TrialFinished,
@@ -20,9 +22,13 @@ from sweep.journal.event import (
     TrialTold,
 )
 from sweep.journal.state import StudyState, apply
+from sweep.search.fitting import fitted
 from sweep.search.fork import vary
 from sweep.search.search import Search
 from sweep.spec import StudySpec
+
+CHANGED = "the event"
+"""What deviates where an event is not as it was written."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,10 +42,11 @@ class Deviation:
     derived: Any
 
     def __str__(self) -> str:
-        if self.trial is None:
+        if self.what == CHANGED:
             return f"event {self.seq}: was changed after it was written"
+        whose = "" if self.trial is None else f"trial {self.trial}: "
         return (
-            f"event {self.seq}: trial {self.trial}: {self.what}: "
+            f"event {self.seq}: {whose}{self.what}: "
             f"the journal has {self.journal!r}, derived is {self.derived!r}"
         )
 
@@ -60,6 +67,12 @@ class Replay:
         return not self.deviations
 
 
+_ASKED = (
+    *("trial", "seed", "params", "latents", "wrote", "told", "running"),
+    *("enqueued", "again", "reuses"),
+)
+"""What a suggestion consists of."""
+
 _DECISIVE = ("optuna", "numpy", "scipy")
 """Packages whose version a suggestion may depend on."""
 
@@ -73,7 +86,7 @@ def replay(
     """
     found = Replay()
     for seq in changed:
-        found.deviations.append(Deviation(seq, None, "the event", "changed", "as it was written"))
+        found.deviations.append(Deviation(seq, None, CHANGED, "changed", "as it was written"))
     state = StudyState()
     search: Search | None = None
     for entry in entries:
@@ -106,8 +119,14 @@ def _compare(found: Replay, state: StudyState, search: Search, entry: Entry) -> 
                     Deviation(seq, event.trial, "suggestion", event.params, repr(error))
                 )
                 return
-            for name in ("trial", "seed", "params", "latents", "wrote", "told", "running"):
+            for name in _ASKED:
                 _check(found, seq, event.trial, name, getattr(event, name), getattr(derived, name))
+        case SpecChanged():
+            spec = StudySpec.model_validate(event.spec)
+            accepted = search.accept(spec, event.project, event.changes)
+            _check(found, seq, None, "left_out", event.left_out, accepted.left_out)
+        case HistoryAdded():
+            _check_history(found, state, seq, event)
         case TrialForked():
             found.forks += 1
             _check_fork(found, state, seq, event)
@@ -119,6 +138,8 @@ def _compare(found: Replay, state: StudyState, search: Search, entry: Entry) -> 
             reported = [trial.reports[s].value for s in sorted(trial.reports)]
             known = [value for value in reported if value is not None]
             value = event.metrics.get(metric, known[-1] if known else None)
+            if trial.reuses is not None:
+                value = state.trials[trial.reuses].value
             if event.state is not TrialState.FAILED:
                 _check(found, seq, event.trial, "value", event.value, value)
         case TrialTold():
@@ -128,6 +149,19 @@ def _compare(found: Replay, state: StudyState, search: Search, entry: Entry) -> 
                 _check(found, seq, event.trial, name, getattr(event, name), getattr(told, name))
         case _:
             pass
+
+
+def _check_history(found: Replay, state: StudyState, seq: int, event: HistoryAdded) -> None:
+    """What another study has found is taken as it is; where that lies in this space follows."""
+    spec = StudySpec.model_validate(state.spec)
+    for one in event.trials:
+        name = f"{event.source}/{one['number']}"
+        try:
+            latents = fitted(spec.space, one["params"], spec.defaults)
+        except ValueError as error:
+            found.deviations.append(Deviation(seq, None, name, one["latents"], str(error)))
+        else:
+            _check(found, seq, None, name, one["latents"], latents)
 
 
 def _check_fork(found: Replay, state: StudyState, seq: int, event: TrialForked) -> None:
@@ -163,7 +197,9 @@ def _check_report(
     _check(found, seq, event.trial, f"rungs at step {event.step}", event.wrote, wrote)
 
 
-def _check(found: Replay, seq: int, trial: int, what: str, journal: Any, derived: Any) -> None:
+def _check(
+    found: Replay, seq: int, trial: int | None, what: str, journal: Any, derived: Any
+) -> None:
     if isinstance(journal, Mapping) and isinstance(derived, Mapping):
         for name in dict.fromkeys([*journal, *derived]):
             _check(found, seq, trial, f"{what}.{name}", journal.get(name), derived.get(name))

@@ -7,9 +7,10 @@ has no effect until it is applied.
 
 from __future__ import annotations
 
-import itertools
 import math
 import warnings
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import optuna
@@ -18,6 +19,7 @@ from optuna.trial import TrialState as OptunaState
 
 from sweep.journal.event import (
     Event,
+    HistoryAdded,
     SpecChanged,
     TrialAsked,
     TrialFinished,
@@ -29,11 +31,17 @@ from sweep.journal.event import (
 )
 from sweep.journal.state import StudyState, Trial
 from sweep.search import latent
-from sweep.search.permutation import permuted
+from sweep.search.configuration import Configurations
+from sweep.search.past import Fit, Past, Tried
 from sweep.search.pruner import make_pruner
 from sweep.search.sampler import SamplerSource, ask_seed
-from sweep.search.storage import HistoryStorage, running_trial
-from sweep.spec import Goal, Method, StudySpec
+from sweep.search.storage import HistoryStorage
+from sweep.spec import Dimension, Duplicates, Fixed, Goal, StudySpec
+from sweep.spec.inverse import latent_of
+from sweep.spec.value import fresh, identity
+
+RESAMPLED = 100
+"""So often a sampler is asked again, at most, for parameters that were not tried yet."""
 
 _STATES = {
     TrialState.COMPLETE: OptunaState.COMPLETE,
@@ -55,6 +63,9 @@ class Search:
         """
         optuna.logging.set_verbosity(optuna.logging.ERROR)
         self._storage = HistoryStorage(spec.name)
+        self._past = Past()
+        self._notes: set[str] = set()
+        """Attributes of trials that samplers wrote."""
         self._outside: set[int] = set()
         """Trials outside of the space: to samplers they are failed ones."""
         self._adopt(spec, project)
@@ -73,6 +84,57 @@ class Search:
         self._pruner = make_pruner(spec.early_terminate)
         self._samplers = SamplerSource(spec, project)
         self._notes_results = self._samplers.notes_results
+        self._founding = self._samplers.founding
+        self._configurations = Configurations(spec)
+
+    def _change(self, spec: StudySpec, project: str) -> None:
+        """Go on under another spec: where its space or sampler is another, fit what was tried."""
+        before = self._spec
+        self._adopt(spec, project)
+        if (spec.parameters, spec.method) == (before.parameters, before.method):
+            return
+        self._storage.study_attrs = {}
+        own, imported = self._past.fits(spec)
+        self._outside = set()
+        for number, (tried, fit) in enumerate(zip(self._past.own, own, strict=True)):
+            self._fit(number, tried, fit)
+        for place, (tried, fit) in enumerate(zip(self._past.imported, imported, strict=True)):
+            self._fit(-1 - place, tried, fit)
+
+    def _fit(self, number: int, tried: Tried, fit: Fit) -> None:
+        """Have the sampler know a trial as if it had been asked in the space that there is now.
+
+        What samplers wrote about it is dropped: it was about the older space, or by another kind.
+        """
+        attrs = self._storage.get_trial(number).system_attrs
+        attrs = {name: value for name, value in attrs.items() if name not in self._notes}
+        if isinstance(fit, str) or not tried.searched:
+            self._outside.add(number)
+            self._storage.change(
+                number,
+                params={},
+                distributions={},
+                state=OptunaState.FAIL,
+                values=None,
+                system_attrs=attrs,
+            )
+            return
+        known = {name: latent.from_journal(value) for name, value in fit.items()}
+        self._storage.change(
+            number,
+            params={name: value for name, (value, _) in known.items()},
+            distributions={name: range_ for name, (_, range_) in known.items()},
+            state=OptunaState.RUNNING if tried.state is None else _STATES[tried.state],
+            values=None if tried.state is TrialState.FAILED else tried.values,
+            system_attrs=attrs | self._founding,
+        )
+
+    def _import(self, known: Mapping[str, Any]) -> None:
+        number = self._storage.add_imported()
+        if known["report"] is not None:
+            step, value = known["report"]
+            self._storage.set_trial_intermediate_value(number, step, value)
+        self._fit(number, self._past.imported[-1 - number], known["latents"])
 
     @property
     def prunes(self) -> bool:
@@ -84,45 +146,95 @@ class Search:
         Forks take numbers, but no suggestions: the n-th ask has the seed and the place in the grid
         that it has without them.
         """
-        number, place = len(state.trials), state.asked
-        before = self._storage.study_attrs
-        if self._spec.method.ends:
-            params = self._configuration(place)
-            latents: dict[str, list[Any]] = {}
-            wrote: dict[str, dict[str, Any]] = {}
-        else:
-            trial = self._study_with_sampler(place).ask()
-            try:
-                params = self._space.complete(
-                    lambda dimension: dimension.domain.value(latent.suggest(trial, dimension))
-                )
-                frozen = self._storage.get_trial(trial.number)
-                latents = {
-                    name: latent.to_journal(value, frozen.distributions[name])
-                    for name, value in frozen.params.items()
-                }
-                wrote = {
-                    "trial": dict(frozen.system_attrs),
-                    "study": _changed(before, self._storage.study_attrs),
-                }
-            finally:
-                self._storage.remove(trial.number)
-                self._storage.study_attrs = before
+        place = state.asked
+        made = self._configured() if self._spec.method.ends else self._sampled(place)
+        wanted = self._spec.duplicates is Duplicates.REUSE
         return TrialAsked(
-            trial=number,
-            params=params,
-            latents=latents,
-            seed=ask_seed(self._spec.seed, place),
-            wrote={part: values for part, values in wrote.items() if values},
+            trial=len(state.trials),
+            params=made.params,
+            latents=made.latents,
+            seed=ask_seed(self._spec.seed, _ask_number(place, made.again)),
+            wrote={part: values for part, values in made.wrote.items() if values},
             told=len(state.iterations),
             running=sorted(state.running),
+            enqueued=made.enqueued,
+            again=made.again,
+            reuses=self._past.complete.get(identity(made.params)) if wanted else None,
         )
 
-    def _configuration(self, place: int) -> dict[str, Any]:
-        """What a method that goes through all configurations has at ``place``."""
-        if self._spec.method.name == Method.BRUTE:
-            place = permuted(place, self._space.grid_size or 0, self._spec.seed)
-        return next(itertools.islice(self._space.grid(), place, None))
+    def accept(self, spec: StudySpec, project: str, changes: Sequence[str]) -> SpecChanged:
+        """The event with which the study goes on under another ``spec``."""
+        return SpecChanged(
+            spec=spec.model_dump(mode="json"),
+            project=project,
+            changes=list(changes),
+            left_out=[[name, reason] for name, reason in self._past.left_out(spec)],
+        )
+
+    def _configured(self) -> _Proposal:
+        """The next configuration of a method that goes through all of them."""
+        for place, entry in self._past.pending(self._spec):
+            params = self._configurations.first_with(entry, self._past.tried)
+            if params is not None:
+                return _Proposal(params, enqueued=place)
+        return _Proposal(self._configurations.first(self._past.tried))
+
+    def _sampled(self, place: int) -> _Proposal:
+        """What the sampler proposes; where an entry of ``enqueue`` is left, what that leaves open.
+
+        A proposal that was tried before is dropped where the spec says so, at most `RESAMPLED`
+        times; each sampler has a seed of its own, and knows what the one before it wrote.
+        """
+        enqueued, fixed = next(self._past.pending(self._spec), (None, {}))
+        size = self._space.grid_size
+        again = 0
+        before = self._storage.study_attrs
+        try:
+            while True:
+                made = self._suggested(_ask_number(place, again), fixed)
+                if (
+                    self._spec.duplicates is not Duplicates.RESAMPLE
+                    or enqueued is not None
+                    or identity(made.params) not in self._past.tried
+                    or again == RESAMPLED
+                    or (size is not None and len(self._past.tried) >= size)
+                ):
+                    made.wrote["study"] = _changed(before, self._storage.study_attrs)
+                    return replace(made, enqueued=enqueued, again=again)
+                again += 1
+        finally:
+            self._storage.study_attrs = before
+
+    def _suggested(self, number: int, fixed: Mapping[str, Any]) -> _Proposal:
+        """Parameters with the values of ``fixed``, the others by the sampler of ask ``number``."""
+        trial = self._study_with_sampler(number).ask()
+        own = trial._trial_id
+
+        def choose(dimension: Dimension) -> Any:
+            if dimension.name in fixed:
+                return self._set(own, dimension, fixed[dimension.name])
+            return dimension.domain.value(latent.suggest(trial, dimension))
+
+        try:
+            params = self._space.complete(choose)
+            frozen = self._storage.get_trial(own)
+            latents = {
+                name: latent.to_journal(value, frozen.distributions[name])
+                for name, value in frozen.params.items()
+            }
+            return _Proposal(params, latents, {"trial": dict(frozen.system_attrs)})
+        finally:
+            self._storage.remove(own)
+
+    def _set(self, number: int, dimension: Dimension, value: Any) -> Any:
+        """Give trial ``number`` a value that the sampler is not asked for; as the user sees it."""
+        found = latent_of(dimension.domain, value)
+        if not isinstance(dimension.domain.latent, Fixed):
+            range_ = latent.distribution(dimension.domain.latent)
+            internal = range_.to_internal_repr(found)
+            self._storage.set_trial_param(number, dimension.name, internal, range_)
+        drawn_as_float = isinstance(dimension.domain.value(found), float)
+        return float(value) if drawn_as_float else fresh(value)
 
     def judge(self, trial: Trial, step: int, value: float) -> tuple[bool, dict[str, Any]]:
         """The pruner's verdict on a report, and the trial attributes that it wrote.
@@ -135,7 +247,7 @@ class Search:
             raise ValueError("no early_terminate in the spec")
         before = self._storage.get_trial(trial.number)
         self._storage.set_trial_intermediate_value(trial.number, step, value)
-        with warnings.catch_warnings():
+        with warnings.catch_warnings(), self._storage.alone():
             warnings.simplefilter("ignore")  # of a trial whose reports are NaN, say
             prune = self._pruner.prune(self._study, self._storage.get_trial(trial.number))
         after = self._storage.get_trial(trial.number)
@@ -144,7 +256,8 @@ class Search:
 
     def tell(self, state: StudyState, trial: Trial) -> TrialTold:
         """Tell a trial that was completed or pruned, and say who is the incumbent now."""
-        wrote = self._after_trial(trial) if self._notes_results else {}
+        known = trial.number not in self._outside
+        wrote = self._after_trial(trial) if self._notes_results and known else {}
         best = self._incumbent(state, trial)
         return TrialTold(
             trial=trial.number,
@@ -158,9 +271,13 @@ class Search:
 
     def apply(self, event: Event) -> None:
         """Follow the journal by one event."""
+        self._past.follow(event, self._spec)
         match event:
             case SpecChanged():
-                self._adopt(StudySpec.model_validate(event.spec), event.project)
+                self._change(StudySpec.model_validate(event.spec), event.project)
+            case HistoryAdded():
+                for one in event.trials:
+                    self._import(one)
             case TrialAsked():
                 self._put_begun(event)
                 self._write(event.trial, event.wrote)
@@ -211,7 +328,7 @@ class Search:
         return self._study
 
     def _put_begun(self, event: TrialAsked | TrialForked) -> None:
-        trial = running_trial(event.trial)
+        trial = self._storage.begun()
         for name, known in event.latents.items():
             trial.params[name], trial.distributions[name] = latent.from_journal(known)
         self._storage.put(trial)
@@ -220,6 +337,7 @@ class Search:
 
     def _write(self, number: int, wrote: dict[str, dict[str, Any]]) -> None:
         if "trial" in wrote:
+            self._notes.update(wrote["trial"])
             attrs = {**self._storage.get_trial(number).system_attrs, **wrote["trial"]}
             self._storage.change(number, system_attrs=attrs)
         if "study" in wrote:
@@ -233,6 +351,23 @@ class Search:
             return trial
         better = trial.value > best.value if self._maximize else trial.value < best.value
         return trial if better else best
+
+
+@dataclass(frozen=True, slots=True)
+class _Proposal:
+    """A trial to be; fields as in `TrialAsked`."""
+
+    params: dict[str, Any]
+    latents: dict[str, list[Any]] = field(default_factory=dict)
+    wrote: dict[str, dict[str, Any]] = field(default_factory=dict)
+    enqueued: int | None = None
+    again: int = 0
+
+
+def _ask_number(place: int, again: int) -> int:
+    """Which ask of the study it is: when a proposal is dropped, the next has a number of its own,
+    far above those of trials."""
+    return place + (again << 32)
 
 
 def _changed(before: dict[str, Any], after: dict[str, Any]) -> dict[str, Any]:

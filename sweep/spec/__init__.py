@@ -1,6 +1,6 @@
 """What was asked of a study: YAML in, a validated and frozen `StudySpec` out."""
 
-from sweep.spec.difference import ABSENT, Change, difference, refused, successor
+from sweep.spec.difference import ABSENT, Change, difference, lasting, refused, successor
 from sweep.spec.distribution import Distribution
 from sweep.spec.domain import Domain
 from sweep.spec.dump import dump_spec
@@ -12,6 +12,7 @@ from sweep.spec.parameter import Parameter
 from sweep.spec.schema import json_schema
 from sweep.spec.section import (
     CheckpointSpec,
+    Duplicates,
     Every,
     Goal,
     Keep,
@@ -39,6 +40,7 @@ __all__ = [
     "Dimension",
     "Distribution",
     "Domain",
+    "Duplicates",
     "Every",
     "Factory",
     "Fixed",
@@ -63,6 +65,7 @@ __all__ = [
     "difference",
     "dump_spec",
     "json_schema",
+    "lasting",
     "load_spec",
     "parse_spec",
     "refused",

@@ -22,8 +22,11 @@ def dump_spec(spec: StudySpec) -> str:
         name: _flow(_shortest(parameter.model_dump(mode="json")))
         for name, parameter in spec.parameters.items()
     }
+    described["enqueue"] = [_flow(entry) for entry in described["enqueue"]]
     ordered = CommentedMap(
-        (key, described[key]) for key in StudySpec.model_fields if key in described
+        (key, described[key])
+        for key in StudySpec.model_fields
+        if described.get(key) not in (None, [])
     )
     for key in ("metric", "resources", "early_terminate"):
         if key in ordered:

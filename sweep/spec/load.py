@@ -10,6 +10,7 @@ from typing import Any
 from pydantic import TypeAdapter, ValidationError
 
 from sweep.spec.document import Document, parse_document, read_text
+from sweep.spec.enqueue import enqueue_problems
 from sweep.spec.method import AnySampler, Sampler
 from sweep.spec.model import StudySpec, study_problems
 from sweep.spec.override import SYNONYMS, override
@@ -72,7 +73,8 @@ def _between_valid_parts(data: Mapping[str, Any]) -> list[Problem]:
     with suppress(ValidationError):
         method = TypeAdapter[Sampler](AnySampler).validate_python(data.get("method"))
     trials = data.get("trials", data.get("run_cap"))
-    return list(study_problems(parameters, tuple(written), method, trials))
+    problems = list(study_problems(parameters, tuple(written), method, trials))
+    return problems + list(enqueue_problems(data.get("enqueue"), parameters, tuple(written)))
 
 
 def _as_written(document: Document, problem: Problem) -> Problem:

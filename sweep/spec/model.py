@@ -10,6 +10,7 @@ from typing import Annotated, Any, ClassVar
 from pydantic import AliasChoices, BeforeValidator, Field, model_validator
 
 from sweep.spec.condition import condition_problems, grid_problems
+from sweep.spec.enqueue import enqueue_problems
 from sweep.spec.field import (
     Count,
     Flag,
@@ -17,11 +18,12 @@ from sweep.spec.field import (
     Seconds,
     Seed,
     Text,
+    choice,
 )
 from sweep.spec.method import REFERENCE, AnySampler, Sampler, population_problem
 from sweep.spec.parameter import Parameter
 from sweep.spec.problem import Problem, Section, wrong, wrongs
-from sweep.spec.section import CheckpointSpec, Metric, Resources
+from sweep.spec.section import CheckpointSpec, Duplicates, Metric, Names, Resources
 from sweep.spec.space import Space
 from sweep.spec.suggestion import brief
 from sweep.spec.termination import Termination
@@ -83,6 +85,12 @@ class StudySpec(Section):
         None
     )
     """Trials in total, however often the study was stopped. Only a grid may go without."""
+    enqueue: tuple[dict[str, Any], ...] = ()
+    """First configurations to try, in order; what one leaves open is for the sampler to choose."""
+    warm_start: Names = ()
+    """Other studies whose finished trials the sampler learns from, such as [runs/other]."""
+    duplicates: Annotated[Duplicates, BeforeValidator(choice(Duplicates))] = Duplicates.RERUN
+    """What is done about parameters that were tried before: rerun, reuse or resample."""
     concurrency: Count | None = None
     """The most trials that run at once. Default: as many as the resources allow."""
     timeout: Seconds | None = None
@@ -105,10 +113,16 @@ class StudySpec(Section):
         """The parameters as dimensions to choose values for."""
         return Space.of(self.parameters)
 
+    @cached_property
+    def defaults(self) -> dict[str, Any]:
+        """What stands for a parameter in trials that were made without it."""
+        return {name: each.default for name, each in self.parameters.items() if each.has_default}
+
     @model_validator(mode="after")
     def _consistent(self) -> StudySpec:
         names = tuple(self.parameters)
         problems = list(study_problems(self.parameters, names, self.method, self.trials))
+        problems += enqueue_problems(self.enqueue, self.parameters, names)
         if problems:
             raise wrongs(problems)
         return self

@@ -1,0 +1,117 @@
+"""What was tried so far, in the user's terms: enough to fit all of it to another space."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Hashable, Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from sweep.journal.event import (
+    Event,
+    HistoryAdded,
+    TrialAsked,
+    TrialFinished,
+    TrialForked,
+    TrialState,
+    TrialTold,
+)
+from sweep.search.fitting import fitted
+from sweep.spec import StudySpec
+from sweep.spec.value import identity
+
+
+@dataclass(slots=True)
+class Tried:
+    """One set of parameters. ``name`` is a trial's number, or ``source/number`` of another study.
+
+    ``searched`` is False for a fork outside of the space, which no sampler learns from.
+    """
+
+    name: int | str
+    params: Mapping[str, Any]
+    forked: bool = False
+    searched: bool = True
+    state: TrialState | None = None
+    values: list[float] | None = None
+
+
+Fit = dict[str, list[Any]] | str
+"""Latents in a space, or why there are none."""
+
+
+class Past:
+    """Follows the journal.
+
+    Attributes:
+        own: the trials of the study, by number.
+        imported: those of other studies, in the order in which they came.
+        tried: identities of the parameters that a sampler proposed.
+        complete: the number of the first trial with these parameters that was told as complete.
+    """
+
+    def __init__(self) -> None:
+        self.own: list[Tried] = []
+        self.imported: list[Tried] = []
+        self.tried: set[Hashable] = set()
+        self.complete: dict[Hashable, int] = {}
+        self._enqueued: Counter[Hashable] = Counter()
+
+    def follow(self, event: Event, spec: StudySpec) -> None:
+        """Advance by one event, which happened under ``spec``."""
+        match event:
+            case TrialAsked():
+                self.own.append(Tried(event.trial, event.params))
+                self.tried.add(identity(event.params))
+                if event.enqueued is not None:
+                    self._enqueued[identity(spec.enqueue[event.enqueued])] += 1
+            case TrialForked():
+                self.own.append(Tried(event.trial, event.params, True, event.inside))
+            case TrialFinished():
+                tried = self.own[event.trial]
+                tried.state = event.state
+                tried.values = None if event.value is None else [event.value]
+            case TrialTold():
+                tried = self.own[event.trial]
+                if tried.state is TrialState.COMPLETE and not tried.forked:
+                    self.complete.setdefault(identity(tried.params), event.trial)
+            case HistoryAdded():
+                for one in event.trials:
+                    name = f"{event.source}/{one['number']}"
+                    state = TrialState(one["state"])
+                    self.imported.append(
+                        Tried(name, one["params"], state=state, values=one["values"])
+                    )
+
+    def pending(self, spec: StudySpec) -> Iterator[tuple[int, dict[str, Any]]]:
+        """Entries of ``enqueue``, with their places, that were not tried yet.
+
+        An entry that was tried is known by what it says, wherever it stands now: what is added,
+        moved or removed later changes nothing for the others.
+        """
+        left = self._enqueued.copy()
+        for place, entry in enumerate(spec.enqueue):
+            key = identity(entry)
+            if left[key]:
+                left[key] -= 1
+            else:
+                yield place, entry
+
+    def fits(self, spec: StudySpec) -> tuple[list[Fit], list[Fit]]:
+        """All of `own` and `imported` in the space of ``spec``."""
+        return [_fit(one, spec) for one in self.own], [_fit(one, spec) for one in self.imported]
+
+    def left_out(self, spec: StudySpec) -> Iterator[tuple[int | str, str]]:
+        """Names of the trials that do not fit the space of ``spec``, and why."""
+        own, imported = self.fits(spec)
+        everything = zip([*self.own, *self.imported], [*own, *imported], strict=True)
+        for tried, fit in everything:
+            if isinstance(fit, str) and tried.searched:
+                yield tried.name, fit
+
+
+def _fit(tried: Tried, spec: StudySpec) -> Fit:
+    try:
+        return fitted(spec.space, tried.params, spec.defaults)
+    except ValueError as error:
+        return str(error)
