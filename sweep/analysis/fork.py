@@ -69,8 +69,8 @@ def fork_trial(
                 "what you change gives it more epochs (--force). Fork an earlier one: "
                 f"{', '.join(kept) or 'none is kept; see checkpoint.keep'}"
             )
-        space = StudySpec.model_validate(state.spec).space
-        varied = vary(space, parent.params, changes, force=force)
+        spec = StudySpec.model_validate(state.spec)
+        varied = vary(spec.space, spec.defaults | parent.params, changes, force=force)
         record = write_fork(
             CheckpointStore(paths.checkpoints),
             CheckpointRecord.from_json(source.record),

@@ -220,6 +220,8 @@ def finished_line(study: DrivenStudy, event: TrialFinished) -> str:
         if event.value is not None
         else event.reason or ""
     )
+    if trial.reuses is not None:
+        result += f", the result of trial {trial.reuses}"
     incumbent = "" if state.best is None else f"; best {text(state.best.value)}"
     kind = str(event.state).lower()
     took = duration_text(trial.duration)

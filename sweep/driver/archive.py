@@ -107,7 +107,9 @@ class Archive:
             CheckpointError: the checkpoint of the fork cannot be written; nothing is recorded.
         """
         state, source = self._logbook.state, parent.checkpoints[message.checkpoint]
-        varied = vary(self._spec.space, parent.params, message.changes, force=not parent.searched)
+        inside = parent.searched and parent.left_out is None
+        params = self._spec.defaults | parent.params
+        varied = vary(self._spec.space, params, message.changes, force=not inside)
         if state.fork_of(parent.number, source.id, varied.params) is not None:
             return
         record = write_fork(

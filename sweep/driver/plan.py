@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from sweep.checkpoint.record import Kind
 from sweep.journal.event import TrialState
 from sweep.journal.state import StudyState, Trial
+from sweep.search.configuration import outside
 from sweep.spec import StudySpec
 
 
@@ -53,11 +54,13 @@ class Limits:
     retries: int
 
     @classmethod
-    def of(cls, spec: StudySpec) -> Limits:
+    def of(cls, spec: StudySpec, state: StudyState | None = None) -> Limits:
+        """Of a study that has come to ``state``, if it has begun."""
         total = spec.trials
         if spec.method.ends:
             size = spec.space.grid_size
             if size is not None:
+                size += 0 if state is None else outside(spec, state)
                 total = size if total is None else min(size, total)
         if total is None:
             raise ValueError(f"{spec.name}: neither trials nor a grid says how many trials to make")
@@ -116,6 +119,8 @@ def free(state: StudyState, limits: Limits) -> int:
 
 
 def _conclusion(trial: Trial, limits: Limits) -> Conclude | None:
+    if trial.reuses is not None:
+        return Conclude(trial.number, TrialState.COMPLETE)
     if trial.failures > limits.retries:
         return Conclude(trial.number, TrialState.FAILED)
     if trial.pruned_at is None or not trial.kept:
