@@ -186,24 +186,24 @@ class Search:
         times; each sampler has a seed of its own, and knows what the one before it wrote.
         """
         enqueued, fixed = next(self._past.pending(self._spec), (None, {}))
-        size = self._space.grid_size
         again = 0
         before = self._storage.study_attrs
         try:
             while True:
                 made = self._suggested(_ask_number(place, again), fixed)
-                if (
-                    self._spec.duplicates is not Duplicates.RESAMPLE
-                    or enqueued is not None
-                    or identity(made.params) not in self._past.tried
-                    or again == RESAMPLED
-                    or (size is not None and len(self._past.tried) >= size)
-                ):
+                if enqueued is not None or again == RESAMPLED or not self._is_dropped(made):
                     made.wrote["study"] = _changed(before, self._storage.study_attrs)
                     return replace(made, enqueued=enqueued, again=again)
                 again += 1
         finally:
             self._storage.study_attrs = before
+
+    def _is_dropped(self, made: _Proposal) -> bool:
+        """Whether its parameters were tried, and others may be left."""
+        if self._spec.duplicates is not Duplicates.RESAMPLE:
+            return False
+        tried, size = self._past.tried, self._space.grid_size
+        return identity(made.params) in tried and (size is None or len(tried) < size)
 
     def _suggested(self, number: int, fixed: Mapping[str, Any]) -> _Proposal:
         """Parameters with the values of ``fixed``, the others by the sampler of ask ``number``."""

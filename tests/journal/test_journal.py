@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import math
 import os
 import random
@@ -27,6 +28,7 @@ from sweep.journal.event import (
     DriverStarted,
     Entry,
     Event,
+    SpecChanged,
     StudyCreated,
     TrialAsked,
     TrialFinished,
@@ -205,6 +207,23 @@ def test_newer_event_is_refused() -> None:
         decode({**row, "version": 9})
     with pytest.raises(JournalVersionError, match="trial_cloned"):
         decode({**row, "type": "trial_cloned"})
+
+
+@pytest.mark.parametrize(
+    ("event", "later"),
+    [
+        (asked(0), {"enqueued": None, "again": 0, "reuses": None}),
+        (SpecChanged(spec={}, project="/p", changes=["x"]), {"left_out": []}),
+    ],
+    ids=lambda value: getattr(value, "type", ""),
+)
+def test_older_event_is_read(event: Event, later: dict[str, object]) -> None:
+    """An event of version 1 has nothing of what later versions added, and means what it meant."""
+    row = encode(Entry(seq=0, time=0.0, event=event))
+    data = {name: value for name, value in json.loads(row["data"]).items() if name not in later}
+    read = decode({**row, "version": 1, "data": json.dumps(data)}).event
+    assert read == event
+    assert {name: getattr(read, name) for name in later} == later
 
 
 def test_fold_knows_every_event() -> None:

@@ -54,6 +54,10 @@ def validator():
         {"method": "qmc"},
         {"name": "digits-2.1"},
         {"description": "words"},
+        {"enqueue": [{"lr": 0.01}, {"opt": "sgd", "m": 1}]},
+        {"warm_start": "runs/other"},
+        {"warm_start": ["runs/other", "more"], "duplicates": "resample"},
+        {"parameters": {"lr": {"min": 0, "max": 1, "default": 0.5}}},
     ],
 )
 def test_accepts(validator, change):
@@ -94,6 +98,9 @@ def test_grid_needs_no_trials(validator):
         {"checkpoint": {"keep": {"last": 0}}},
         {"early_terminate": {"type": "hyperband"}},
         {"name": "a b"},
+        {"enqueue": {"lr": 0.01}},
+        {"enqueue": [{}]},
+        {"duplicates": "skip"},
         {"program": None},
     ],
 )
