@@ -34,6 +34,7 @@ ONLY_HERE = {
     "optuna": {
         "search/cmaes.py",
         "search/latent.py",
+        "search/proposal.py",
         "search/pruner.py",
         "search/sampler.py",
         "search/search.py",

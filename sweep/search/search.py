@@ -10,7 +10,6 @@ from __future__ import annotations
 import math
 import warnings
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
 from typing import Any
 
 import optuna
@@ -31,17 +30,13 @@ from sweep.journal.event import (
 )
 from sweep.journal.state import StudyState, Trial
 from sweep.search import latent
-from sweep.search.configuration import Configurations
 from sweep.search.past import Fit, Past, Tried
+from sweep.search.proposal import Proposer, changed
 from sweep.search.pruner import make_pruner
 from sweep.search.sampler import SamplerSource, ask_seed
 from sweep.search.storage import HistoryStorage
-from sweep.spec import Dimension, Duplicates, Fixed, Goal, StudySpec
-from sweep.spec.inverse import latent_of
-from sweep.spec.value import fresh, identity
-
-RESAMPLED = 100
-"""So often a sampler is asked again, at most, for parameters that were not tried yet."""
+from sweep.spec import Duplicates, Goal, StudySpec
+from sweep.spec.value import identity
 
 _STATES = {
     TrialState.COMPLETE: OptunaState.COMPLETE,
@@ -85,7 +80,7 @@ class Search:
         self._samplers = SamplerSource(spec, project)
         self._notes_results = self._samplers.notes_results
         self._founding = self._samplers.founding
-        self._configurations = Configurations(spec)
+        self._proposer = Proposer(spec, self._storage, self._past, self._study_with_sampler)
 
     def _change(self, spec: StudySpec, project: str) -> None:
         """Go on under another spec: where its space or sampler is another, fit what was tried."""
@@ -147,13 +142,13 @@ class Search:
         that it has without them.
         """
         place = state.asked
-        made = self._configured() if self._spec.method.ends else self._sampled(place)
+        made = self._proposer.propose(place)
         wanted = self._spec.duplicates is Duplicates.REUSE
         return TrialAsked(
             trial=len(state.trials),
             params=made.params,
             latents=made.latents,
-            seed=ask_seed(self._spec.seed, _ask_number(place, made.again)),
+            seed=ask_seed(self._spec.seed, made.number),
             wrote={part: values for part, values in made.wrote.items() if values},
             told=len(state.iterations),
             running=sorted(state.running),
@@ -171,71 +166,6 @@ class Search:
             left_out=[[name, reason] for name, reason in self._past.left_out(spec)],
         )
 
-    def _configured(self) -> _Proposal:
-        """The next configuration of a method that goes through all of them."""
-        for place, entry in self._past.pending(self._spec):
-            params = self._configurations.first_with(entry, self._past.tried)
-            if params is not None:
-                return _Proposal(params, enqueued=place)
-        return _Proposal(self._configurations.first(self._past.tried))
-
-    def _sampled(self, place: int) -> _Proposal:
-        """What the sampler proposes; where an entry of ``enqueue`` is left, what that leaves open.
-
-        A proposal that was tried before is dropped where the spec says so, at most `RESAMPLED`
-        times; each sampler has a seed of its own, and knows what the one before it wrote.
-        """
-        enqueued, fixed = next(self._past.pending(self._spec), (None, {}))
-        again = 0
-        before = self._storage.study_attrs
-        try:
-            while True:
-                made = self._suggested(_ask_number(place, again), fixed)
-                if enqueued is not None or again == RESAMPLED or not self._is_dropped(made):
-                    made.wrote["study"] = _changed(before, self._storage.study_attrs)
-                    return replace(made, enqueued=enqueued, again=again)
-                again += 1
-        finally:
-            self._storage.study_attrs = before
-
-    def _is_dropped(self, made: _Proposal) -> bool:
-        """Whether its parameters were tried, and others may be left."""
-        if self._spec.duplicates is not Duplicates.RESAMPLE:
-            return False
-        tried, size = self._past.tried, self._space.grid_size
-        return identity(made.params) in tried and (size is None or len(tried) < size)
-
-    def _suggested(self, number: int, fixed: Mapping[str, Any]) -> _Proposal:
-        """Parameters with the values of ``fixed``, the others by the sampler of ask ``number``."""
-        trial = self._study_with_sampler(number).ask()
-        own = trial._trial_id
-
-        def choose(dimension: Dimension) -> Any:
-            if dimension.name in fixed:
-                return self._set(own, dimension, fixed[dimension.name])
-            return dimension.domain.value(latent.suggest(trial, dimension))
-
-        try:
-            params = self._space.complete(choose)
-            frozen = self._storage.get_trial(own)
-            latents = {
-                name: latent.to_journal(value, frozen.distributions[name])
-                for name, value in frozen.params.items()
-            }
-            return _Proposal(params, latents, {"trial": dict(frozen.system_attrs)})
-        finally:
-            self._storage.remove(own)
-
-    def _set(self, number: int, dimension: Dimension, value: Any) -> Any:
-        """Give trial ``number`` a value that the sampler is not asked for; as the user sees it."""
-        found = latent_of(dimension.domain, value)
-        if not isinstance(dimension.domain.latent, Fixed):
-            range_ = latent.distribution(dimension.domain.latent)
-            internal = range_.to_internal_repr(found)
-            self._storage.set_trial_param(number, dimension.name, internal, range_)
-        drawn_as_float = isinstance(dimension.domain.value(found), float)
-        return float(value) if drawn_as_float else fresh(value)
-
     def judge(self, trial: Trial, step: int, value: float) -> tuple[bool, dict[str, Any]]:
         """The pruner's verdict on a report, and the trial attributes that it wrote.
 
@@ -252,7 +182,7 @@ class Search:
             prune = self._pruner.prune(self._study, self._storage.get_trial(trial.number))
         after = self._storage.get_trial(trial.number)
         self._storage.put(before)
-        return bool(prune), _changed(before.system_attrs, after.system_attrs)
+        return bool(prune), changed(before.system_attrs, after.system_attrs)
 
     def tell(self, state: StudyState, trial: Trial) -> TrialTold:
         """Tell a trial that was completed or pruned, and say who is the incumbent now."""
@@ -319,8 +249,8 @@ class Search:
         self._storage.put(frozen)
         after, self._storage.study_attrs = self._storage.study_attrs, before
         return {
-            "trial": _changed(frozen.system_attrs, told.system_attrs),
-            "study": _changed(before, after),
+            "trial": changed(frozen.system_attrs, told.system_attrs),
+            "study": changed(before, after),
         }
 
     def _study_with_sampler(self, number: int) -> optuna.Study:
@@ -351,30 +281,6 @@ class Search:
             return trial
         better = trial.value > best.value if self._maximize else trial.value < best.value
         return trial if better else best
-
-
-@dataclass(frozen=True, slots=True)
-class _Proposal:
-    """A trial to be; fields as in `TrialAsked`."""
-
-    params: dict[str, Any]
-    latents: dict[str, list[Any]] = field(default_factory=dict)
-    wrote: dict[str, dict[str, Any]] = field(default_factory=dict)
-    enqueued: int | None = None
-    again: int = 0
-
-
-def _ask_number(place: int, again: int) -> int:
-    """Which ask of the study it is: when a proposal is dropped, the next has a number of its own,
-    far above those of trials."""
-    return place + (again << 32)
-
-
-def _changed(before: dict[str, Any], after: dict[str, Any]) -> dict[str, Any]:
-    """What of ``after`` is not so in ``before``."""
-    return {
-        name: value for name, value in after.items() if name not in before or before[name] != value
-    }
 
 
 def is_objective(value: float | None) -> bool:

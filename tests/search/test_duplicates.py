@@ -8,7 +8,7 @@ import pytest
 from past_study import Study, changed, spec_of, tried
 
 from sweep.journal.event import TrialFinished, TrialState
-from sweep.search import search as module
+from sweep.search import proposal as module
 from sweep.search.replay import replay
 from sweep.spec.value import identity
 
@@ -97,9 +97,9 @@ def test_asking_again_has_an_end(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(module, "RESAMPLED", 3)
     study = study_of("resample", parameters={"x": {"min": 0.0, "max": 9.0}})
     monkeypatch.setattr(
-        study.search,
+        study.search._proposer,
         "_suggested",
-        lambda number, fixed: module._Proposal({"x": 1.0}),
+        lambda number, fixed: module.Proposal(number, {"x": 1.0}),
     )
     study.record(study.search.ask(study.state))
     assert study.search.ask(study.state).again == 3

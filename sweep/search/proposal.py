@@ -1,0 +1,130 @@
+"""The next trial to try: first configurations, all configurations, or what a sampler says."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+import optuna
+
+from sweep.search import latent
+from sweep.search.configuration import Configurations
+from sweep.search.past import Past
+from sweep.search.storage import HistoryStorage
+from sweep.spec import Dimension, Duplicates, Fixed, StudySpec
+from sweep.spec.inverse import latent_of
+from sweep.spec.value import fresh, identity
+
+RESAMPLED = 100
+"""So often a sampler is asked again, at most, for parameters that were not tried yet."""
+
+
+@dataclass(frozen=True, slots=True)
+class Proposal:
+    """A trial to be; fields as in `TrialAsked`. ``number`` is the ask that its seed is of."""
+
+    number: int
+    params: dict[str, Any]
+    latents: dict[str, list[Any]] = field(default_factory=dict)
+    wrote: dict[str, dict[str, Any]] = field(default_factory=dict)
+    enqueued: int | None = None
+    again: int = 0
+
+
+class Proposer:
+    """Proposes trials of one spec. It leaves nothing behind in the storage."""
+
+    def __init__(
+        self,
+        spec: StudySpec,
+        storage: HistoryStorage,
+        past: Past,
+        study_at: Callable[[int], optuna.Study],
+    ) -> None:
+        """``study_at`` gives the study over ``storage``, with the sampler of an ask."""
+        self._spec, self._space = spec, spec.space
+        self._storage, self._past, self._study_at = storage, past, study_at
+        self._configurations = Configurations(spec)
+
+    def propose(self, place: int) -> Proposal:
+        """The next trial, where ``place`` trials were asked before."""
+        return self._configured(place) if self._spec.method.ends else self._sampled(place)
+
+    def _configured(self, place: int) -> Proposal:
+        """The next configuration of a method that goes through all of them."""
+        for enqueued, entry in self._past.pending(self._spec):
+            params = self._configurations.first_with(entry, self._past.tried)
+            if params is not None:
+                return Proposal(place, params, enqueued=enqueued)
+        return Proposal(place, self._configurations.first(self._past.tried))
+
+    def _sampled(self, place: int) -> Proposal:
+        """What the sampler proposes; where an entry of ``enqueue`` is left, what that leaves open.
+
+        A proposal that was tried before is dropped where the spec says so, at most `RESAMPLED`
+        times; each sampler has a seed of its own, and knows what the one before it wrote.
+        """
+        enqueued, fixed = next(self._past.pending(self._spec), (None, {}))
+        again = 0
+        before = self._storage.study_attrs
+        try:
+            while True:
+                made = self._suggested(_ask_number(place, again), fixed)
+                if enqueued is not None or again == RESAMPLED or not self._is_dropped(made):
+                    made.wrote["study"] = changed(before, self._storage.study_attrs)
+                    return replace(made, enqueued=enqueued, again=again)
+                again += 1
+        finally:
+            self._storage.study_attrs = before
+
+    def _is_dropped(self, made: Proposal) -> bool:
+        """Whether its parameters were tried, and others may be left."""
+        if self._spec.duplicates is not Duplicates.RESAMPLE:
+            return False
+        tried, size = self._past.tried, self._space.grid_size
+        return identity(made.params) in tried and (size is None or len(tried) < size)
+
+    def _suggested(self, number: int, fixed: Mapping[str, Any]) -> Proposal:
+        """Parameters with the values of ``fixed``, the others by the sampler of ask ``number``."""
+        trial = self._study_at(number).ask()
+        own = trial._trial_id
+
+        def choose(dimension: Dimension) -> Any:
+            if dimension.name in fixed:
+                return self._set(own, dimension, fixed[dimension.name])
+            return dimension.domain.value(latent.suggest(trial, dimension))
+
+        try:
+            params = self._space.complete(choose)
+            frozen = self._storage.get_trial(own)
+            latents = {
+                name: latent.to_journal(value, frozen.distributions[name])
+                for name, value in frozen.params.items()
+            }
+            return Proposal(number, params, latents, {"trial": dict(frozen.system_attrs)})
+        finally:
+            self._storage.remove(own)
+
+    def _set(self, number: int, dimension: Dimension, value: Any) -> Any:
+        """Give trial ``number`` a value that the sampler is not asked for; as the user sees it."""
+        found = latent_of(dimension.domain, value)
+        if not isinstance(dimension.domain.latent, Fixed):
+            range_ = latent.distribution(dimension.domain.latent)
+            internal = range_.to_internal_repr(found)
+            self._storage.set_trial_param(number, dimension.name, internal, range_)
+        drawn_as_float = isinstance(dimension.domain.value(found), float)
+        return float(value) if drawn_as_float else fresh(value)
+
+
+def _ask_number(place: int, again: int) -> int:
+    """Which ask of the study it is: when a proposal is dropped, the next has a number of its own,
+    far above those of trials."""
+    return place + (again << 32)
+
+
+def changed(before: dict[str, Any], after: dict[str, Any]) -> dict[str, Any]:
+    """What of ``after`` is not so in ``before``."""
+    return {
+        name: value for name, value in after.items() if name not in before or before[name] != value
+    }
