@@ -109,8 +109,10 @@ def open_study(request: Request) -> DrivenStudy:
 
     Raises:
         StudyLockedError, SpecChangedError, StoreError: as `request_run`; a look may be out of date.
+        ProgramError: a sampler of the user's cannot be had. Nothing is written then.
     """
     paths, spec = request.paths, request.spec
+    Search(spec, request.project).prepare()
     try:
         fsio.make_directory(paths.root)
     except OSError as error:

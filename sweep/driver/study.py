@@ -99,7 +99,12 @@ class DrivenStudy:
         return self._logbook.shown
 
     def begin(self, versions: Mapping[str, str]) -> None:
-        """Open a session, durably, and clear away what an earlier one left behind."""
+        """Open a session, durably, and clear away what an earlier one left behind.
+
+        Raises:
+            StoreError: the journal cannot be written.
+            ProgramError: the sampler fails on a result of which it could not be told before.
+        """
         self._logbook.record(
             DriverStarted(
                 session=self.state.sessions + 1,
@@ -108,6 +113,8 @@ class DrivenStudy:
                 versions=dict(versions),
             )
         )
+        for trial in self.state.trials.values():
+            self._tell(trial)  # its sampler may have failed when it was to learn of it
         self._archive.begin()
 
     def ask(self) -> int:
@@ -286,6 +293,12 @@ class DrivenStudy:
         if not again or trial.failures > self.limits.retries:
             self._finish(trial, TrialState.FAILED, {}, reason=reason, error=error)
 
+    def _tell(self, trial: Trial) -> None:
+        """Let the sampler learn of a result, unless it has."""
+        ended = trial.state in (TrialState.COMPLETE, TrialState.PRUNED)
+        if ended and trial.searched and trial.told is None:
+            self._logbook.record(self._search.tell(self.state, trial))
+
     def _finish(
         self,
         trial: Trial,
@@ -310,8 +323,7 @@ class DrivenStudy:
                 error=error,
             )
         )
-        if conclusion.state is not TrialState.FAILED and trial.searched:
-            self._logbook.record(self._search.tell(self.state, trial))
+        self._tell(trial)
         self._archive.finished(trial.number)
         if conclusion.unreported and not self.state.iterations:
             raise MetricError(f"{self.name}: {conclusion.reason}")

@@ -121,8 +121,9 @@ class TrialAsked(Event):
 
     ``params`` are the values that the user sees, in the order in which they were asked;
     ``latents`` maps a name to [value, distribution] as the sampler knows them, and ``wrote`` holds
-    what it wrote while asking (``{"trial": ..., "study": ...}`` attributes). ``told`` is the number
-    of results it had been told, ``running`` the trials that it knew to run.
+    what it wrote while asking (``{"trial": ..., "study": ...}`` attributes; ``trial_user`` and
+    ``study_user`` those that Optuna calls a user's own). ``told`` is the number of results it had
+    been told, ``running`` the trials that it knew to run.
 
     Since version 2: ``enqueued`` is the place of what was to be tried first in the spec's
     ``enqueue``, ``again`` how many proposals were dropped before it since they had been tried, and

@@ -47,36 +47,35 @@ class Proposer:
         self._storage, self._past, self._study_at = storage, past, study_at
         self._configurations = Configurations(spec)
 
-    def propose(self, place: int) -> Proposal:
-        """The next trial, where ``place`` trials were asked before."""
-        return self._configured(place) if self._spec.method.ends else self._sampled(place)
+    def configured(self, place: int) -> Proposal:
+        """The next trial of a method that goes through all configurations.
 
-    def _configured(self, place: int) -> Proposal:
-        """The next configuration of a method that goes through all of them."""
+        ``place`` is how many trials were asked before.
+
+        Raises:
+            ValueError: all were tried.
+        """
         for enqueued, entry in self._past.pending(self._spec):
             params = self._configurations.first_with(entry, self._past.tried)
             if params is not None:
                 return Proposal(place, params, enqueued=enqueued)
         return Proposal(place, self._configurations.first(self._past.tried))
 
-    def _sampled(self, place: int) -> Proposal:
+    def sampled(self, place: int) -> Proposal:
         """What the sampler proposes; where an entry of ``enqueue`` is left, what that leaves open.
 
         A proposal that was tried before is dropped where the spec says so, at most `RESAMPLED`
         times; each sampler has a seed of its own, and knows what the one before it wrote.
         """
         enqueued, fixed = next(self._past.pending(self._spec), (None, {}))
-        again = 0
-        before = self._storage.study_attrs
-        try:
+        own, again = len(self._storage.trials), 0
+        with self._storage.aside(own) as written:
             while True:
                 made = self._suggested(_ask_number(place, again), fixed)
                 if enqueued is not None or again == RESAMPLED or not self._is_dropped(made):
-                    made.wrote["study"] = changed(before, self._storage.study_attrs)
-                    return replace(made, enqueued=enqueued, again=again)
+                    return replace(made, wrote=written(), enqueued=enqueued, again=again)
+                self._storage.remove(own)
                 again += 1
-        finally:
-            self._storage.study_attrs = before
 
     def _is_dropped(self, made: Proposal) -> bool:
         """Whether its parameters were tried, and others may be left."""
@@ -95,16 +94,13 @@ class Proposer:
                 return self._set(own, dimension, fixed[dimension.name])
             return dimension.domain.value(latent.suggest(trial, dimension))
 
-        try:
-            params = self._space.complete(choose)
-            frozen = self._storage.get_trial(own)
-            latents = {
-                name: latent.to_journal(value, frozen.distributions[name])
-                for name, value in frozen.params.items()
-            }
-            return Proposal(number, params, latents, {"trial": dict(frozen.system_attrs)})
-        finally:
-            self._storage.remove(own)
+        params = self._space.complete(choose)
+        frozen = self._storage.get_trial(own)
+        latents = {
+            name: latent.to_journal(value, frozen.distributions[name])
+            for name, value in frozen.params.items()
+        }
+        return Proposal(number, params, latents)
 
     def _set(self, number: int, dimension: Dimension, value: Any) -> Any:
         """Give trial ``number`` a value that the sampler is not asked for; as the user sees it."""
@@ -121,10 +117,3 @@ def _ask_number(place: int, again: int) -> int:
     """Which ask of the study it is: when a proposal is dropped, the next has a number of its own,
     far above those of trials."""
     return place + (again << 32)
-
-
-def changed(before: dict[str, Any], after: dict[str, Any]) -> dict[str, Any]:
-    """What of ``after`` is not so in ``before``."""
-    return {
-        name: value for name, value in after.items() if name not in before or before[name] != value
-    }

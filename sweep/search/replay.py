@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from sweep.errors import UsageError
+from sweep.errors import ProgramError, UsageError
 from sweep.journal.event import (
     DriverStarted,
     Entry,
@@ -83,6 +83,9 @@ def replay(
     """Derive every suggestion, verdict and incumbent of ``entries`` again.
 
     ``installed`` are the versions at hand, ``changed`` the events whose digests do not fit.
+
+    Raises:
+        ProgramError: a sampler of the user's cannot be had, or fails on a result.
     """
     found = Replay()
     for seq in changed:
@@ -112,9 +115,10 @@ def _compare(found: Replay, state: StudyState, search: Search, entry: Entry) -> 
     match event:
         case TrialAsked():
             found.suggestions += 1
+            search.prepare()
             try:
                 derived = search.ask(state)
-            except (ValueError, KeyError, StopIteration) as error:
+            except (ValueError, KeyError, StopIteration, ProgramError) as error:
                 found.deviations.append(
                     Deviation(seq, event.trial, "suggestion", event.params, repr(error))
                 )

@@ -31,7 +31,7 @@ from sweep.journal.event import (
 from sweep.journal.state import StudyState, Trial
 from sweep.search import latent
 from sweep.search.past import Fit, Past, Tried
-from sweep.search.proposal import Proposer, changed
+from sweep.search.proposal import Proposer
 from sweep.search.pruner import make_pruner
 from sweep.search.sampler import SamplerSource, ask_seed
 from sweep.search.storage import HistoryStorage
@@ -51,16 +51,15 @@ class Search:
     def __init__(self, spec: StudySpec, project: str = "") -> None:
         """Begin with the spec that the study began with; a change of it is an event.
 
-        ``project`` is where a sampler of the user's is imported from.
-
-        Raises:
-            ProgramError: it cannot be had.
+        ``project`` is where a sampler of the user's is imported from, once it is needed.
         """
         optuna.logging.set_verbosity(optuna.logging.ERROR)
         self._storage = HistoryStorage(spec.name)
         self._past = Past()
         self._notes: set[str] = set()
         """Attributes of trials that samplers wrote."""
+        self._adopted: set[int] = set()
+        """Trials that are known as if the sampler had proposed them."""
         self._outside: set[int] = set()
         """Trials outside of the space: to samplers they are failed ones."""
         self._adopt(spec, project)
@@ -77,9 +76,8 @@ class Search:
             study_name=spec.name, storage=self._storage, sampler=optuna.samplers.RandomSampler()
         )
         self._pruner = make_pruner(spec.early_terminate)
-        self._samplers = SamplerSource(spec, project)
-        self._notes_results = self._samplers.notes_results
-        self._founding = self._samplers.founding
+        self._project = project
+        self._samplers: SamplerSource | None = None
         self._proposer = Proposer(spec, self._storage, self._past, self._study_with_sampler)
 
     def _change(self, spec: StudySpec, project: str) -> None:
@@ -88,9 +86,9 @@ class Search:
         self._adopt(spec, project)
         if (spec.parameters, spec.method) == (before.parameters, before.method):
             return
-        self._storage.study_attrs = {}
+        self._storage.study_attrs, self._storage.user_attrs = {}, {}
         own, imported = self._past.fits(spec)
-        self._outside = set()
+        self._outside, self._adopted = set(), set()
         for number, (tried, fit) in enumerate(zip(self._past.own, own, strict=True)):
             self._fit(number, tried, fit)
         for place, (tried, fit) in enumerate(zip(self._past.imported, imported, strict=True)):
@@ -121,8 +119,17 @@ class Search:
             distributions={name: range_ for name, (_, range_) in known.items()},
             state=OptunaState.RUNNING if tried.state is None else _STATES[tried.state],
             values=None if tried.state is TrialState.FAILED else tried.values,
-            system_attrs=attrs | self._founding,
+            system_attrs=attrs,
+            user_attrs={},
         )
+        self._adopted.add(number)
+        if self._samplers is not None:
+            self._found(number, self._samplers)
+
+    def _found(self, number: int, samplers: SamplerSource) -> None:
+        attrs, founding = self._storage.get_trial(number).system_attrs, samplers.founding
+        self._notes.update(founding)
+        self._storage.change(number, system_attrs=attrs | founding)
 
     def _import(self, known: Mapping[str, Any]) -> None:
         number = self._storage.add_imported()
@@ -130,6 +137,20 @@ class Search:
             step, value = known["report"]
             self._storage.set_trial_intermediate_value(number, step, value)
         self._fit(number, self._past.imported[-1 - number], known["latents"])
+
+    def prepare(self) -> SamplerSource:
+        """Have the samplers at hand; every question does so by itself.
+
+        Raises:
+            ProgramError: a factory of the user's cannot be had, or does not take its options.
+        """
+        # Not before they are needed: where a study has moved, with a factory of the user's, the
+        # journal says so after it has named the place where that was.
+        if self._samplers is None:
+            self._samplers = SamplerSource(self._spec, self._project)
+            for number in self._adopted:
+                self._found(number, self._samplers)
+        return self._samplers
 
     @property
     def prunes(self) -> bool:
@@ -140,16 +161,23 @@ class Search:
 
         Forks take numbers, but no suggestions: the n-th ask has the seed and the place in the grid
         that it has without them.
+
+        Raises:
+            ProgramError: the sampler failed.
         """
         place = state.asked
-        made = self._proposer.propose(place)
+        if self._spec.method.ends:
+            made = self._proposer.configured(place)
+        else:
+            with self.prepare().guarded():
+                made = self._proposer.sampled(place)
         wanted = self._spec.duplicates is Duplicates.REUSE
         return TrialAsked(
             trial=len(state.trials),
             params=made.params,
             latents=made.latents,
             seed=ask_seed(self._spec.seed, made.number),
-            wrote={part: values for part, values in made.wrote.items() if values},
+            wrote=made.wrote,
             told=len(state.iterations),
             running=sorted(state.running),
             enqueued=made.enqueued,
@@ -175,19 +203,21 @@ class Search:
             return trial.verdicts[step], {}
         if self._pruner is None:
             raise ValueError("no early_terminate in the spec")
-        before = self._storage.get_trial(trial.number)
-        self._storage.set_trial_intermediate_value(trial.number, step, value)
-        with warnings.catch_warnings(), self._storage.alone():
-            warnings.simplefilter("ignore")  # of a trial whose reports are NaN, say
-            prune = self._pruner.prune(self._study, self._storage.get_trial(trial.number))
-        after = self._storage.get_trial(trial.number)
-        self._storage.put(before)
-        return bool(prune), changed(before.system_attrs, after.system_attrs)
+        with self._storage.aside(trial.number) as written:
+            self._storage.set_trial_intermediate_value(trial.number, step, value)
+            with warnings.catch_warnings(), self._storage.alone():
+                warnings.simplefilter("ignore")  # of a trial whose reports are NaN, say
+                prune = self._pruner.prune(self._study, self._storage.get_trial(trial.number))
+            return bool(prune), written().get("trial", {})
 
     def tell(self, state: StudyState, trial: Trial) -> TrialTold:
-        """Tell a trial that was completed or pruned, and say who is the incumbent now."""
+        """Tell a trial that was completed or pruned, and say who is the incumbent now.
+
+        Raises:
+            ProgramError: the sampler failed.
+        """
         known = trial.number not in self._outside
-        wrote = self._after_trial(trial) if self._notes_results and known else {}
+        wrote = self._after_trial(trial) if known and self.prepare().notes_results else {}
         best = self._incumbent(state, trial)
         return TrialTold(
             trial=trial.number,
@@ -196,7 +226,7 @@ class Search:
             best_trial=None if best is None else best.number,
             best_value=None if best is None else best.value,
             checkpoint=None if best is None else best.checkpoint,
-            wrote={part: values for part, values in wrote.items() if values},
+            wrote=wrote,
         )
 
     def apply(self, event: Event) -> None:
@@ -237,24 +267,17 @@ class Search:
 
     def _after_trial(self, trial: Trial) -> dict[str, dict[str, Any]]:
         """What the sampler writes when it learns of a result."""
-        before = self._storage.study_attrs
-        frozen = self._storage.get_trial(trial.number)
-        # A sampler learns of it before the trial is finished; the journal had it finish already.
-        self._storage.change(trial.number, state=OptunaState.RUNNING, values=None)
-        study = self._study_with_sampler(trial.number)
-        values = None if trial.value is None else [trial.value]
-        running = self._storage.get_trial(trial.number)
-        study.sampler.after_trial(study, running, _STATES[trial.state], values)
-        told = self._storage.get_trial(trial.number)
-        self._storage.put(frozen)
-        after, self._storage.study_attrs = self._storage.study_attrs, before
-        return {
-            "trial": changed(frozen.system_attrs, told.system_attrs),
-            "study": changed(before, after),
-        }
+        with self._storage.aside(trial.number) as written, self.prepare().guarded():
+            # A sampler learns of it before the trial is finished; the journal has it finished.
+            self._storage.change(trial.number, state=OptunaState.RUNNING, values=None)
+            study = self._study_with_sampler(trial.number)
+            values = None if trial.value is None else [trial.value]
+            running = self._storage.get_trial(trial.number)
+            study.sampler.after_trial(study, running, _STATES[trial.state], values)
+            return written()
 
     def _study_with_sampler(self, number: int) -> optuna.Study:
-        self._study.sampler = self._samplers.at(number)
+        self._study.sampler = self.prepare().at(number)
         return self._study
 
     def _put_begun(self, event: TrialAsked | TrialForked) -> None:
@@ -266,12 +289,8 @@ class Search:
             self._outside.add(event.trial)
 
     def _write(self, number: int, wrote: dict[str, dict[str, Any]]) -> None:
-        if "trial" in wrote:
-            self._notes.update(wrote["trial"])
-            attrs = {**self._storage.get_trial(number).system_attrs, **wrote["trial"]}
-            self._storage.change(number, system_attrs=attrs)
-        if "study" in wrote:
-            self._storage.study_attrs = {**self._storage.study_attrs, **wrote["study"]}
+        self._notes.update(wrote.get("trial", {}))
+        self._storage.write(number, wrote)
 
     def _incumbent(self, state: StudyState, trial: Trial) -> Trial | None:
         best = state.best

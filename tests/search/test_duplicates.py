@@ -95,14 +95,11 @@ def test_the_sampler_is_asked_again(method: str) -> None:
 def test_asking_again_has_an_end(monkeypatch: pytest.MonkeyPatch) -> None:
     """A sampler that always says the same is believed after so many times."""
     monkeypatch.setattr(module, "RESAMPLED", 3)
-    study = study_of("resample", parameters={"x": {"min": 0.0, "max": 9.0}})
-    monkeypatch.setattr(
-        study.search._proposer,
-        "_suggested",
-        lambda number, fixed: module.Proposal(number, {"x": 1.0}),
-    )
-    study.record(study.search.ask(study.state))
-    assert study.search.ask(study.state).again == 3
+    always_0 = {"distribution": "q_normal", "mu": 0, "sigma": 1, "q": 1000}
+    study = study_of("resample", parameters={"x": always_0})
+    assert study.state.trials[tried(study)].asked.again == 0
+    assert study.state.trials[tried(study)].asked.again == 3
+    assert replay(study.entries, {}).passed
 
 
 def test_what_is_enqueued_is_tried_as_it_is() -> None:

@@ -136,6 +136,9 @@ def broken(seed):
 def whole_study(seed, study_seed):
     return optuna.samplers.QMCSampler(seed=study_seed, scramble=True)
 
+def leaves(seed):
+    raise SystemExit(3)
+
 NUMBER = 3
 """
 
@@ -166,7 +169,12 @@ def test_factory_of_the_users(project: str) -> None:
         ("factories:seedless", r"is called with seed= and the options, .*\(startup=5\)"),
         ({"name": "factories:make", "start": 2}, r"unexpected .* 'start'; did you mean startup\?"),
         ("factories:wrong", r"method 'factories:wrong': made int, not a sampler of Optuna's"),
-        ("factories:broken", r"method 'factories:broken': raised RuntimeError: no licence$"),
+        (
+            "factories:broken",
+            r"method 'factories:broken': raised RuntimeError: no licence \(.*:14\)$",
+        ),
+        ("factories:leaves", r"method 'factories:leaves': raised SystemExit: 3 \(.*:\d+\)$"),
+        ("builtins:dict", r"method 'builtins:dict': no signature found .*write a function around"),
     ],
 )
 def test_a_factory_that_cannot_be_used(project: str, method: object, message: str) -> None:
