@@ -5,9 +5,15 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+import optuna
 from test_search import Study, loss, simulate, spec_of
 
 from sweep.spec import StudySpec, difference
+
+
+def stubborn(seed: int) -> optuna.samplers.BaseSampler:
+    """A sampler that always proposes the same ``x``."""
+    return optuna.samplers.PartialFixedSampler({"x": 1.0}, optuna.samplers.RandomSampler(seed))
 
 
 def changed(spec: StudySpec, **values: Any) -> StudySpec:

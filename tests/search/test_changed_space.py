@@ -124,6 +124,27 @@ def test_a_running_trial_goes_on() -> None:
     assert replay(study.entries, {}).passed
 
 
+@pytest.mark.parametrize(
+    ("method", "left"),
+    [
+        ({"name": "cmaes", "n_startup_trials": 3, "popsize": 4}, set()),
+        ({"name": "nsga2", "population_size": 4}, {0}),
+    ],
+    ids=["cmaes", "nsga2"],
+)
+def test_notes_about_the_older_space_are_dropped(method: Any, left: set[int]) -> None:
+    """CMA-ES begins anew, and what NSGA knows is its first generation."""
+    study = Study(spec_of(method))
+    simulate(study, 12, 1, rebuild=False)
+    trials = study.search._storage.trials
+    assert len({str(each.system_attrs) for each in trials}) > 2
+    accept(study, changed(study.spec, parameters=OTHER))
+    study.ask()
+    notes = [each.system_attrs for each in study.search._storage.trials]
+    assert {note for number in known(study) for note in notes[number].values()} >= left
+    assert all(set(notes[number].values()) == left for number in list(known(study))[:-1])
+
+
 def test_another_method_knows_all() -> None:
     """What a grid has tried teaches TPE; the seed may change too."""
     study = Study(spec_of("grid"))

@@ -5,7 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from past_study import Study, changed, spec_of, tried
+from past_study import Study, accept, changed, spec_of, tried
+from test_fork_search import fork, save
 
 from sweep.journal.event import TrialFinished, TrialState
 from sweep.search import proposal as module
@@ -76,6 +77,18 @@ def test_only_complete_trials_are_taken_over() -> None:
     assert study.state.trials[study.ask()].reuses is None
 
 
+def test_a_fork_has_no_result_for_others() -> None:
+    """It began where another trial was: its result is not that of its parameters alone."""
+    study = study_of("reuse", enqueue=[{"width": 1, "optimizer": "sgd"}, {"width": 2}])
+    parent = tried(study)
+    save(study, parent)
+    forked = fork(study, parent, width=2)
+    study.report(forked, 0, 0.0)
+    study.finish(forked)
+    accept(study, changed(study.spec, enqueue=[{"width": 2, "optimizer": "sgd"}]))
+    assert study.state.trials[study.ask()].reuses is None
+
+
 @pytest.mark.parametrize("method", ["random", "tpe", "qmc"])
 def test_the_sampler_is_asked_again(method: str) -> None:
     """No parameters come twice before all have come; then they do, without more asking."""
@@ -95,10 +108,12 @@ def test_the_sampler_is_asked_again(method: str) -> None:
 def test_asking_again_has_an_end(monkeypatch: pytest.MonkeyPatch) -> None:
     """A sampler that always says the same is believed after so many times."""
     monkeypatch.setattr(module, "RESAMPLED", 3)
-    always_0 = {"distribution": "q_normal", "mu": 0, "sigma": 1, "q": 1000}
-    study = study_of("resample", parameters={"x": always_0})
-    assert study.state.trials[tried(study)].asked.again == 0
-    assert study.state.trials[tried(study)].asked.again == 3
+    x = {"min": 0.0, "max": 9.0}
+    study = study_of("resample", "past_study:stubborn", parameters={"x": x})
+    for again in (0, 3):
+        number = study.ask()
+        assert study.state.trials[number].asked.again == again
+        assert study.state.trials[number].params == {"x": 1.0}
     assert replay(study.entries, {}).passed
 
 
