@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from sweep.cli.output import Output
-from sweep.driver.prepare import Request
 from sweep.journal.event import HistoryAdded
 from sweep.journal.state import StudyState
 from sweep.quantity import counted
-from sweep.search.history import reasons_text
 from sweep.spec import refused
+
+if TYPE_CHECKING:  # `sweep show` needs no Optuna
+    from sweep.driver.prepare import Request
 
 
 def report_begin(request: Request, state: StudyState, out: Output) -> None:
@@ -77,3 +79,17 @@ def history_text(history: HistoryAdded) -> str:
         return text
     reasons = reasons_text(reason for _, reason in history.left_out)
     return f"{text}, {len(history.left_out)} left out: {reasons}"
+
+
+def reasons_text(reasons: Iterable[str]) -> str:
+    """Why trials were left out, in one line: ``lr: is new, and has no default (12), ...``.
+
+    Of each parameter the first reason is given, since those of others differ in their values only.
+    """
+    first: dict[str, str] = {}
+    counts: Counter[str] = Counter()
+    for reason in reasons:
+        name = reason.partition(":")[0]
+        first.setdefault(name, reason)
+        counts[name] += 1
+    return ", ".join(f"{first[name]} ({count})" for name, count in counts.items())

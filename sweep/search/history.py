@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections import Counter
-from collections.abc import Iterable
 from typing import Any
 
 from sweep.errors import UsageError
@@ -65,17 +63,3 @@ def _check(source: str, theirs: StudySpec, spec: StudySpec) -> None:
             f"{place}: has none of this study's parameters ({listed(sorted(here))}): "
             f"it has {listed(sorted(there))}"
         )
-
-
-def reasons_text(reasons: Iterable[str]) -> str:
-    """Why trials were left out, in one line: ``lr: is new, and has no default (12), ...``.
-
-    Of each parameter the first reason is given, since those of others differ in their values only.
-    """
-    first: dict[str, str] = {}
-    counts: Counter[str] = Counter()
-    for reason in reasons:
-        name = reason.partition(":")[0]
-        first.setdefault(name, reason)
-        counts[name] += 1
-    return ", ".join(f"{first[name]} ({count})" for name, count in counts.items())

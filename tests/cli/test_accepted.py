@@ -11,6 +11,7 @@ import pytest
 from conftest import Project
 
 import sweep
+from sweep.cli.beginning import reasons_text
 from sweep.journal.journal import read_state
 
 
@@ -178,3 +179,9 @@ def test_a_known_result_is_not_executed_again(project: Project) -> None:
     assert trials.groupby("params.x")["value"].nunique().eq(1).all()
     assert trials["reason"][1] == "has the parameters of trial 0, whose result it takes over"
     assert project.call("replay", "s").returncode == 0
+
+
+def test_reasons_in_one_line() -> None:
+    """Each parameter is said once, with how many trials it concerns."""
+    reasons = ["lr: must be a, not 1", "lr: must be a, not 2", "b: is new"]
+    assert reasons_text(reasons) == "lr: must be a, not 1 (2), b: is new (1)"

@@ -11,7 +11,7 @@ from test_search import PARAMETERS
 
 from sweep.errors import UsageError
 from sweep.journal.event import HistoryAdded, TrialState
-from sweep.search.history import history_of, reasons_text
+from sweep.search.history import history_of
 from sweep.search.replay import replay
 from sweep.spec import StudySpec
 
@@ -164,9 +164,3 @@ def test_changed_history_is_found(other: Study) -> None:
     ]
     found = replay(entries, {})
     assert any("other/" in deviation.what for deviation in found.deviations)
-
-
-def test_reasons_in_one_line() -> None:
-    """Each parameter is said once, with how many it concerns."""
-    reasons = ["lr: must be a, not 1", "lr: must be a, not 2", "b: is new"]
-    assert reasons_text(reasons) == "lr: must be a, not 1 (2), b: is new (1)"
