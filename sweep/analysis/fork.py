@@ -13,6 +13,7 @@ from sweep.checkpoint.store import CheckpointStore
 from sweep.errors import UsageError
 from sweep.journal.maintenance import maintenance
 from sweep.paths import StudyPaths
+from sweep.search.define import space_of
 from sweep.search.fork import forked, vary
 from sweep.spec import StudySpec
 
@@ -70,7 +71,8 @@ def fork_trial(
                 f"{', '.join(kept) or 'none is kept; see checkpoint.keep'}"
             )
         spec = StudySpec.model_validate(state.spec)
-        varied = vary(spec.space, spec.defaults | parent.params, changes, force=force)
+        space = space_of(spec, state.project)
+        varied = vary(space, spec.defaults | parent.params, changes, force=force)
         record = write_fork(
             CheckpointStore(paths.checkpoints),
             CheckpointRecord.from_json(source.record),

@@ -11,12 +11,29 @@ from typing import Self
 
 from sweep.cli.live import LiveView
 from sweep.cli.output import Output, duration_text, store_option, text
-from sweep.cli.standing import counts_text, searched_text, summary_record, trial_record
+from sweep.cli.standing import (
+    best_text,
+    counts_text,
+    exceeded_text,
+    front_text,
+    searched_text,
+    summary_record,
+    trial_record,
+    values_text,
+)
 from sweep.driver.saving import resumable
 from sweep.driver.study import DrivenStudy
-from sweep.journal.event import AttemptFailed, Entry, TrialFinished, TrialRestored, TrialState
+from sweep.journal.event import (
+    AttemptFailed,
+    Entry,
+    TrialFinished,
+    TrialPaused,
+    TrialRestored,
+    TrialState,
+)
 from sweep.journal.state import StudyState
 from sweep.paths import StudyPaths
+from sweep.quantity import counted
 from sweep.spec import StudySpec
 
 
@@ -54,6 +71,8 @@ class PlainObserver(QuietObserver):
         match entry.event:
             case TrialFinished():
                 self._out.line(finished_line(study, entry.event))
+            case TrialPaused():
+                self._out.line(paused_line(study, entry.event))
             case AttemptFailed(trial=trial, attempt=attempt, reason=reason):
                 self._out.line(
                     f"{study.name}: trial {trial}: attempt {attempt}: {reason} "
@@ -83,8 +102,13 @@ class LiveObserver(QuietObserver):
         self._view = LiveView()
 
     def entry(self, study: DrivenStudy, entry: Entry) -> None:
-        if not isinstance(entry.event, TrialFinished) or entry.event.state is TrialState.FAILED:
-            self._plain.entry(study, entry)
+        match entry.event:
+            case TrialFinished(state=state) if state is not TrialState.FAILED:
+                pass  # the table shows it
+            case TrialPaused():
+                pass
+            case _:
+                self._plain.entry(study, entry)
 
     def tick(self, studies: Sequence[DrivenStudy]) -> None:
         self._view.refresh([(study.spec, study.limits, study.state) for study in studies])
@@ -203,12 +227,10 @@ def _saved(conclusion: Conclusion) -> str:
 
 
 def _best(conclusion: Conclusion) -> str:
-    best = conclusion.state.best
+    best = best_text(conclusion.spec, conclusion.state)
     if best is None:
         return ""
-    params = searched_text(conclusion.spec, best)
-    metric = conclusion.spec.metric.name
-    return f"; best {metric} {text(best.value)} in trial {best.number} ({params})"
+    return f"; {best}" if conclusion.state.several else f"; best {best}"
 
 
 def finished_line(study: DrivenStudy, event: TrialFinished) -> str:
@@ -216,18 +238,31 @@ def finished_line(study: DrivenStudy, event: TrialFinished) -> str:
     trial, state = study.state.trials[event.trial], study.state
     done = f"[{study.shown}/{study.limits.total + state.forks}]"
     result = (
-        f"{study.spec.metric.name} {text(event.value)}"
+        values_text(study.spec, event.values or [event.value])
         if event.value is not None
         else event.reason or ""
     )
     if trial.reuses is not None:
         result += f", the result of trial {trial.reuses}"
+    exceeded = exceeded_text(study.spec, trial)
+    result += f" ({exceeded})" if exceeded else ""
     incumbent = "" if state.best is None else f"; best {text(state.best.value)}"
+    if state.several:
+        incumbent = f"; {front_text(state)}"
     kind = str(event.state).lower()
     took = duration_text(trial.duration)
     return (
         f"{study.name} {done} trial {event.trial} {kind}: {result} in {took} "
         f"({searched_text(study.spec, trial)}){incumbent}"
+    )
+
+
+def paused_line(study: DrivenStudy, event: TrialPaused) -> str:
+    """Says at which rung a trial waits for a promotion."""
+    trial = study.state.trials[event.trial]
+    return (
+        f"{study.name} trial {event.trial} paused at {counted(event.rung, 'step')}: "
+        f"{study.spec.objective.name} {text(event.value)} ({searched_text(study.spec, trial)})"
     )
 
 

@@ -17,7 +17,7 @@ from sweep.driver.inline import InlineBackend
 from sweep.driver.mirroring import catch_up, is_behind, study_mirror
 from sweep.driver.plan import Limits
 from sweep.driver.prepare import Request, open_study, request_resume, request_run
-from sweep.driver.source import check_source
+from sweep.driver.source import check_source, check_space
 from sweep.driver.stopping import StopSignals
 from sweep.driver.study import DrivenStudy
 from sweep.errors import (
@@ -54,7 +54,7 @@ def run(files: Sequence[Path], overrides: Sequence[str], options: Options, out: 
     problems = []
     for file in files:
         try:
-            specs.append(load_spec(file, overrides))
+            specs.append(load_spec(file, overrides, lambda line: error(f"warning: {line}")))
         except SpecError as problem:
             problems.append(str(problem))
     if problems:
@@ -128,8 +128,9 @@ def _drive(requests: Sequence[Request], options: Options, out: Output) -> int:
     over = [request for request in requests if _is_over(request)]
     open_requests = [request for request in requests if not _is_over(request)]
     for request in open_requests:
-        if (warning := check_source(request)) is not None:
-            error(warning)
+        for warning in (check_source(request), check_space(request)):
+            if warning is not None:
+                error(warning)
         _warn_of_method(request)
     codes = [_report_over(request, options, out) for request in over]
     if open_requests:
@@ -248,6 +249,9 @@ def _progress(spec: StudySpec, state: StudyState) -> str:
     parts = [f"{done} of {total} {'is' if done == 1 else 'are'} finished"]
     if running:
         parts.append(f"{running} {'was' if running == 1 else 'were'} running")
+    if state.paused:
+        paused = len(state.paused)
+        parts.append(f"{paused} {'is' if paused == 1 else 'are'} paused")
     if queued:
         parts.append(f"{queued} {'is' if queued == 1 else 'are'} queued")
     return ", ".join(parts)

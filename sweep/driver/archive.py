@@ -17,6 +17,7 @@ from sweep.driver.mirroring import Mirroring
 from sweep.journal.event import CheckpointRetired, CheckpointSaved, TrialRestored
 from sweep.journal.state import Trial
 from sweep.paths import StudyPaths
+from sweep.search.define import space_of
 from sweep.search.fork import forked, vary
 from sweep.spec import StudySpec
 from sweep.trial.message import Forked, Restored
@@ -104,12 +105,14 @@ class Archive:
 
         Raises:
             UsageError: the space does not allow the changes.
+            ProgramError: a space function raised.
             CheckpointError: the checkpoint of the fork cannot be written; nothing is recorded.
         """
         state, source = self._logbook.state, parent.checkpoints[message.checkpoint]
         inside = parent.searched and parent.left_out is None
         params = self._spec.defaults | parent.params
-        varied = vary(self._spec.space, params, message.changes, force=not inside)
+        space = space_of(self._spec, state.project)
+        varied = vary(space, params, message.changes, force=not inside)
         if state.fork_of(parent.number, source.id, varied.params) is not None:
             return
         record = write_fork(

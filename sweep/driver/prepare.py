@@ -18,9 +18,20 @@ from sweep.journal.lock import Lock, holder
 from sweep.journal.state import StudyState
 from sweep.journal.version import versions
 from sweep.paths import StudyPaths
+from sweep.search.define import space_of
 from sweep.search.sampler import SamplerSource
 from sweep.search.search import Search
-from sweep.spec import Change, StudySpec, difference, dump_spec, lasting, refused, successor
+from sweep.spec import (
+    Change,
+    StudySpec,
+    difference,
+    dump_spec,
+    inheriting,
+    lasting,
+    refused,
+    successor,
+)
+from sweep.trial.source import source_digest
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -61,18 +72,20 @@ def request_run(store: Path, spec: StudySpec, project: str, *, accept: bool = Fa
         UsageError: ``warm_start`` names what this study cannot learn from.
         StudyLockedError: another driver runs it.
         StoreError: its journal cannot be read.
-        ProgramError: the sampler that ``method`` names cannot be had.
+        ProgramError: the sampler that ``method`` names, or the space, cannot be had.
     """
     SamplerSource(spec, project)
+    space = space_of(spec, project)
     paths = StudyPaths.of(store, spec.name)
     state = _look(paths)
     check_mirror(paths, spec, begun=state is not None)
-    histories = new_histories(spec, paths, state or StudyState())
+    histories = new_histories(spec, space, paths, state or StudyState())
     if state is None:
         return Request(
             paths=paths, spec=spec, project=project, state=None, changes=(), histories=histories
         )
     before = StudySpec.model_validate(state.spec)
+    spec = inheriting(before, spec)
     changes = difference(before, spec)
     _refuse(paths, state, changes, accept=accept)
     if state.trials and not refused(changes):
@@ -133,7 +146,7 @@ def open_study(request: Request) -> DrivenStudy:
         fsio.write_bytes(paths.spec, dump_spec(spec).encode())
         paths.stop.unlink(missing_ok=True)
         study = DrivenStudy(paths, lock, journal, search, spec)
-        study.begin(versions())
+        study.begin(versions(), space_source(spec, request.project))
     except OSError as error:
         lock.release()
         if isinstance(error, StoreError):
@@ -145,6 +158,13 @@ def open_study(request: Request) -> DrivenStudy:
         lock.release()
         raise
     return study
+
+
+def space_source(spec: StudySpec, project: str) -> dict[str, str]:
+    """The digest of the file of the space function, if there is one, as `DriverStarted` has it."""
+    name = spec.space_function
+    digest = None if name is None else source_digest(name, project)
+    return {} if digest is None else {f"space {name}": digest}
 
 
 def _accept(journal: Journal, search: Search, request: Request) -> None:
@@ -181,7 +201,7 @@ def _refuse(
         return  # nothing was tried yet: there is no history that a change could falsify
     judged = bool(state.iterations) or any(
         report.value is not None
-        for trial in state.running.values()
+        for trial in state.unfinished.values()
         for report in trial.reports.values()
     )
     metric = lasting(changes) if judged else []

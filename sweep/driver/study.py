@@ -6,6 +6,7 @@ import logging
 import os
 import socket
 from collections.abc import Callable, Mapping
+from types import MappingProxyType
 from typing import Any
 
 from sweep.driver.archive import Archive
@@ -28,6 +29,8 @@ from sweep.journal.event import (
     Entry,
     TrialDispatched,
     TrialFinished,
+    TrialPaused,
+    TrialPromoted,
     TrialReported,
     TrialState,
 )
@@ -36,6 +39,8 @@ from sweep.journal.lock import Lock
 from sweep.journal.state import StudyState, Trial
 from sweep.journal.table import final_metrics
 from sweep.paths import StudyPaths
+from sweep.quantity import counted
+from sweep.search.promotion import Candidate
 from sweep.search.search import Search
 from sweep.spec import StudySpec
 from sweep.trial.message import (
@@ -79,6 +84,7 @@ class DrivenStudy:
         self.refusal = ""
         self.unsaved: set[int] = set()
         self.behind: str | None = None
+        self._warned_of_pauses = False
         keeper = Keeper(spec, journal.state)
         self._logbook = Logbook(journal, keeper.follow)
         self._archive = Archive(paths, spec, self._logbook, keeper)
@@ -98,7 +104,9 @@ class DrivenStudy:
         """How many trials were finished at the entry that was shown last."""
         return self._logbook.shown
 
-    def begin(self, versions: Mapping[str, str]) -> None:
+    def begin(
+        self, versions: Mapping[str, str], sources: Mapping[str, str] = MappingProxyType({})
+    ) -> None:
         """Open a session, durably, and clear away what an earlier one left behind.
 
         Raises:
@@ -111,6 +119,7 @@ class DrivenStudy:
                 host=socket.gethostname(),
                 pid=os.getpid(),
                 versions=dict(versions),
+                sources=dict(sources),
             )
         )
         for trial in self.state.trials.values():
@@ -123,6 +132,15 @@ class DrivenStudy:
         self._logbook.record(asked)
         return asked.trial
 
+    @property
+    def candidate(self) -> Candidate | None:
+        """The paused trial that may go on, if there is one."""
+        return self._search.promotion.next()
+
+    def promote(self, number: int, rung: int) -> None:
+        """Let a paused trial go on."""
+        self._logbook.record(TrialPromoted(trial=number, rung=rung))
+
     def assign(self, number: int) -> Assignment:
         """The next attempt of a trial, recorded as dispatched."""
         trial = self.state.trials[number]
@@ -133,7 +151,7 @@ class DrivenStudy:
             self.spec,
             self.paths,
             restore=[checkpoint.record["manifest"] for checkpoint in kept],
-            verdicts=self._search.prunes or trial.pruned_at is not None,
+            verdicts=self._waits_for_verdicts(trial),
         )
         self._logbook.record(
             TrialDispatched(
@@ -150,13 +168,18 @@ class DrivenStudy:
         return assignment
 
     def conclude(self, number: int, state: TrialState) -> None:
-        """Finish a trial of which nothing is to be executed: it is decided already."""
+        """Finish or pause a trial of which nothing is to be executed: that is decided already."""
         trial = self.state.trials[number]
         metrics, reason = trial.metrics, trial.reason
         if trial.reuses is not None:
             metrics = final_metrics(self.state.trials[trial.reuses])
             reason = f"has the parameters of trial {trial.reuses}, whose result it takes over"
         with self._logbook.together():
+            if state is TrialState.PAUSED:
+                self._pause(trial)
+                return
+            if trial.state is TrialState.PAUSED:
+                reason = f"not promoted from the rung at {counted(trial.held_at or 0, 'step')}"
             self._finish(trial, state, metrics, reason=reason, error=trial.error)
 
     def handle(self, key: Key, message: Message | WorkerDied) -> Verdict | None:
@@ -223,9 +246,9 @@ class DrivenStudy:
         return self._archive.mirrored
 
     def _reported(self, trial: Trial, message: Reported) -> Verdict | None:
-        value = message.metrics.get(self.spec.metric.name)
+        value = message.metrics.get(self.spec.objective.name)
         pruned_at = trial.pruned_at
-        judged = value is not None and (self._search.prunes or pruned_at is not None)
+        judged = value is not None and self._waits_for_verdicts(trial)
         late = pruned_at is not None and message.step > pruned_at
         if late and trial.told_to_end == trial.attempts:
             # Sent before the verdict arrived. What comes before it in a later attempt is heard.
@@ -234,6 +257,7 @@ class DrivenStudy:
         wrote: dict[str, Any] = {}
         if value is not None and (self._search.prunes or message.step in trial.verdicts):
             prune, wrote = self._search.judge(trial, message.step, value)
+        rung = None if value is None else self._search.promotion.rung(trial, message.step)
         self._logbook.record(
             TrialReported(
                 trial=trial.number,
@@ -243,11 +267,51 @@ class DrivenStudy:
                 metrics=message.metrics,
                 prune=prune,
                 wrote=wrote,
+                rung=rung,
             )
         )
+        if rung is not None and self._search.promotion.at_once(trial.number):
+            self._logbook.record(TrialPromoted(trial=trial.number, rung=rung))
         if not judged:
             return None
-        return Verdict.PRUNE if prune else Verdict.CONTINUE
+        if prune:
+            return Verdict.PRUNE
+        held = trial.held_at
+        late = held is not None and message.step >= trial.rungs[held]
+        return Verdict.PAUSE if late else Verdict.CONTINUE
+
+    def _waits_for_verdicts(self, trial: Trial) -> bool:
+        """Whether an attempt of ``trial`` waits for an answer to each report of the objective."""
+        decided = trial.pruned_at is not None or trial.held_at is not None
+        return self._search.judges or decided
+
+    def _pause(self, trial: Trial) -> None:
+        rung = trial.held_at
+        if rung is None:
+            # It went on from a checkpoint of before the promotion; now from the one it has made.
+            self._logbook.record(AttemptStopped(trial=trial.number, attempt=trial.attempts))
+            return
+        step = trial.rungs[rung]
+        report = trial.reports.get(step)
+        kept = [each for each in trial.kept if resumable(each.record)]
+        if not kept and not self._warned_of_pauses:
+            self._warned_of_pauses = True
+            _log.warning(
+                "%s: trial %d is paused and has saved nothing, so a promotion begins it anew: have "
+                "it track its objects, or keep a state",
+                self.name,
+                trial.number,
+            )
+        self._logbook.record(
+            TrialPaused(
+                trial=trial.number,
+                attempt=trial.attempts,
+                step=step,
+                value=None if report is None else report.value,
+                checkpoint=kept[-1].id if kept else None,
+                rung=rung,
+            )
+        )
 
     def _fork(self, parent: Trial, message: Forked) -> None:
         try:
@@ -271,6 +335,8 @@ class DrivenStudy:
                 self._failed(
                     trial, message.reason or "failed", message.error or "", again=message.again
                 )
+            case Outcome.PAUSED:
+                self._pause(trial)
             case Outcome.PRUNED:
                 self._finish(trial, TrialState.PRUNED, message.returned or {})
             case Outcome.COMPLETE:
@@ -308,15 +374,17 @@ class DrivenStudy:
         reason: str | None = None,
         error: str | None = None,
     ) -> None:
-        metric = self.spec.metric.name
-        conclusion = Conclusion.of(trial, state, returned, metric, reason)
+        conclusion = Conclusion.of(trial, state, returned, self.spec, reason)
+        values = list(conclusion.values)
         newest = trial.newest
         self._logbook.record(
             TrialFinished(
                 trial=trial.number,
                 attempt=trial.attempts,
                 state=conclusion.state,
-                value=conclusion.value,
+                value=values[0] if values else None,
+                values=values if len(values) > 1 else None,
+                violations=list(conclusion.violations),
                 checkpoint=None if newest is None else newest.id,
                 metrics=returned,
                 reason=conclusion.reason,

@@ -9,11 +9,14 @@ from sweep.journal.event import HistoryAdded
 from sweep.journal.journal import read_state
 from sweep.journal.state import StudyState
 from sweep.paths import StudyPaths
+from sweep.search.define import DefinedSpace
 from sweep.search.history import history_of
-from sweep.spec import StudySpec
+from sweep.spec import Space, StudySpec
 
 
-def new_histories(spec: StudySpec, paths: StudyPaths, state: StudyState) -> list[HistoryAdded]:
+def new_histories(
+    spec: StudySpec, space: Space | DefinedSpace, paths: StudyPaths, state: StudyState
+) -> list[HistoryAdded]:
     """What ``spec`` wants to be known of other studies and is not in the journal yet.
 
     What is there stays, also where the spec or the disk has that study no more.
@@ -24,7 +27,7 @@ def new_histories(spec: StudySpec, paths: StudyPaths, state: StudyState) -> list
     """
     known = {history.source for history in state.histories}
     wanted = [source for source in dict.fromkeys(spec.warm_start) if source not in known]
-    return [history_of(source, _read(source, spec, paths), spec) for source in wanted]
+    return [history_of(source, _read(source, spec, paths), spec, space) for source in wanted]
 
 
 def _read(source: str, spec: StudySpec, paths: StudyPaths) -> StudyState:

@@ -59,6 +59,7 @@ class StudyCreated(Event):
     """The study began. ``spec`` is the accepted spec, ``project`` where its program lies."""
 
     type: ClassVar[str] = "study_created"
+    version: ClassVar[int] = 2
     spec: dict[str, Any]
     project: str
 
@@ -85,8 +86,9 @@ class HistoryAdded(Event):
     """Finished trials of another study, which the sampler learns from; they are none of this one.
 
     ``source`` is as the spec names it. Each of ``trials`` has ``number``, ``state``, ``params`` as
-    they were there, ``latents`` as in `TrialAsked` in this study's space, ``values`` and ``report``
-    ([step, value], the last one). ``left_out`` holds [number, reason] for those that do not fit.
+    they were there, ``latents`` as in `TrialAsked` in this study's space, ``values``,
+    ``violations`` by constraint of this study, and ``report`` ([step, value], the last one).
+    ``left_out`` holds [number, reason] for those that do not fit.
     """
 
     type: ClassVar[str] = "history_added"
@@ -97,13 +99,19 @@ class HistoryAdded(Event):
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class DriverStarted(Event):
-    """A driver took the study over. ``session`` counts the drivers from 1."""
+    """A driver took the study over. ``session`` counts the drivers from 1.
+
+    ``sources`` has the SHA-256 of the file of each function of the user's that suggestions follow
+    from, by ``space module:function`` (empty in events of version 1).
+    """
 
     type: ClassVar[str] = "driver_started"
+    version: ClassVar[int] = 2
     session: int
     host: str
     pid: int
     versions: dict[str, str]
+    sources: dict[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -123,7 +131,8 @@ class TrialAsked(Event):
     ``latents`` maps a name to [value, distribution] as the sampler knows them, and ``wrote`` holds
     what it wrote while asking (``{"trial": ..., "study": ...}`` attributes; ``trial_user`` and
     ``study_user`` those that Optuna calls a user's own). ``told`` is the number of results it had
-    been told, ``running`` the trials that it knew to run.
+    been told, ``running`` the trials that it knew to run (not those that were paused). ``bracket``
+    is the one of Hyperband's to which the trial belongs.
 
     Since version 2: ``enqueued`` is the place of what was to be tried first in the spec's
     ``enqueue``, ``again`` how many proposals were dropped before it since they had been tried, and
@@ -139,6 +148,7 @@ class TrialAsked(Event):
     wrote: dict[str, dict[str, Any]]
     told: int
     running: list[int]
+    bracket: int | None = None
     enqueued: int | None = None
     again: int = 0
     reuses: int | None = None
@@ -197,10 +207,13 @@ class TrialReported(Event):
     """Metrics of a trial at a step; ``value`` is the objective's, where it is among them.
 
     ``prune`` is the pruner's verdict (None where none was asked): recorded, never computed again.
-    ``wrote`` holds the trial attributes that the pruner wrote while judging.
+    ``wrote`` holds the trial attributes that the pruner wrote while judging. ``rung`` is the one
+    that the trial has reached with this report, by its steps: there it is to be paused, unless it
+    is promoted at once.
     """
 
     type: ClassVar[str] = "trial_reported"
+    version: ClassVar[int] = 2
     trial: int
     attempt: int
     step: int
@@ -208,6 +221,33 @@ class TrialReported(Event):
     metrics: dict[str, float]
     prune: bool | None
     wrote: dict[str, Any] = field(default_factory=dict)
+    rung: int | None = None
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class TrialPaused(Event):
+    """A trial has left its slot at a rung, saved in ``checkpoint`` (None: nothing could be).
+
+    ``rung`` counts steps; ``step`` is that of the report with which it was reached, and ``value``
+    the objective's there.
+    """
+
+    type: ClassVar[str] = "trial_paused"
+    trial: int
+    attempt: int
+    step: int
+    value: float | None
+    checkpoint: str | None
+    rung: int
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class TrialPromoted(Event):
+    """A trial may go on beyond a rung: one that was paused there, or has just reached it."""
+
+    type: ClassVar[str] = "trial_promoted"
+    trial: int
+    rung: int
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -278,9 +318,15 @@ class AttemptFailed(Event):
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class TrialFinished(Event):
-    """The trial is over. ``checkpoint`` is its last one, ``reason`` why it was not completed."""
+    """The trial is over. ``checkpoint`` is its last one, ``reason`` why it was not completed.
+
+    Of several objectives ``values`` has all in the order of the spec, and ``value`` is the first;
+    of one it is None. ``violations`` says of each constraint how much it is exceeded (0 or less: it
+    is kept); it is empty where there is none, or where a pruned trial never came to measure it.
+    """
 
     type: ClassVar[str] = "trial_finished"
+    version: ClassVar[int] = 2
     trial: int
     attempt: int
     state: TrialState
@@ -289,16 +335,21 @@ class TrialFinished(Event):
     metrics: dict[str, float] = field(default_factory=dict)
     reason: str | None = None
     error: str | None = None
+    values: list[float] | None = None
+    violations: list[float] = field(default_factory=list)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class TrialTold(Event):
     """One Bayesian iteration: a finished trial was told to the sampler.
 
-    The incumbent after it is ``best_trial`` with ``best_value`` and its ``checkpoint``.
+    The incumbent after it is ``best_trial`` with ``best_value`` and its ``checkpoint``. Several
+    objectives have no incumbent, but a Pareto front: ``values`` are those of the trial, ``entered``
+    says whether it is on the front now, and ``left`` holds the trials that it displaced from there.
     """
 
     type: ClassVar[str] = "trial_told"
+    version: ClassVar[int] = 2
     trial: int
     value: float | None
     checkpoint: str | None
@@ -306,6 +357,9 @@ class TrialTold(Event):
     best_trial: int | None
     best_value: float | None
     wrote: dict[str, dict[str, Any]]
+    values: list[float] | None = None
+    entered: bool = False
+    left: list[int] = field(default_factory=list)
 
 
 EVENTS: Mapping[str, type[Event]] = {
@@ -321,6 +375,8 @@ EVENTS: Mapping[str, type[Event]] = {
         TrialDispatched,
         TrialRestored,
         TrialReported,
+        TrialPaused,
+        TrialPromoted,
         CheckpointSaved,
         CheckpointRetired,
         CheckpointDamaged,
@@ -378,6 +434,16 @@ def decode(row: Mapping[str, Any]) -> Entry:
                 values[column] = row[column]
         if "state" in values:
             values["state"] = TrialState(values["state"])
+        if version == 1 and kind in (StudyCreated, SpecChanged):
+            _stopping(values["spec"].get("early_terminate"))
         return Entry(seq=seq, time=row["time"] / 1e6, event=kind(**values))
     except (TypeError, ValueError) as error:
         raise JournalError(f"event {seq} ({name}) is not whole: {error}") from error
+
+
+def _stopping(terminate: dict[str, Any] | None) -> None:
+    """Say of ASHA in a spec of version 1 what was not written there, since it was all there was."""
+    while terminate is not None:
+        if terminate["type"] == "asha":
+            terminate.setdefault("mode", "stop")
+        terminate = terminate.get("then")

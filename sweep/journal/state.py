@@ -29,6 +29,8 @@ from sweep.journal.event import (
     TrialDispatched,
     TrialFinished,
     TrialForked,
+    TrialPaused,
+    TrialPromoted,
     TrialReported,
     TrialRestored,
     TrialState,
@@ -80,6 +82,11 @@ class Trial:
     updated: float
     state: TrialState = TrialState.RUNNING
     value: float | None = None
+    """The objective's; of several objectives the first one's."""
+    values: list[float] | None = None
+    """Those of several objectives, in the order of the spec."""
+    violations: list[float] = field(default_factory=list)
+    """How much each constraint is exceeded; 0 or less where it is kept."""
     reports: dict[int, Report] = field(default_factory=dict)
     verdicts: dict[int, bool] = field(default_factory=dict)
     told: int | None = None
@@ -88,6 +95,12 @@ class Trial:
     """Why the sampler does not know of it, since the space was changed, if so."""
     told_to_end: int | None = None
     """The newest attempt that the pruner told to end."""
+    bracket: int | None = None
+    """Of Hyperband; a fork has that of its parent."""
+    rungs: dict[int, int] = field(default_factory=dict)
+    """The rungs that it has reached, each with the step of the report; a resume takes none back."""
+    promoted: int | None = None
+    """The last rung beyond which it may go."""
     checkpoints: dict[str, Checkpoint] = field(default_factory=dict)
     attempts: int = 0
     failures: int = 0
@@ -125,6 +138,11 @@ class Trial:
         return self.fork is None or self.fork.inside
 
     @property
+    def feasible(self) -> bool:
+        """Whether it keeps every constraint, as far as is known."""
+        return all(violation <= 0 for violation in self.violations)
+
+    @property
     def step(self) -> int | None:
         """The last step that was reported."""
         return max(self.reports, default=None)
@@ -149,6 +167,12 @@ class Trial:
         return next(states, newest_first[0] if newest_first else None)
 
     @property
+    def held_at(self) -> int | None:
+        """The rung at which it is paused, or is to be."""
+        rung = max(self.rungs, default=None)
+        return None if rung == self.promoted else rung
+
+    @property
     def pruned_at(self) -> int | None:
         """The step at which the pruner decided to end the trial."""
         return next((step for step, prune in self.verdicts.items() if prune), None)
@@ -156,7 +180,7 @@ class Trial:
 
 @dataclass(slots=True)
 class Iteration:
-    """One finished trial told to the sampler, and the incumbent after it."""
+    """One finished trial told to the sampler, and the incumbent (or the front) after it."""
 
     number: int
     trial: int
@@ -165,6 +189,8 @@ class Iteration:
     best_value: float | None
     best_checkpoint: str | None
     time: float
+    front: int | None = None
+    """How many trials are on the Pareto front; None with one objective."""
 
 
 @dataclass(slots=True)
@@ -179,6 +205,8 @@ class StudyState:
     sessions: int = 0
     session: DriverStarted | None = None
     stopped: DriverStopped | None = None
+    sources: dict[str, str] = field(default_factory=dict)
+    """Digests of the functions that suggestions follow from, as last recorded."""
     active_s: float = 0.0
     session_started: float = 0.0
     trials: dict[int, Trial] = field(default_factory=dict)
@@ -187,12 +215,21 @@ class StudyState:
     histories: list[HistoryAdded] = field(default_factory=list)
     """What the sampler was told of other studies."""
     running: dict[int, Trial] = field(default_factory=dict)
+    """Unfinished trials that are not paused."""
+    paused: dict[int, Trial] = field(default_factory=dict)
     iterations: list[Iteration] = field(default_factory=list)
+    front: list[int] = field(default_factory=list)
+    """Trials on the Pareto front of several objectives, in the order in which they came there."""
     counts: dict[TrialState, int] = field(default_factory=lambda: dict.fromkeys(TrialState, 0))
 
     @property
     def finished(self) -> int:
         return sum(count for state, count in self.counts.items() if state.finished)
+
+    @property
+    def unfinished(self) -> dict[int, Trial]:
+        """Trials that are running or paused, by number."""
+        return dict(sorted((self.running | self.paused).items()))
 
     @property
     def manifests(self) -> set[str]:
@@ -219,8 +256,34 @@ class StudyState:
         return None
 
     @property
+    def objectives(self) -> list[str]:
+        """Names of the metrics that the study optimises."""
+        metric = self.spec["metric"]
+        return [each["name"] for each in (metric if isinstance(metric, list) else [metric])]
+
+    @property
+    def several(self) -> bool:
+        """Whether there are several objectives: then there is a front, and no incumbent."""
+        return isinstance(self.spec.get("metric"), list)
+
+    @property
+    def pareto(self) -> list[Trial]:
+        """The trials on the front, the best by the first objective first.
+
+        With one objective it is the incumbent, if there is one.
+        """
+        if not self.several:
+            return [] if self.best is None else [self.best]
+        sign = -1.0 if self.spec["metric"][0]["goal"] == "maximize" else 1.0
+        front = [self.trials[number] for number in self.front]
+        return sorted(front, key=lambda trial: (sign * (trial.value or 0.0), trial.number))
+
+    @property
     def best(self) -> Trial | None:
-        """The incumbent: the best completed trial (the first of equals)."""
+        """The incumbent: the best completed trial that keeps the constraints (the first of equals).
+
+        None with several objectives, which have a `pareto` front.
+        """
         if not self.iterations or self.iterations[-1].best_trial is None:
             return None
         return self.trials[self.iterations[-1].best_trial]
@@ -272,6 +335,7 @@ def _driver_started(state: StudyState, event: DriverStarted, time: float) -> Non
     _end_session(state)
     state.session, state.stopped, state.sessions = event, None, event.session
     state.session_started = time
+    state.sources = state.sources | event.sources
 
 
 def _driver_stopped(state: StudyState, event: DriverStopped, time: float) -> None:
@@ -296,13 +360,16 @@ def _end_attempt(trial: Trial, time: float) -> None:
 
 
 def _asked(state: StudyState, event: TrialAsked, time: float) -> None:
-    _begin(state, event, time)
+    trial = _begin(state, event, time)
+    trial.bracket = event.bracket
     state.asked += 1
 
 
 def _forked(state: StudyState, event: TrialForked, time: float) -> None:
-    state.trials[event.parent].checkpoints[event.source]  # must be known
+    parent = state.trials[event.parent]
+    parent.checkpoints[event.source]  # must be known
     trial = _begin(state, event, time)
+    trial.bracket = parent.bracket
     trial.checkpoints[event.checkpoint] = Checkpoint(
         event.checkpoint, event.trial, 0, event.step, event.record, time
     )
@@ -344,7 +411,34 @@ def _reported(state: StudyState, event: TrialReported, time: float) -> None:
     if event.prune is not None:
         trial.verdicts[event.step] = event.prune
         trial.told_to_end = event.attempt if event.prune else trial.told_to_end
+    if event.rung is not None:
+        trial.rungs[event.rung] = event.step
     trial.updated = time
+
+
+def _paused(state: StudyState, event: TrialPaused, time: float) -> None:
+    trial = state.running[event.trial]
+    trial.rungs[event.rung]  # must have been reached
+    _end_attempt(trial, time)
+    _enter(state, trial, TrialState.PAUSED)
+    state.paused[event.trial] = state.running.pop(event.trial)
+
+
+def _promoted(state: StudyState, event: TrialPromoted, time: float) -> None:
+    trial = state.trials[event.trial]
+    trial.rungs[event.rung]  # must have been reached
+    if event.trial in state.paused:
+        _enter(state, trial, TrialState.RUNNING)
+        state.running[event.trial] = state.paused.pop(event.trial)
+    trial.promoted, trial.updated = event.rung, time
+
+
+def _enter(state: StudyState, trial: Trial, entered: TrialState) -> None:
+    if entered not in TRANSITIONS[trial.state]:
+        raise JournalError(f"trial {trial.number} went from {trial.state} to {entered}")
+    state.counts[trial.state] -= 1
+    state.counts[entered] += 1
+    trial.state = entered
 
 
 def _saved(state: StudyState, event: CheckpointSaved, time: float) -> None:
@@ -380,20 +474,23 @@ def _attempt_failed(state: StudyState, event: AttemptFailed, time: float) -> Non
 
 
 def _finished(state: StudyState, event: TrialFinished, time: float) -> None:
-    trial = state.running[event.trial]
-    if event.state not in TRANSITIONS[trial.state]:
-        raise JournalError(f"trial {event.trial} went from {trial.state} to {event.state}")
+    unfinished = state.paused if event.trial in state.paused else state.running
+    trial = unfinished[event.trial]
     _end_attempt(trial, time)
-    state.counts[trial.state] -= 1
-    state.counts[event.state] += 1
-    trial.state, trial.value, trial.finished = event.state, event.value, time
+    _enter(state, trial, event.state)
+    trial.value, trial.finished = event.value, time
+    trial.values, trial.violations = event.values, event.violations
     trial.checkpoint, trial.metrics = event.checkpoint, event.metrics
     trial.reason, trial.error = event.reason, event.error
-    del state.running[event.trial]
+    del unfinished[event.trial]
 
 
 def _told(state: StudyState, event: TrialTold, time: float) -> None:
     state.trials[event.trial].told = event.iteration
+    if event.left:
+        state.front = [number for number in state.front if number not in event.left]
+    if event.entered:
+        state.front.append(event.trial)
     state.iterations.append(
         Iteration(
             number=event.iteration,
@@ -403,6 +500,7 @@ def _told(state: StudyState, event: TrialTold, time: float) -> None:
             best_value=event.best_value,
             best_checkpoint=event.checkpoint,
             time=time,
+            front=len(state.front) if state.several else None,
         )
     )
 
@@ -420,6 +518,8 @@ _APPLY: dict[str, Callable[[StudyState, Any, float], None]] = {
         (TrialDispatched, _dispatched),
         (TrialRestored, _restored),
         (TrialReported, _reported),
+        (TrialPaused, _paused),
+        (TrialPromoted, _promoted),
         (CheckpointSaved, _saved),
         (CheckpointRetired, _retired),
         (CheckpointDamaged, _damaged),

@@ -6,12 +6,13 @@ from collections.abc import Mapping
 from typing import Any
 
 from sweep.search import latent
-from sweep.spec import Fixed, Space
+from sweep.search.define import DefinedSpace
+from sweep.spec import Dimension, Fixed, Space
 from sweep.spec.inverse import latent_of
 
 
 def fitted(
-    space: Space, params: Mapping[str, Any], defaults: Mapping[str, Any]
+    space: Space | DefinedSpace, params: Mapping[str, Any], defaults: Mapping[str, Any]
 ) -> dict[str, list[Any]]:
     """What a sampler would have proposed in ``space`` for ``params``: latents as in `TrialAsked`.
 
@@ -21,25 +22,27 @@ def fitted(
 
     Raises:
         ValueError: they are no parameters of this space; says which, and why.
+        ProgramError: a space function raised.
     """
-    chosen: dict[str, Any] = {}
     latents: dict[str, list[Any]] = {}
-    for dimension in space.dimensions:
+
+    def choose(dimension: Dimension) -> Any:
         name, range_ = dimension.name, dimension.domain.latent
-        if not dimension.active(chosen):
-            continue
         if name in params:
-            chosen[name] = params[name]
+            value = params[name]
         elif name in defaults:
-            chosen[name] = defaults[name]
+            value = defaults[name]
         elif isinstance(range_, Fixed):
-            chosen[name] = dimension.domain.value(None)
+            value = dimension.domain.value(None)
         else:
             raise ValueError(f"{name}: is new, and has no default")
         try:
-            found = latent_of(dimension.domain, chosen[name])
+            found = latent_of(dimension.domain, value)
         except (TypeError, ValueError) as error:
             raise ValueError(f"{name}: {error}") from None
         if not isinstance(range_, Fixed):
             latents[name] = latent.to_journal(found, latent.distribution(range_))
+        return value
+
+    space.complete(choose)
     return latents

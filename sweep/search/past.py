@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Hashable, Iterator, Mapping
+from collections.abc import Hashable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -13,11 +13,14 @@ from sweep.journal.event import (
     TrialAsked,
     TrialFinished,
     TrialForked,
+    TrialPaused,
+    TrialPromoted,
     TrialState,
     TrialTold,
 )
+from sweep.search.define import DefinedSpace
 from sweep.search.fitting import fitted
-from sweep.spec import StudySpec
+from sweep.spec import Space, StudySpec
 from sweep.spec.value import identity
 
 
@@ -32,8 +35,20 @@ class Tried:
     params: Mapping[str, Any]
     forked: bool = False
     searched: bool = True
-    state: TrialState | None = None
+    state: TrialState = TrialState.RUNNING
     values: list[float] | None = None
+    violations: Sequence[float] = ()
+
+    def fit(self, space: Space | DefinedSpace, spec: StudySpec) -> Fit:
+        """It in the ``space`` of ``spec``.
+
+        Raises:
+            ProgramError: a space function raised.
+        """
+        try:
+            return fitted(space, self.params, spec.defaults)
+        except ValueError as error:
+            return str(error)
 
 
 Fit = dict[str, list[Any]] | str
@@ -70,18 +85,27 @@ class Past:
             case TrialFinished():
                 tried = self.own[event.trial]
                 tried.state = event.state
-                tried.values = None if event.value is None else [event.value]
+                tried.values = event.values or (None if event.value is None else [event.value])
+                tried.violations = event.violations
+            case TrialPaused():
+                self.own[event.trial].state = TrialState.PAUSED
+            case TrialPromoted():
+                self.own[event.trial].state = TrialState.RUNNING
             case TrialTold():
                 tried = self.own[event.trial]
                 if tried.state is TrialState.COMPLETE and not tried.forked:
                     self.complete.setdefault(identity(tried.params), event.trial)
             case HistoryAdded():
-                for one in event.trials:
-                    name = f"{event.source}/{one['number']}"
-                    state = TrialState(one["state"])
-                    self.imported.append(
-                        Tried(name, one["params"], state=state, values=one["values"])
+                self.imported += [
+                    Tried(
+                        f"{event.source}/{one['number']}",
+                        one["params"],
+                        state=TrialState(one["state"]),
+                        values=one["values"],
+                        violations=list(one["violations"].values()),
                     )
+                    for one in event.trials
+                ]
 
     def pending(self, spec: StudySpec) -> Iterator[tuple[int, dict[str, Any]]]:
         """Entries of ``enqueue``, with their places, that were not tried yet.
@@ -97,21 +121,18 @@ class Past:
             else:
                 yield place, entry
 
-    def fits(self, spec: StudySpec) -> tuple[list[Fit], list[Fit]]:
-        """All of `own` and `imported` in the space of ``spec``."""
-        return [_fit(one, spec) for one in self.own], [_fit(one, spec) for one in self.imported]
+    def get(self, number: int) -> Tried:
+        """The trial with that id: a number of `own`, or -1 - n for the one at n of `imported`."""
+        return self.own[number] if number >= 0 else self.imported[-1 - number]
 
-    def left_out(self, spec: StudySpec) -> Iterator[tuple[int | str, str]]:
-        """Names of the trials that do not fit the space of ``spec``, and why."""
-        own, imported = self.fits(spec)
-        everything = zip([*self.own, *self.imported], [*own, *imported], strict=True)
-        for tried, fit in everything:
-            if isinstance(fit, str) and tried.searched:
+    def left_out(
+        self, space: Space | DefinedSpace, spec: StudySpec
+    ) -> Iterator[tuple[int | str, str]]:
+        """Names of the trials that do not fit the ``space`` of ``spec``, and why.
+
+        Raises:
+            ProgramError: a space function raised.
+        """
+        for tried in (*self.own, *self.imported):
+            if tried.searched and isinstance(fit := tried.fit(space, spec), str):
                 yield tried.name, fit
-
-
-def _fit(tried: Tried, spec: StudySpec) -> Fit:
-    try:
-        return fitted(spec.space, tried.params, spec.defaults)
-    except ValueError as error:
-        return str(error)

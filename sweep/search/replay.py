@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from types import MappingProxyType
 from typing import Any
 
 from sweep.errors import ProgramError, UsageError
@@ -17,13 +18,17 @@ from sweep.journal.event import (
     TrialAsked,
     TrialFinished,
     TrialForked,
+    TrialPaused,
+    TrialPromoted,
     TrialReported,
     TrialState,
     TrialTold,
 )
 from sweep.journal.state import StudyState, apply
+from sweep.search.define import space_of
 from sweep.search.fitting import fitted
 from sweep.search.fork import vary
+from sweep.search.result import known, values_of, violations_of
 from sweep.search.search import Search
 from sweep.spec import StudySpec
 
@@ -53,11 +58,14 @@ class Deviation:
 
 @dataclass(slots=True)
 class Replay:
-    """What a replay found. ``drift`` maps a package to (recorded, installed) versions."""
+    """What a replay found. ``drift`` maps a package to (recorded, installed) versions,
+    and a space function to the beginnings of its source's digests."""
 
     suggestions: int = 0
     forks: int = 0
     verdicts: int = 0
+    pauses: int = 0
+    promotions: int = 0
     tellings: int = 0
     deviations: list[Deviation] = field(default_factory=list)
     drift: dict[str, tuple[str, str]] = field(default_factory=dict)
@@ -69,7 +77,7 @@ class Replay:
 
 _ASKED = (
     *("trial", "seed", "params", "latents", "wrote", "told", "running"),
-    *("enqueued", "again", "reuses"),
+    *("bracket", "enqueued", "again", "reuses"),
 )
 """What a suggestion consists of."""
 
@@ -78,22 +86,31 @@ _DECISIVE = ("optuna", "numpy", "scipy")
 
 
 def replay(
-    entries: Iterable[Entry], installed: Mapping[str, str], changed: Sequence[int] = ()
+    entries: Iterable[Entry],
+    installed: Mapping[str, str],
+    changed: Sequence[int] = (),
+    sources: Mapping[str, str] = MappingProxyType({}),
 ) -> Replay:
-    """Derive every suggestion, verdict and incumbent of ``entries`` again.
+    """Derive every suggestion, verdict, promotion, incumbent and front of ``entries`` again.
 
-    ``installed`` are the versions at hand, ``changed`` the events whose digests do not fit.
+    ``installed`` are the versions at hand, ``sources`` the digests of functions at hand (as in
+    `DriverStarted`), ``changed`` the events whose digests do not fit.
 
     Raises:
-        ProgramError: a sampler of the user's cannot be had, or fails on a result.
+        ProgramError: a sampler or a space of the user's cannot be had, or the sampler fails on a
+            result.
     """
     found = Replay()
     for seq in changed:
         found.deviations.append(Deviation(seq, None, CHANGED, "changed", "as it was written"))
     state = StudyState()
     search: Search | None = None
+    due: int | None = None
     for entry in entries:
         event = entry.event
+        if due is not None and not (isinstance(event, TrialPromoted) and event.trial == due):
+            _check(found, entry.seq, due, "promotion at once", False, True)
+        due = None
         if isinstance(event, StudyCreated):
             search = Search(StudySpec.model_validate(event.spec), event.project)
         if isinstance(event, DriverStarted):
@@ -101,10 +118,16 @@ def replay(
                 was, now = event.versions.get(name, "-"), installed.get(name, "-")
                 if was != now:
                     found.drift[name] = (was, now)
+            for name, was in event.sources.items():
+                now = sources.get(name, was)
+                if was != now:
+                    found.drift[name] = (was[:12], now[:12])
         if search is not None:
             _compare(found, state, search, entry)
             apply(state, entry)
             search.apply(event)
+            if isinstance(event, TrialReported) and event.rung is not None:
+                due = event.trial if search.promotion.at_once(event.trial) else None
         else:
             apply(state, entry)
     return found
@@ -123,6 +146,7 @@ def _compare(found: Replay, state: StudyState, search: Search, entry: Entry) -> 
                     Deviation(seq, event.trial, "suggestion", event.params, repr(error))
                 )
                 return
+            _check_nothing_waits(found, search, entry, event.trial)
             for name in _ASKED:
                 _check(found, seq, event.trial, name, getattr(event, name), getattr(derived, name))
         case SpecChanged():
@@ -136,54 +160,99 @@ def _compare(found: Replay, state: StudyState, search: Search, entry: Entry) -> 
             _check_fork(found, state, seq, event)
         case TrialReported():
             _check_report(found, state, search, seq, event)
-        case TrialFinished():
+        case TrialPaused():
+            found.pauses += 1
             trial = state.trials[event.trial]
-            metric = StudySpec.model_validate(state.spec).metric.name
-            reported = [trial.reports[s].value for s in sorted(trial.reports)]
-            known = [value for value in reported if value is not None]
-            value = event.metrics.get(metric, known[-1] if known else None)
-            if trial.reuses is not None:
-                value = state.trials[trial.reuses].value
+            rung = trial.held_at
+            _check(found, seq, event.trial, "rung", event.rung, rung)
+            if rung is not None:
+                _check(found, seq, event.trial, "step", event.step, trial.rungs[rung])
+        case TrialPromoted():
+            found.promotions += 1
+            _check_promotion(found, state, search, seq, event)
+        case TrialFinished():
+            if state.trials[event.trial].state is TrialState.PAUSED:
+                _check_nothing_waits(found, search, entry, event.trial)
             if event.state is not TrialState.FAILED:
-                _check(found, seq, event.trial, "value", event.value, value)
+                _check_result(found, state, seq, event)
         case TrialTold():
             found.tellings += 1
             told = search.tell(state, state.trials[event.trial])
-            for name in ("value", "iteration", "best_trial", "best_value", "checkpoint", "wrote"):
+            for name in _TOLD:
                 _check(found, seq, event.trial, name, getattr(event, name), getattr(told, name))
         case _:
             pass
 
 
+_TOLD = (
+    *("value", "values", "iteration", "best_trial", "best_value", "checkpoint"),
+    *("entered", "left", "wrote"),
+)
+"""What is derived again of a result that was told."""
+
+
 def _check_history(found: Replay, state: StudyState, seq: int, event: HistoryAdded) -> None:
     """What another study has found is taken as it is; where that lies in this space follows."""
     spec = StudySpec.model_validate(state.spec)
+    space = space_of(spec, state.project)
     for one in event.trials:
         name = f"{event.source}/{one['number']}"
         try:
-            latents = fitted(spec.space, one["params"], spec.defaults)
-        except ValueError as error:
+            latents = fitted(space, one["params"], spec.defaults)
+        except (ValueError, ProgramError) as error:
             found.deviations.append(Deviation(seq, None, name, one["latents"], str(error)))
         else:
             _check(found, seq, None, name, one["latents"], latents)
 
 
+def _check_result(found: Replay, state: StudyState, seq: int, event: TrialFinished) -> None:
+    spec, trial = StudySpec.model_validate(state.spec), state.trials[event.trial]
+    values = values_of(spec, trial, event.metrics)
+    several = list(known(values)) if len(values) > 1 else None
+    violations = list(known(violations_of(spec, trial, event.metrics)))
+    _check(found, seq, event.trial, "value", event.value, next(iter(values.values())))
+    _check(found, seq, event.trial, "values", event.values, several)
+    _check(found, seq, event.trial, "violations", event.violations, violations)
+    if trial.reuses is not None:
+        older = state.trials[trial.reuses]
+        _check(found, seq, event.trial, "result taken over", event.value, older.value)
+
+
 def _check_fork(found: Replay, state: StudyState, seq: int, event: TrialForked) -> None:
     """A fork's parameters are its user's choice; what the sampler knows of them follows."""
-    space = StudySpec.model_validate(state.spec).space
+    space = space_of(StudySpec.model_validate(state.spec), state.project)
     try:
         derived = vary(space, event.params, event.params, force=not event.inside)
-    except UsageError as error:
+    except (UsageError, ProgramError) as error:
         found.deviations.append(Deviation(seq, event.trial, "fork", event.params, str(error)))
         return
     for name in ("params", "latents", "inside"):
         _check(found, seq, event.trial, name, getattr(event, name), getattr(derived, name))
 
 
+def _check_promotion(
+    found: Replay, state: StudyState, search: Search, seq: int, event: TrialPromoted
+) -> None:
+    trial = state.trials[event.trial]
+    _check(found, seq, event.trial, "rung", event.rung, trial.held_at)
+    if trial.state is TrialState.PAUSED:
+        first = search.promotion.next()
+        _check(found, seq, event.trial, "promotion", event.trial, first and first.trial)
+    else:
+        at_once = search.promotion.at_once(event.trial)
+        _check(found, seq, event.trial, "promotion at once", True, at_once)
+
+
+def _check_nothing_waits(found: Replay, search: Search, entry: Entry, trial: int) -> None:
+    """Nothing new begins, and no paused trial ends, while another one may be promoted."""
+    first = search.promotion.next()
+    _check(found, entry.seq, trial, "promotion before it", None, first and first.trial)
+
+
 def _check_report(
     found: Replay, state: StudyState, search: Search, seq: int, event: TrialReported
 ) -> None:
-    metric = state.spec["metric"]["name"]
+    metric = state.objectives[0]
     _check(
         found,
         seq,
@@ -193,6 +262,8 @@ def _check_report(
         event.metrics.get(metric),
     )
     trial = state.trials[event.trial]
+    rung = None if event.value is None else search.promotion.rung(trial, event.step)
+    _check(found, seq, event.trial, f"rung at step {event.step}", event.rung, rung)
     if event.prune is None or event.value is None or event.step in trial.verdicts:
         return  # nothing was judged here, or a verdict of before a resume was given again
     found.verdicts += 1

@@ -16,6 +16,7 @@ import optuna
 from optuna.study import StudyDirection
 from optuna.trial import TrialState as OptunaState
 
+from sweep.errors import ProgramError
 from sweep.journal.event import (
     Event,
     HistoryAdded,
@@ -23,138 +24,162 @@ from sweep.journal.event import (
     TrialAsked,
     TrialFinished,
     TrialForked,
+    TrialPaused,
+    TrialPromoted,
     TrialReported,
     TrialRestored,
     TrialState,
     TrialTold,
 )
 from sweep.journal.state import StudyState, Trial
-from sweep.search import latent
+from sweep.search import front, latent
+from sweep.search.define import DefinedSpace, space_of
 from sweep.search.past import Fit, Past, Tried
+from sweep.search.promotion import Promotion
 from sweep.search.proposal import Proposer
 from sweep.search.pruner import make_pruner
 from sweep.search.sampler import SamplerSource, ask_seed
 from sweep.search.storage import HistoryStorage
-from sweep.spec import Duplicates, Goal, StudySpec
+from sweep.spec import Dimension, Duplicates, Goal, Space, StudySpec
 from sweep.spec.value import identity
 
 _STATES = {
     TrialState.COMPLETE: OptunaState.COMPLETE,
     TrialState.PRUNED: OptunaState.PRUNED,
     TrialState.FAILED: OptunaState.FAIL,
+    TrialState.PAUSED: OptunaState.PRUNED,
+    TrialState.RUNNING: OptunaState.RUNNING,
 }
 
 
 class Search:
-    """Optuna over the history of one study."""
+    """Optuna over the history of one study.
+
+    Attributes:
+        promotion: which paused trial may go on; it follows the journal, too.
+    """
 
     def __init__(self, spec: StudySpec, project: str = "") -> None:
         """Begin with the spec that the study began with; a change of it is an event.
 
-        ``project`` is where a sampler of the user's is imported from, once it is needed.
+        ``project`` is where a sampler and a space of the user's are imported from, once they are
+        needed.
         """
         optuna.logging.set_verbosity(optuna.logging.ERROR)
         self._storage = HistoryStorage(spec.name)
         self._past = Past()
         self._notes: set[str] = set()
         """Attributes of trials that samplers wrote."""
-        self._adopted: set[int] = set()
-        """Trials that are known as if the sampler had proposed them."""
+        self._unfitted: set[int] = set()
+        """Ids of trials from before a change, which are still to be held against the space."""
         self._outside: set[int] = set()
         """Trials outside of the space: to samplers they are failed ones."""
+        self._ranges: dict[str, optuna.distributions.BaseDistribution] = {}
+        """What each parameter was drawn from last."""
+        self.promotion = Promotion(spec)
         self._adopt(spec, project)
 
     def _adopt(self, spec: StudySpec, project: str) -> None:
         self._spec = spec
-        self._space = spec.space
-        self._maximize = spec.metric.goal is Goal.MAXIMIZE
-        self._storage.direction = (
-            StudyDirection.MAXIMIZE if self._maximize else StudyDirection.MINIMIZE
-        )
-        # Made anew, since Optuna's study asks for its direction once.
+        self._space: Space | DefinedSpace | None = None
+        self._maximize = [each.goal is Goal.MAXIMIZE for each in spec.objectives]
+        self._storage.directions = [
+            StudyDirection.MAXIMIZE if larger else StudyDirection.MINIMIZE
+            for larger in self._maximize
+        ]
+        # Made anew, since Optuna's study asks for its directions once.
         self._study = optuna.load_study(
             study_name=spec.name, storage=self._storage, sampler=optuna.samplers.RandomSampler()
         )
         self._pruner = make_pruner(spec.early_terminate)
         self._project = project
         self._samplers: SamplerSource | None = None
-        self._proposer = Proposer(spec, self._storage, self._past, self._study_with_sampler)
+        self._proposer = Proposer(
+            spec, self._storage, self._past, self._study_with_sampler, self._suggest
+        )
 
     def _change(self, spec: StudySpec, project: str) -> None:
-        """Go on under another spec: where its space or sampler is another, fit what was tried."""
+        """Go on under another spec: where its space or sampler is another, so is what is known.
+
+        What samplers wrote is dropped: it was about the older space, or by another kind.
+        """
         before = self._spec
         self._adopt(spec, project)
-        if (spec.parameters, spec.method) == (before.parameters, before.method):
+        if _searched(spec) == _searched(before):
             return
         self._storage.study_attrs, self._storage.user_attrs = {}, {}
-        own, imported = self._past.fits(spec)
-        self._outside, self._adopted = set(), set()
-        for number, (tried, fit) in enumerate(zip(self._past.own, own, strict=True)):
-            self._fit(number, tried, fit)
-        for place, (tried, fit) in enumerate(zip(self._past.imported, imported, strict=True)):
-            self._fit(-1 - place, tried, fit)
+        self._ranges = {}
+        self._unfitted = {*range(-len(self._past.imported), len(self._past.own))}
+        for number in self._unfitted:
+            attrs = self._storage.get_trial(number).system_attrs
+            attrs = {name: value for name, value in attrs.items() if name not in self._notes}
+            self._storage.change(number, system_attrs=attrs, user_attrs={})
 
-    def _fit(self, number: int, tried: Tried, fit: Fit) -> None:
-        """Have the sampler know a trial as if it had been asked in the space that there is now.
+    def _fit_all(self, samplers: SamplerSource) -> None:
+        """Have the sampler know older trials as if it had asked them in the space that is now."""
+        space, spec = self._searched(), self._spec
+        for number in sorted(self._unfitted):
+            tried = self._past.get(number)
+            self._fit(number, tried, tried.fit(space, spec), samplers.founding)
+        self._unfitted = set()
 
-        What samplers wrote about it is dropped: it was about the older space, or by another kind.
-        """
-        attrs = self._storage.get_trial(number).system_attrs
-        attrs = {name: value for name, value in attrs.items() if name not in self._notes}
+    def _fit(self, number: int, tried: Tried, fit: Fit, founding: Mapping[str, Any]) -> None:
         if isinstance(fit, str) or not tried.searched:
             self._outside.add(number)
-            self._storage.change(
-                number,
-                params={},
-                distributions={},
-                state=OptunaState.FAIL,
-                values=None,
-                system_attrs=attrs,
-            )
+            nothing: dict[str, Any] = {"params": {}, "distributions": {}, "values": None}
+            self._storage.change(number, state=OptunaState.FAIL, **nothing)
             return
+        self._outside.discard(number)
+        self._notes.update(founding)
         known = {name: latent.from_journal(value) for name, value in fit.items()}
+        ended = tried.state in (TrialState.COMPLETE, TrialState.PRUNED)
         self._storage.change(
             number,
             params={name: value for name, (value, _) in known.items()},
             distributions={name: range_ for name, (_, range_) in known.items()},
-            state=OptunaState.RUNNING if tried.state is None else _STATES[tried.state],
-            values=None if tried.state is TrialState.FAILED else tried.values,
-            system_attrs=attrs,
-            user_attrs={},
+            state=_STATES[tried.state],
+            values=tried.values if ended else None,
+            system_attrs={**self._storage.get_trial(number).system_attrs, **founding},
         )
-        self._adopted.add(number)
-        if self._samplers is not None:
-            self._found(number, self._samplers)
+        named = zip(self._spec.constraints, tried.violations, strict=False)
+        self._storage.constrain(number, dict(named))
 
-    def _found(self, number: int, samplers: SamplerSource) -> None:
-        attrs, founding = self._storage.get_trial(number).system_attrs, samplers.founding
-        self._notes.update(founding)
-        self._storage.change(number, system_attrs=attrs | founding)
-
-    def _import(self, known: Mapping[str, Any]) -> None:
+    def _import(self, one: Mapping[str, Any]) -> None:
         number = self._storage.add_imported()
-        if known["report"] is not None:
-            step, value = known["report"]
+        if one["report"] is not None and len(self._maximize) == 1:
+            step, value = one["report"]
             self._storage.set_trial_intermediate_value(number, step, value)
-        self._fit(number, self._past.imported[-1 - number], known["latents"])
+        self._unfitted.add(number)
 
     def prepare(self) -> SamplerSource:
-        """Have the samplers at hand; every question does so by itself.
+        """Have the samplers and the space at hand; every question does so by itself.
 
         Raises:
-            ProgramError: a factory of the user's cannot be had, or does not take its options.
+            ProgramError: a factory or a space function of the user's cannot be had, or does not
+                take what it is given.
         """
         # Not before they are needed: where a study has moved, with a factory of the user's, the
         # journal says so after it has named the place where that was.
         if self._samplers is None:
             self._samplers = SamplerSource(self._spec, self._project)
-            for number in self._adopted:
-                self._found(number, self._samplers)
+        self._searched()
+        if self._unfitted:
+            self._fit_all(self._samplers)
         return self._samplers
+
+    def _searched(self) -> Space | DefinedSpace:
+        if self._space is None:
+            self._space = space_of(self._spec, self._project)
+        return self._space
 
     @property
     def prunes(self) -> bool:
         return self._pruner is not None
+
+    @property
+    def judges(self) -> bool:
+        """Whether reports of the objective wait for a verdict."""
+        return self.prunes or self.promotion.pauses
 
     def ask(self, state: StudyState) -> TrialAsked:
         """Propose the next trial, given all that was applied.
@@ -170,7 +195,7 @@ class Search:
             made = self._proposer.configured(place)
         else:
             with self.prepare().guarded():
-                made = self._proposer.sampled(place)
+                made = self._proposer.sampled(place, self._searched())
         wanted = self._spec.duplicates is Duplicates.REUSE
         return TrialAsked(
             trial=len(state.trials),
@@ -180,19 +205,41 @@ class Search:
             wrote=made.wrote,
             told=len(state.iterations),
             running=sorted(state.running),
+            bracket=self.promotion.bracket(place),
             enqueued=made.enqueued,
             again=made.again,
             reuses=self._past.complete.get(identity(made.params)) if wanted else None,
         )
 
     def accept(self, spec: StudySpec, project: str, changes: Sequence[str]) -> SpecChanged:
-        """The event with which the study goes on under another ``spec``."""
+        """The event with which the study goes on under another ``spec``.
+
+        Raises:
+            ProgramError: its space cannot be had.
+        """
+        left_out = self._past.left_out(space_of(spec, project), spec)
         return SpecChanged(
             spec=spec.model_dump(mode="json"),
             project=project,
             changes=list(changes),
-            left_out=[[name, reason] for name, reason in self._past.left_out(spec)],
+            left_out=[[name, reason] for name, reason in left_out],
         )
+
+    def _suggest(self, trial: optuna.Trial, dimension: Dimension) -> Any:
+        """The sampler's value of one parameter.
+
+        Raises:
+            ProgramError: a space function has made another kind of parameter of it.
+        """
+        defined = isinstance(self._space, DefinedSpace)
+        older = self._ranges.get(dimension.name) if defined else None
+        if older is not None and not latent.same_kind(older, dimension.domain.latent):
+            raise ProgramError(
+                f"space {self._spec.space_function!r}: {dimension.name}: was another kind of "
+                "parameter, or had another number of choices, in an earlier trial: where it "
+                "differs, give it another name"
+            )
+        return dimension.domain.value(latent.suggest(trial, dimension))
 
     def judge(self, trial: Trial, step: int, value: float) -> tuple[bool, dict[str, Any]]:
         """The pruner's verdict on a report, and the trial attributes that it wrote.
@@ -203,9 +250,11 @@ class Search:
             return trial.verdicts[step], {}
         if self._pruner is None:
             raise ValueError("no early_terminate in the spec")
-        with self._storage.aside(trial.number) as written:
+        if self._unfitted:
+            self.prepare()
+        with self._storage.aside(trial.number) as written, self._storage.alone():
             self._storage.set_trial_intermediate_value(trial.number, step, value)
-            with warnings.catch_warnings(), self._storage.alone():
+            with warnings.catch_warnings():
                 warnings.simplefilter("ignore")  # of a trial whose reports are NaN, say
                 prune = self._pruner.prune(self._study, self._storage.get_trial(trial.number))
             return bool(prune), written().get("trial", {})
@@ -213,12 +262,19 @@ class Search:
     def tell(self, state: StudyState, trial: Trial) -> TrialTold:
         """Tell a trial that was completed or pruned, and say who is the incumbent now.
 
+        Of several objectives: how the Pareto front changes.
+
         Raises:
             ProgramError: the sampler failed.
         """
-        known = trial.number not in self._outside
-        wrote = self._after_trial(trial) if known and self.prepare().notes_results else {}
-        best = self._incumbent(state, trial)
+        notes = self.prepare().notes_results and trial.number not in self._outside
+        wrote = self._after_trial(trial) if notes else {}
+        best, entered, left = None, False, list[int]()
+        if len(self._maximize) > 1:
+            on_it = (state.trials[number] for number in state.front)
+            entered, left = front.change(on_it, trial, self._maximize)
+        else:
+            best = self._incumbent(state, trial)
         return TrialTold(
             trial=trial.number,
             value=trial.value,
@@ -227,14 +283,25 @@ class Search:
             best_value=None if best is None else best.value,
             checkpoint=None if best is None else best.checkpoint,
             wrote=wrote,
+            values=trial.values,
+            entered=entered,
+            left=left,
         )
 
     def apply(self, event: Event) -> None:
-        """Follow the journal by one event."""
+        """Follow the journal by one event.
+
+        To Optuna a paused trial is a pruned one, which runs again when it is promoted: TPE then
+        learns from what it came to at its rung. Were it one that runs, TPE would learn of most
+        trials at the end of the study only.
+        """
+        self.promotion.apply(event)
         self._past.follow(event, self._spec)
         match event:
             case SpecChanged():
-                self._change(StudySpec.model_validate(event.spec), event.project)
+                spec = StudySpec.model_validate(event.spec)
+                self._change(spec, event.project)
+                self.promotion.adopt(spec)
             case HistoryAdded():
                 for one in event.trials:
                     self._import(one)
@@ -243,11 +310,15 @@ class Search:
                 self._write(event.trial, event.wrote)
             case TrialForked():
                 self._put_begun(event)
-            case TrialReported(value=float(value)):
+            case TrialReported(value=float(value)) if len(self._maximize) == 1:
                 attrs = self._storage.get_trial(event.trial).system_attrs
                 self._storage.set_trial_intermediate_value(event.trial, event.step, value)
                 if event.wrote:
                     self._storage.change(event.trial, system_attrs={**attrs, **event.wrote})
+            case TrialPaused() if event.trial not in self._outside:
+                self._storage.change(event.trial, state=OptunaState.PRUNED)
+            case TrialPromoted() if event.trial not in self._outside:
+                self._storage.change(event.trial, state=OptunaState.RUNNING)
             case TrialRestored():
                 keep = -1 if event.step is None else event.step
                 values = self._storage.get_trial(event.trial).intermediate_values
@@ -256,9 +327,12 @@ class Search:
                     intermediate_values={step: v for step, v in values.items() if step <= keep},
                 )
             case TrialFinished():
-                told = None if event.value is None else [event.value]
+                told = event.values or (None if event.value is None else [event.value])
                 known = event.trial not in self._outside
                 state = _STATES[event.state] if known else OptunaState.FAIL
+                if known and event.violations:
+                    named = zip(self._spec.constraints, event.violations, strict=False)
+                    self._storage.constrain(event.trial, dict(named))
                 self._storage.set_trial_state_values(event.trial, state, told if known else None)
             case TrialTold():
                 self._write(event.trial, event.wrote)
@@ -271,7 +345,7 @@ class Search:
             # A sampler learns of it before the trial is finished; the journal has it finished.
             self._storage.change(trial.number, state=OptunaState.RUNNING, values=None)
             study = self._study_with_sampler(trial.number)
-            values = None if trial.value is None else [trial.value]
+            values = trial.values or (None if trial.value is None else [trial.value])
             running = self._storage.get_trial(trial.number)
             study.sampler.after_trial(study, running, _STATES[trial.state], values)
             return written()
@@ -284,6 +358,7 @@ class Search:
         trial = self._storage.begun()
         for name, known in event.latents.items():
             trial.params[name], trial.distributions[name] = latent.from_journal(known)
+        self._ranges |= trial.distributions
         self._storage.put(trial)
         if isinstance(event, TrialForked) and not event.inside:
             self._outside.add(event.trial)
@@ -294,12 +369,17 @@ class Search:
 
     def _incumbent(self, state: StudyState, trial: Trial) -> Trial | None:
         best = state.best
-        if trial.state is not TrialState.COMPLETE or trial.value is None:
+        if trial.state is not TrialState.COMPLETE or trial.value is None or not trial.feasible:
             return best
         if best is None or best.value is None:
             return trial
-        better = trial.value > best.value if self._maximize else trial.value < best.value
+        better = trial.value > best.value if self._maximize[0] else trial.value < best.value
         return trial if better else best
+
+
+def _searched(spec: StudySpec) -> tuple[Any, ...]:
+    """The parts of a spec that decide what a sampler knows of a trial."""
+    return spec.parameters, spec.space_function, spec.method
 
 
 def is_objective(value: float | None) -> bool:

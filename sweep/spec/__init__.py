@@ -1,6 +1,15 @@
 """What was asked of a study: YAML in, a validated and frozen `StudySpec` out."""
 
-from sweep.spec.difference import ABSENT, Change, difference, lasting, refused, successor
+from sweep.spec.constraint import Constraint
+from sweep.spec.difference import (
+    ABSENT,
+    Change,
+    difference,
+    inheriting,
+    lasting,
+    refused,
+    successor,
+)
 from sweep.spec.distribution import Distribution
 from sweep.spec.domain import Domain
 from sweep.spec.dump import dump_spec
@@ -22,9 +31,11 @@ from sweep.spec.section import (
 from sweep.spec.space import Dimension, Space
 from sweep.spec.termination import (
     AshaPruning,
+    HyperbandPruning,
     MedianPruning,
     PatientPruning,
     PercentilePruning,
+    PruningMode,
     Termination,
     ThresholdPruning,
     WilcoxonPruning,
@@ -36,6 +47,7 @@ __all__ = [
     "Change",
     "CheckpointSpec",
     "Choice",
+    "Constraint",
     "Crossover",
     "Dimension",
     "Distribution",
@@ -45,6 +57,7 @@ __all__ = [
     "Factory",
     "Fixed",
     "Goal",
+    "HyperbandPruning",
     "Integer",
     "Keep",
     "Latent",
@@ -54,6 +67,7 @@ __all__ = [
     "Parameter",
     "PatientPruning",
     "PercentilePruning",
+    "PruningMode",
     "Real",
     "Resources",
     "Sampler",
@@ -64,6 +78,7 @@ __all__ = [
     "WilcoxonPruning",
     "difference",
     "dump_spec",
+    "inheriting",
     "json_schema",
     "lasting",
     "load_spec",

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from typing import Any
 
 from sweep.spec.inverse import latent_of
@@ -32,6 +32,25 @@ def enqueue_problems(
                 yield from _excluded((*path, name), parameters, name, entry)
             elif name not in names:
                 yield Problem((*path, name), f"no such parameter; {did_you_mean(name, names)}")
+
+
+def ungrouped(enqueue: Any, names: Collection[str]) -> Any:
+    """``enqueue`` with parameters of groups by their full names: ``{optimizer: {lr: 0.1}}``."""
+    if not isinstance(enqueue, list):
+        return enqueue
+    return [dict(_flat(each, names, "")) if isinstance(each, dict) else each for each in enqueue]
+
+
+def _flat(
+    entry: Mapping[str, Any], names: Collection[str], group: str
+) -> Iterator[tuple[str, Any]]:
+    for key, value in entry.items():
+        name = group + key
+        inside = any(each.startswith(f"{name}.") for each in names)
+        if inside and name not in names and isinstance(value, Mapping):
+            yield from _flat(value, names, f"{name}.")
+        else:
+            yield name, value
 
 
 def _wrong_value(path: Path, parameter: Parameter, value: Any) -> Iterator[Problem]:

@@ -18,11 +18,12 @@ from sweep.journal.event import (
     TrialAsked,
     TrialDispatched,
     TrialFinished,
+    TrialPaused,
     TrialReported,
     TrialState,
     TrialTold,
 )
-from sweep.journal.state import StudyState, fold
+from sweep.journal.state import StudyState, apply, fold
 from sweep.spec import StudySpec
 
 SPEC = StudySpec.model_validate(
@@ -76,6 +77,27 @@ def test_table_says_what_matters_at_every_width(width: int) -> None:
     for word in ("digits", "1/4", "accuracy 0.5", "digits/1", "0.75", "lr=0.125"):
         assert word in text
     assert "epochs=10" not in text
+
+
+def test_paused_trials_are_counted_where_there_are_any() -> None:
+    """A study whose trials are paused says how many are, and others give no room to it."""
+
+    def shown(study: StudyState) -> str:
+        console = Console(width=80, record=True, file=None, force_terminal=False)
+        with console.capture() as capture:
+            console.print(render([(SPEC, Limits.of(SPEC), study)], now=15.0))
+        return capture.get()
+
+    study = state()
+    assert "paused" not in shown(study)
+    reached = TrialReported(trial=1, attempt=1, step=2, value=0.7, metrics={}, prune=None, rung=3)
+    paused = TrialPaused(trial=1, attempt=1, step=2, value=0.7, checkpoint=None, rung=3)
+    for event in (reached, paused):
+        apply(study, Entry(seq=study.seq + 1, time=15.0, event=event))
+    text = shown(study)
+    assert "paused" in text
+    assert all(len(line) <= 80 for line in text.splitlines())
+    assert "digits/1" not in text  # it holds no slot
 
 
 def test_time_left_counts_what_runs() -> None:

@@ -68,23 +68,6 @@ def test_a_result_that_a_sampler_failed_on_is_told_when_it_is_mended(project: Pr
     assert project.run("replay", "own").returncode == 0
 
 
-def test_a_study_that_has_moved_with_its_sampler(project: Project) -> None:
-    """The sampler is imported from where the study is run now, as the program is."""
-    old, new = project.root / "old", project.root / "new"
-    old.mkdir()
-    (old / "odd.py").write_bytes((project.root / "odd.py").read_bytes())
-    (old / "mine.py").write_text(FACTORIES)
-    spec = project.spec("own", method="mine:make", trials=2).rename(old / "own.yaml")
-    first = Project(old)
-    assert first.run("run", spec, "--inline").returncode == 0
-    old.rename(new)
-    moved = Project(new)
-    again = ("run", new / "own.yaml", "--inline", "--set", "trials=4")
-    ran = moved.run(*again, PYTHONSAFEPATH="1")  # as the command `sweep` is, which knows no "."
-    assert ran.returncode == 0, ran.stderr
-    assert "4 trials (4 complete)" in ran.stdout
-
-
 def test_another_option_is_refused(project: Project) -> None:
     """An option decides what was proposed, as the method itself does."""
     tpe = {"name": "tpe", "n_startup_trials": 2}

@@ -18,6 +18,8 @@ from sweep.cli.output import Output
 from sweep.driver import prepare
 from sweep.journal.event import Entry, Event
 from sweep.journal.journal import Journal
+from sweep.journal.segment import read_entries
+from sweep.search.replay import replay
 
 SHAPES = [
     "epochs",
@@ -80,7 +82,16 @@ def tables(study: Path) -> dict[str, pd.DataFrame]:
     }
 
 
+SPACE = """
+program: shapes:epochs
+method: {name: tpe, n_startup_trials: 2}
+metric: {name: loss}
+space: defined:space
+trials: 4
+"""
 MEDIAN = {"type": "median", "startup_trials": 1}
+ASHA = {"type": "asha", "reduction_factor": 2, "max_resource": 3}
+HYPERBAND = {"type": "hyperband", "reduction_factor": 2, "max_resource": 3}
 
 
 @pytest.mark.parametrize(
@@ -88,6 +99,11 @@ MEDIAN = {"type": "median", "startup_trials": 1}
     [
         *((shape, MEDIAN) for shape in SHAPES),
         *((shape, None) for shape in SHAPES[:2]),
+        *(
+            pytest.param(shape, pruner, marks=pytest.mark.long)
+            for shape in SHAPES
+            for pruner in (ASHA, HYPERBAND)
+        ),
         *(pytest.param(shape, None, marks=pytest.mark.long) for shape in SHAPES[2:]),
     ],
 )
@@ -99,7 +115,6 @@ def test_every_prefix_goes_on_to_the_same_tables(
     pruner: dict[str, Any] | None,
 ) -> None:
     """Killed after any commit and run again, a study ends with the tables of a whole run."""
-    monkeypatch.chdir(project.root)
     spec = project.spec(
         "s",
         program=f"shapes:{shape}",
@@ -107,6 +122,27 @@ def test_every_prefix_goes_on_to_the_same_tables(
         early_terminate=pruner,
         checkpoint={"every": {"epochs": 1, "steps": 1}},
     )
+    derived = pruner in (ASHA, HYPERBAND)
+    goes_on_from_every_prefix(project, monkeypatch, spec, derived=derived)
+    capsys.readouterr()
+
+
+@pytest.mark.long
+def test_a_space_function_goes_on_from_every_prefix(
+    project: Project, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """So it does where a function suggests the parameters, in view of those before."""
+    spec = project.root / "s.yaml"
+    spec.write_text(SPACE)
+    goes_on_from_every_prefix(project, monkeypatch, spec, derived=True)
+    capsys.readouterr()
+
+
+def goes_on_from_every_prefix(
+    project: Project, monkeypatch: pytest.MonkeyPatch, spec: Path, *, derived: bool = False
+) -> None:
+    """``derived``: each of them is replayed, too."""
+    monkeypatch.chdir(project.root)
     copies = project.root / "copies"
     with monkeypatch.context() as patch:
         patch.setattr(prepare, "Journal", recorder(project.store / "s", copies))
@@ -118,4 +154,6 @@ def test_every_prefix_goes_on_to_the_same_tables(
         assert run(project, spec, prefix) == code, prefix.name
         for name, table in tables(prefix / "s").items():
             pd.testing.assert_frame_equal(table, whole[name], obj=f"{name} after {prefix.name}")
-    capsys.readouterr()
+        if derived:
+            found = replay(read_entries(prefix / "s" / "journal"), {})
+            assert found.passed, found.deviations[:3]

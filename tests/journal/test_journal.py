@@ -32,6 +32,8 @@ from sweep.journal.event import (
     StudyCreated,
     TrialAsked,
     TrialFinished,
+    TrialPaused,
+    TrialPromoted,
     TrialReported,
     TrialState,
     decode,
@@ -39,7 +41,7 @@ from sweep.journal.event import (
 )
 from sweep.journal.journal import FAN_IN, Journal, due_compaction, read_state
 from sweep.journal.segment import Segment, changed_events, list_segments, read_entries
-from sweep.journal.state import HANDLED, fold
+from sweep.journal.state import HANDLED, StudyState, apply, fold
 
 
 def created() -> StudyCreated:
@@ -224,6 +226,59 @@ def test_older_event_is_read(event: Event, later: dict[str, object]) -> None:
     read = decode({**row, "version": 1, "data": json.dumps(data)}).event
     assert read == event
     assert {name: getattr(read, name) for name in later} == later
+
+
+def test_an_older_start_has_no_sources() -> None:
+    """A session of before space functions is read, and one after it takes none away."""
+    known = DriverStarted(session=1, host="h", pid=1, versions={}, sources={"space a:b": "c0ffee"})
+    row = encode(Entry(seq=2, time=0.0, event=replace(known, session=2, sources={})))
+    data = {key: each for key, each in json.loads(row["data"]).items() if key != "sources"}
+    older = decode({**row, "version": 1, "data": json.dumps(data)})
+    begun = [Entry(seq=seq, time=0.0, event=each) for seq, each in enumerate((created(), known))]
+    state = fold([*begun, older])
+    assert state.sources == {"space a:b": "c0ffee"}
+
+
+@pytest.mark.parametrize("kind", ["study_created", "spec_changed"])
+def test_asha_of_an_older_spec_stops_its_trials(kind: str) -> None:
+    """A spec of before trials were paused means what it meant when it was written."""
+    asha = {"type": "asha", "min_resource": 2}
+    patient = {"type": "patient", "patience": 1, "then": asha}
+    for written, read in (
+        (asha, asha | {"mode": "stop"}),
+        (patient, patient | {"then": asha | {"mode": "stop"}}),
+        (asha | {"mode": "pause"}, asha | {"mode": "pause"}),
+        ({"type": "median"}, {"type": "median"}),
+        (None, None),
+    ):
+        event = EVENTS[kind]
+        more = {"changes": ["x"]} if event is SpecChanged else {}
+        made = event(spec={"early_terminate": written}, project="", **more)
+        row = encode(Entry(seq=0, time=0.0, event=made))
+        assert decode({**row, "version": 1}).event.spec["early_terminate"] == read
+        assert decode(row).event == made
+
+
+def test_fold_of_a_paused_trial() -> None:
+    """Paused and promoted, a trial changes its state, its counts, and where it is listed."""
+    state = StudyState()
+    events = [
+        created(),
+        asked(0),
+        replace(reported(0, 0, 1.0), rung=1),
+        TrialPaused(trial=0, attempt=1, step=0, value=1.0, checkpoint=None, rung=1),
+        TrialPromoted(trial=0, rung=1),
+    ]
+    seen = []
+    for seq, event in enumerate(events):
+        apply(state, decode(encode(Entry(seq=seq, time=float(seq), event=event))))
+        listed = [sorted(state.running), sorted(state.paused)]
+        held = state.trials[0].held_at if state.trials else None
+        seen.append((listed, held, state.counts[TrialState.PAUSED]))
+    assert seen[2:] == [([[0], []], 1, 0), ([[], [0]], 1, 1), ([[0], []], None, 0)]
+    late = Entry(seq=5, time=5.0, event=replace(events[3], rung=4))
+    with pytest.raises(JournalError, match="which the journal does not know"):
+        apply(state, late)
 
 
 def test_fold_knows_every_event() -> None:

@@ -37,6 +37,7 @@ def other_space(spec: StudySpec, **parameters: Any) -> StudySpec:
 
 def known(study: Study) -> dict[int, Any]:
     """What the sampler knows: the parameters of trials that are not as good as failed."""
+    study.search.prepare()
     trials = study.search._storage.trials
     return {n: each.params for n, each in enumerate(trials) if each.state is not OptunaState.FAIL}
 

@@ -11,7 +11,8 @@ from test_search import PARAMETERS
 
 from sweep.errors import UsageError
 from sweep.journal.event import HistoryAdded, TrialState
-from sweep.search.history import history_of
+from sweep.journal.state import StudyState
+from sweep.search import history
 from sweep.search.replay import replay
 from sweep.spec import StudySpec
 
@@ -33,9 +34,13 @@ def other() -> Study:
     return study
 
 
+def taken_from(source: str, state: StudyState, spec: StudySpec) -> HistoryAdded:
+    return history.history_of(source, state, spec, spec.space)
+
+
 def warm(spec: StudySpec, other: Study, trials: int = 6, *, rebuild: bool = False) -> Study:
     study = Study(spec)
-    study.record(history_of("other", other.state, spec))
+    study.record(taken_from("other", other.state, spec))
     for _ in range(trials):
         if rebuild:
             study.rebuild()
@@ -82,10 +87,10 @@ def test_they_are_no_trials_of_this_study(other: Study) -> None:
 
 def test_all_of_the_same_space_fit(other: Study) -> None:
     """Complete and pruned ones are taken, with the values they had; failed ones are not."""
-    history = history_of("other", other.state, spec_of("tpe"))
+    found = taken_from("other", other.state, spec_of("tpe"))
     trials = other.state.trials
-    assert history.left_out == []
-    taken = {one["number"]: one for one in history.trials}
+    assert found.left_out == []
+    taken = {one["number"]: one for one in found.trials}
     failed = {n for n, trial in trials.items() if trial.state is TrialState.FAILED}
     assert failed
     assert taken.keys() == trials.keys() - failed
@@ -97,20 +102,20 @@ def test_what_does_not_fit_is_left_out_with_its_reason(other: Study) -> None:
     """A narrower range leaves out, a new parameter needs a default, what is not here is ignored."""
     parameters = {name: each for name, each in PARAMETERS.items() if name != "kind"}
     spec = changed(spec_of("tpe"), parameters=parameters | {"width": {"min": 1, "max": 32}})
-    history = history_of("other", other.state, spec)
-    assert {reason.split(":")[0] for _, reason in history.left_out} == {"width"}
-    assert all(one["params"]["width"] <= 32 for one in history.trials)
-    assert all("kind" not in one["latents"] for one in history.trials)
-    total = len(history.trials)
+    found = taken_from("other", other.state, spec)
+    assert {reason.split(":")[0] for _, reason in found.left_out} == {"width"}
+    assert all(one["params"]["width"] <= 32 for one in found.trials)
+    assert all("kind" not in one["latents"] for one in found.trials)
+    total = len(found.trials)
 
     new = {"warmup": {"min": 0, "max": 9}}
-    history = history_of("other", other.state, spaced(**new))
-    assert history.trials == []
-    assert set(dict(history.left_out).values()) == {"warmup: is new, and has no default"}
+    found = taken_from("other", other.state, spaced(**new))
+    assert found.trials == []
+    assert set(dict(found.left_out).values()) == {"warmup: is new, and has no default"}
     new["warmup"]["default"] = 4
-    history = history_of("other", other.state, spaced(**new))
-    assert len(history.trials) > total
-    assert all(one["latents"]["warmup"][0] == 4 for one in history.trials)
+    found = taken_from("other", other.state, spaced(**new))
+    assert len(found.trials) > total
+    assert all(one["latents"]["warmup"][0] == 4 for one in found.trials)
 
 
 @pytest.mark.parametrize(
@@ -134,7 +139,7 @@ def test_a_study_that_teaches_nothing_is_an_error(
 ) -> None:
     """Another goal, another metric or no shared parameter is one clear line."""
     with pytest.raises(UsageError) as error:
-        history_of("other", other.state, changed(spec_of("tpe"), **values))
+        taken_from("other", other.state, changed(spec_of("tpe"), **values))
     assert says in str(error.value)
     assert "\n" not in str(error.value)
 
@@ -143,7 +148,7 @@ def test_history_may_come_later_and_crosses_a_change(other: Study) -> None:
     """Added to a study that has trials, and held against its next space like those."""
     study = Study(spec_of("tpe"))
     simulate(study, 6, 1, rebuild=False)
-    study.record(history_of("other", other.state, study.spec))
+    study.record(taken_from("other", other.state, study.spec))
     simulate(study, 9, 1, rebuild=False)
     accept(study, spaced(width={"min": 1, "max": 32}))
     named = [entry.event for entry in study.entries if entry.event.type == "spec_changed"]

@@ -12,7 +12,9 @@ import optuna
 import pytest
 
 from sweep.errors import ProgramError
+from sweep.journal.event import SpecChanged
 from sweep.search.sampler import SamplerSource, ask_seed, independent
+from sweep.search.search import Search
 from sweep.spec import StudySpec
 
 
@@ -181,6 +183,15 @@ def test_a_factory_that_cannot_be_used(project: str, method: object, message: st
     """One line that says what is wrong, before anything is run."""
     with pytest.raises(ProgramError, match=message):
         source(method, project)
+
+
+def test_a_factory_that_has_moved_with_its_study(project: str, tmp_path: Path) -> None:
+    """Where it was is of no interest once the journal says where it is."""
+    spec = study_spec("factories:make")
+    search = Search(spec, str(tmp_path / "gone"))
+    described = spec.model_dump(mode="json")
+    search.apply(SpecChanged(spec=described, project=project, changes=[]))
+    assert proposals(search.prepare().at(4)) == proposals(source("factories:make", project).at(4))
 
 
 def test_what_is_drawn_at_random_all_the_same() -> None:

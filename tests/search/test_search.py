@@ -45,7 +45,7 @@ FINITE: dict[str, Any] = {
 PRUNERS: list[dict[str, Any] | None] = [
     None,
     {"type": "median", "startup_trials": 2},
-    {"type": "asha", "min_resource": 1, "reduction_factor": 2},
+    {"type": "asha", "min_resource": 1, "reduction_factor": 2, "mode": "stop"},
 ]
 
 

@@ -116,12 +116,23 @@ def specs(draw: st.DrawFn) -> dict[str, Any]:
             [{"every": {"steps": 5, "minutes": 0.5}}, {"keep": {"best": 0}}]
         ),
         "early_terminate": st.sampled_from(
-            [{"type": "median"}, {"type": "asha", "min_resource": 2}]
+            [
+                {"type": "median"},
+                {"type": "asha", "min_resource": 2},
+                {"type": "asha", "mode": "stop"},
+                {"type": "hyperband", "max_resource": 9},
+                {"type": "hyperband", "max_iter": 27, "s": 2},
+            ]
         ),
         "retries": st.integers(0, 3),
         "strict_code": st.booleans(),
         "seed": st.integers(0, 2**63 - 1),
+        "constraints": st.sampled_from(
+            [[], "val/acc <= 1", ["size >= -1e-3", "a b<=.5"], ["size <= 3.0"]]
+        ),
     }
     for key in draw(st.lists(st.sampled_from(sorted(more)), unique=True)):
         spec[key] = draw(more[key])
+    if "early_terminate" not in spec and draw(st.booleans()):
+        spec["metric"] = [spec["metric"], {"name": "size", "goal": "maximize"}]
     return spec

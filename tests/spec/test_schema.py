@@ -58,6 +58,10 @@ def validator():
         {"warm_start": "runs/other"},
         {"warm_start": ["runs/other", "more"], "duplicates": "resample"},
         {"parameters": {"lr": {"min": 0, "max": 1, "default": 0.5}}},
+        {"project": "p", "command": ["python"], "metric": {"name": "a", "target": 0.5}},
+        {"parameters": {"o": {"parameters": {"a": {"min": 1, "max": 9, "step": 2}}}}},
+        {"parameters": {"o": {"parameters": {"i": {"parameters": {"a": {"value": 1}}}}}}},
+        {"parameters": {"o": {"when": {"k": 1}, "parameters": {"a": {"value": 1}}}}},
     ],
 )
 def test_accepts(validator, change):
