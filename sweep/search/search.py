@@ -105,7 +105,7 @@ class Search:
         """
         before = self._spec
         self._adopt(spec, project)
-        if _searched(spec) == _searched(before):
+        if _deciding(spec) == _deciding(before):
             return
         self._storage.study_attrs, self._storage.user_attrs = {}, {}
         self._ranges = {}
@@ -377,7 +377,7 @@ class Search:
         return trial if better else best
 
 
-def _searched(spec: StudySpec) -> tuple[Any, ...]:
+def _deciding(spec: StudySpec) -> tuple[Any, ...]:
     """The parts of a spec that decide what a sampler knows of a trial."""
     return spec.parameters, spec.space_function, spec.method
 

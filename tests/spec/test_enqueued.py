@@ -52,6 +52,17 @@ def test_good_entries_come_back():
     assert StudySpec.model_validate(spec.model_dump(mode="json")) == spec
 
 
+def test_groups():
+    """A parameter of a group is named in full, or as it is written there."""
+    inner = "lr: {min: 0.0, max: 1.0}, i: {parameters: {k: {value: 1}}}"
+    group = f"parameters: {{o: {{parameters: {{{inner}}}}}}}"
+    text = f"{BASE}{group}\nenqueue: [{{o: {{lr: 0.5, i: {{k: 1}}}}}}, {{o.lr: 0.1}}]\n"
+    assert parse_spec(text).enqueue == ({"o.lr": 0.5, "o.i.k": 1}, {"o.lr": 0.1})
+    assert problems(text.replace("0.5", "2")) == [
+        "digits.yaml:6: enqueue[0].o.lr: must be from 0.0 to 1.0, not 2"
+    ]
+
+
 @pytest.mark.parametrize(
     ("text", "problem"),
     [
