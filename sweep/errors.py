@@ -27,6 +27,8 @@ is not an error: see `sweep.trial.outcome`.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 
 class SweepError(Exception):
     """Base of all errors of this package; ``exit_code`` is what the command line ends with."""
@@ -48,9 +50,16 @@ class SpecError(SweepError, ValueError):
 
 
 class SpecChangedError(SweepError, ValueError):
-    """The spec differs from the accepted one in a way that would falsify the study."""
+    """The spec differs from the accepted one in a way that nobody has accepted.
+
+    ``changes`` are [path, old, new] for each difference that is in the way, as text.
+    """
 
     exit_code = 2
+
+    def __init__(self, message: str, changes: Sequence[tuple[str, str, str]] = ()) -> None:
+        super().__init__(message)
+        self.changes = changes
 
 
 class ProgramError(SweepError, ImportError):

@@ -36,6 +36,7 @@ ONLY_HERE = {
         "search/horizon.py",
         "search/intersection.py",
         "search/latent.py",
+        "search/proposal.py",
         "search/pruner.py",
         "search/sampler.py",
         "search/search.py",

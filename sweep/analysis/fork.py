@@ -70,8 +70,9 @@ def fork_trial(
                 "what you change gives it more epochs (--force). Fork an earlier one: "
                 f"{', '.join(kept) or 'none is kept; see checkpoint.keep'}"
             )
-        space = space_of(StudySpec.model_validate(state.spec), state.project)
-        varied = vary(space, parent.params, changes, force=force)
+        spec = StudySpec.model_validate(state.spec)
+        space = space_of(spec, state.project)
+        varied = vary(space, spec.defaults | parent.params, changes, force=force)
         record = write_fork(
             CheckpointStore(paths.checkpoints),
             CheckpointRecord.from_json(source.record),

@@ -77,6 +77,12 @@ def run(
         list[str] | None,
         typer.Option("--set", metavar="KEY=VALUE", help="Override, such as parameters.lr.max=0.1."),
     ] = None,
+    accept_changes: Annotated[
+        bool,
+        typer.Option(
+            "--accept-changes", help="Go on with a study whose space, method or seed changed."
+        ),
+    ] = False,
     store: StoreOption = RUNS,
     inline: InlineOption = False,
     address: AddressOption = None,
@@ -86,7 +92,13 @@ def run(
     """Run sweeps, or go on with them exactly where they were."""
     from sweep.cli import run as command
 
-    options = command.Options(store=store, inline=inline, address=address, grace=grace)
+    options = command.Options(
+        store=store,
+        inline=inline,
+        address=address,
+        grace=grace,
+        accept_changes=accept_changes,
+    )
     raise typer.Exit(command.run(specs, overrides or [], options, output.Output(as_json)))
 
 

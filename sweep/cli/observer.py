@@ -245,6 +245,8 @@ def finished_line(study: DrivenStudy, event: TrialFinished) -> str:
         if event.value is not None
         else event.reason or ""
     )
+    if trial.reuses is not None:
+        result += f", the result of trial {trial.reuses}"
     exceeded = exceeded_text(study.spec, trial)
     result += f" ({exceeded})" if exceeded else ""
     incumbent = "" if state.best is None else f"; best {text(state.best.value)}"

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from sweep.cli.beginning import changes_record, report_begin
 from sweep.cli.observer import Conclusion, conclude, make_observer
 from sweep.cli.output import Output, error, store_option
 from sweep.cli.place import find_begun, studies
@@ -22,6 +23,7 @@ from sweep.driver.study import DrivenStudy
 from sweep.errors import (
     ProgramError,
     ResourceError,
+    SpecChangedError,
     SpecError,
     StoreError,
     SweepError,
@@ -32,7 +34,7 @@ from sweep.journal.event import TrialState
 from sweep.journal.lock import holder
 from sweep.journal.state import StudyState
 from sweep.quantity import counted
-from sweep.search.sampler import independent
+from sweep.search.sampler import independent, learns_nothing
 from sweep.spec import Method, StudySpec, load_spec
 from sweep.spec.suggestion import listed
 
@@ -43,6 +45,7 @@ class Options:
     inline: bool
     address: str | None
     grace: float
+    accept_changes: bool = False
 
 
 def run(files: Sequence[Path], overrides: Sequence[str], options: Options, out: Output) -> int:
@@ -61,8 +64,17 @@ def run(files: Sequence[Path], overrides: Sequence[str], options: Options, out: 
         if names.count(name) > 1:
             raise UsageError(f"two of the sweeps are called {name!r}; give each its own `name:`")
     project = str(Path.cwd())
-    requests = [request_run(options.store, spec, project) for spec in specs]
+    requests = [_request(spec, project, options, out) for spec in specs]
     return _drive(requests, options, out)
+
+
+def _request(spec: StudySpec, project: str, options: Options, out: Output) -> Request:
+    try:
+        return request_run(options.store, spec, project, accept=options.accept_changes)
+    except SpecChangedError as problem:
+        if out.as_json:
+            out.data({"study": spec.name, "refused": changes_record(problem.changes)})
+        raise
 
 
 def resume(names: Sequence[str], options: Options, out: Output) -> int:
@@ -119,14 +131,19 @@ def _drive(requests: Sequence[Request], options: Options, out: Output) -> int:
         for warning in (check_source(request), check_space(request)):
             if warning is not None:
                 error(warning)
-        _warn_of_independent(request)
+        _warn_of_method(request)
     codes = [_report_over(request, options, out) for request in over]
     if open_requests:
         codes += _run_open(open_requests, options, out)
     return next((code for code in (3, 2, 130, 143, 1) if code in codes), 0)
 
 
-def _warn_of_independent(request: Request) -> None:
+def _warn_of_method(request: Request) -> None:
+    if request.spec.warm_start and learns_nothing(request.spec):
+        error(
+            f"warning: {request.spec.name}: {request.spec.method.name} learns nothing from "
+            "warm_start"
+        )
     names = independent(request.spec)
     if names and request.state is None:
         what = "numbers that every trial has, two or more of them"
@@ -142,11 +159,11 @@ def _report_over(request: Request, options: Options, out: Output) -> int:
     if request.state is None:
         raise UsageError(f"{request.paths.name}: has no trials to run")
     reason = "complete" if request.complete else "timeout"
-    if request.changes:  # what is kept, say: it is accepted and applied, though nothing is run
-        if not out.as_json:
-            for change in request.changes:
-                out.line(f"{request.paths.name}: {change}")
-        open_study(request).end(reason, lambda entry: None)
+    if request.changes or request.histories:
+        # What is kept, say: it is accepted and applied, though nothing is run.
+        study = open_study(request)
+        study.end(reason, lambda entry: None)
+        report_begin(request, study.state, out)
     conclusion = Conclusion.of(request.spec, request.state, reason, request.paths, already=True)
     conclude(conclusion, out, store=options.store)
     _catch_up(request, options.store, out)
@@ -211,23 +228,17 @@ def _run_studies(
         backend.open()
         signals.take()  # Ray has its own idea of SIGTERM
         opened = _open_all(requests, backend)
-        if not out.as_json:
-            _announce(requests, out)
+        for request, study in zip(requests, opened, strict=True):
+            if request.state is not None and not out.as_json:
+                progress = _progress(request.spec, study.state)
+                out.line(f"{request.paths.name}: goes on: {progress}")
+            report_begin(request, study.state, out)
         observer = make_observer(out, inline=options.inline)
         driver = Driver(opened, backend, observer, signals, grace=options.grace)
         with observer:
             return driver.run()
     finally:
         backend.close()
-
-
-def _announce(requests: Sequence[Request], out: Output) -> None:
-    for request in requests:
-        name, state = request.paths.name, request.state
-        if state is not None:
-            out.line(f"{name}: goes on: {_progress(request.spec, state)}")
-        for change in request.changes:
-            out.line(f"{name}: {change}")
 
 
 def _progress(spec: StudySpec, state: StudyState) -> str:
@@ -256,7 +267,7 @@ def _open_all(requests: Sequence[Request], backend: Backend) -> list[DrivenStudy
                 f"{spec.name}: resources: a trial asks for {spec.resources}, "
                 "and that is more than there is"
             )
-        wanted = min(slots, spec.concurrency or slots, Limits.of(spec).total)
+        wanted = min(slots, spec.concurrency or slots, Limits.of(spec, request.state).total)
         try:
             backend.prepare(spec.program, request.project, spec.resources, wanted)
         except ProgramError as problem:

@@ -9,6 +9,7 @@ from typing import Any
 
 from sweep.analysis import selection
 from sweep.checkpoint.usage import Usage, usage
+from sweep.cli.beginning import history_record, history_text, left_out_text, left_out_trials
 from sweep.cli.output import Output, duration_text
 from sweep.cli.place import find_trial, read_study
 from sweep.cli.standing import (
@@ -71,6 +72,8 @@ def _study_record(
         "mirror": None if lag is None else asdict(lag) | {"behind": lag.text(state.seq)},
         "elapsed_s": elapsed(state, state.time),
         "lost": state.idling.share if spec.deterministic else None,
+        "warm_start": [history_record(history) for history in state.histories],
+        "left_out": left_out_trials(state),
         "spec": state.spec,
         "trial_records": [trial_record(trial) for trial in state.trials.values()],
     }
@@ -87,6 +90,7 @@ def _print_study(
             "method": plain(spec.model_dump(mode="json")["method"]),
             "trials": f"{counts_text(state, status)} of {total_of(spec, state)}",
             "front" if state.several else "best": best_text(spec, state),
+            **_knowledge(state),
             "sessions": f"{state.sessions}, {duration_text(elapsed(state, state.time))} in all",
             **({} if waited is None else {"waiting": waited}),
             "store": str(paths.root),
@@ -97,6 +101,16 @@ def _print_study(
     if state.trials:
         out.line("")
         out.table(*_trials_table(spec, state, status))
+
+
+def _knowledge(state: StudyState) -> dict[str, str]:
+    """What the sampler knows of other studies, and what it does not know of this one."""
+    pairs = {}
+    if state.histories:
+        pairs["warm start"] = "; ".join(map(history_text, state.histories))
+    if left_out_trials(state):
+        pairs["left out"] = left_out_text(state)
+    return pairs
 
 
 def _lag(paths: StudyPaths, spec: StudySpec) -> Lag | None:

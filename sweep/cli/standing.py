@@ -22,7 +22,7 @@ def status_of(paths: StudyPaths, spec: StudySpec, state: StudyState) -> str:
     never begun), or ``interrupted``."""
     if holder(paths.lock) is not None:
         return "running"
-    limits = Limits.of(spec)
+    limits = Limits.of(spec, state)
     if is_complete(state, limits):
         return "complete"
     if timed_out(state, limits, state.time):
@@ -35,7 +35,7 @@ def status_of(paths: StudyPaths, spec: StudySpec, state: StudyState) -> str:
 def total_of(spec: StudySpec, state: StudyState) -> int:
     """Trials in all: what the spec says, or more where more were made before it said less, and
     forks."""
-    return max(Limits.of(spec).total, state.asked) + state.forks
+    return max(Limits.of(spec, state).total, state.asked) + state.forks
 
 
 def state_text(trial: Trial, status: str = "running") -> str:
@@ -133,6 +133,7 @@ def trial_record(trial: Trial) -> dict[str, Any]:
         "duration_s": spent(trial),
         "checkpoint": trial.kept[-1].id if trial.kept else None,
         "reason": trial.reason,
+        "reuses": trial.reuses,
     }
 
 

@@ -109,8 +109,10 @@ class Archive:
             CheckpointError: the checkpoint of the fork cannot be written; nothing is recorded.
         """
         state, source = self._logbook.state, parent.checkpoints[message.checkpoint]
+        inside = parent.searched and parent.left_out is None
+        params = self._spec.defaults | parent.params
         space = space_of(self._spec, state.project)
-        varied = vary(space, parent.params, message.changes, force=not parent.searched)
+        varied = vary(space, params, message.changes, force=not inside)
         if state.fork_of(parent.number, source.id, varied.params) is not None:
             return
         record = write_fork(

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from sweep.checkpoint.record import Kind
 from sweep.journal.event import TrialState
 from sweep.journal.state import StudyState, Trial
+from sweep.search.configuration import outside
 from sweep.search.promotion import Candidate
 from sweep.spec import StudySpec
 
@@ -64,11 +65,13 @@ class Limits:
     """How many numbers back the newest result is that a trial is asked with; None: any."""
 
     @classmethod
-    def of(cls, spec: StudySpec) -> Limits:
+    def of(cls, spec: StudySpec, state: StudyState | None = None) -> Limits:
+        """Of a study that has come to ``state``, if it has begun."""
         total = spec.trials
         if spec.method.ends:
             size = spec.space.grid_size
             if size is not None:
+                size += 0 if state is None else outside(spec, state)
                 total = size if total is None else min(size, total)
         if total is None:
             raise ValueError(f"{spec.name}: neither trials nor a grid says how many trials to make")
@@ -155,6 +158,8 @@ def free(state: StudyState, limits: Limits) -> int:
 
 
 def _conclusion(trial: Trial, limits: Limits) -> Conclude | None:
+    if trial.reuses is not None:
+        return Conclude(trial.number, TrialState.COMPLETE)
     if trial.failures > limits.retries:
         return Conclude(trial.number, TrialState.FAILED)
     if not trial.kept:

@@ -10,8 +10,9 @@ from sweep import fsio
 from sweep.driver.mirroring import check_mirror
 from sweep.driver.plan import Limits, is_complete, timed_out
 from sweep.driver.study import DrivenStudy
+from sweep.driver.warm_start import new_histories
 from sweep.errors import SpecChangedError, StoreError, StudyLockedError
-from sweep.journal.event import SpecChanged, StudyCreated
+from sweep.journal.event import HistoryAdded, StudyCreated
 from sweep.journal.journal import Journal, first_event, read_state
 from sweep.journal.lock import Lock, holder
 from sweep.journal.state import StudyState
@@ -26,6 +27,7 @@ from sweep.spec import (
     difference,
     dump_spec,
     inheriting,
+    lasting,
     refused,
     successor,
 )
@@ -37,7 +39,8 @@ class Request:
     """A study that somebody wants to be run: begun, or gone on with.
 
     ``state`` is what the store had when it was looked at (None: nothing), ``changes`` what the spec
-    changes in it.
+    changes in it, and ``accepted`` whether that may be another space, method or seed. ``histories``
+    is what is to be known of other studies and is not yet.
     """
 
     paths: StudyPaths
@@ -45,41 +48,57 @@ class Request:
     project: str
     state: StudyState | None
     changes: Sequence[Change]
+    accepted: bool = False
+    histories: Sequence[HistoryAdded] = ()
 
     @property
     def complete(self) -> bool:
-        return self.state is not None and is_complete(self.state, Limits.of(self.spec))
+        return self.state is not None and is_complete(self.state, Limits.of(self.spec, self.state))
 
     @property
     def timed_out(self) -> bool:
         return self.state is not None and timed_out(
-            self.state, Limits.of(self.spec), self.state.time
+            self.state, Limits.of(self.spec, self.state), self.state.time
         )
 
 
-def request_run(store: Path, spec: StudySpec, project: str) -> Request:
+def request_run(store: Path, spec: StudySpec, project: str, *, accept: bool = False) -> Request:
     """Look at what running ``spec`` in ``store`` would mean. Nothing is written.
 
+    ``accept`` says that a study may go on with another space, method or seed.
+
     Raises:
-        SpecChangedError: the study exists with another space, metric, method or seed.
+        SpecChangedError: the study exists with another metric, or others of these.
+        UsageError: ``warm_start`` names what this study cannot learn from.
         StudyLockedError: another driver runs it.
         StoreError: its journal cannot be read.
         ProgramError: the sampler that ``method`` names, or the space, cannot be had.
     """
     SamplerSource(spec, project)
-    space_of(spec, project)
+    space = space_of(spec, project)
     paths = StudyPaths.of(store, spec.name)
     state = _look(paths)
     check_mirror(paths, spec, begun=state is not None)
+    histories = new_histories(spec, space, paths, state or StudyState())
     if state is None:
-        return Request(paths=paths, spec=spec, project=project, state=None, changes=())
-    accepted = StudySpec.model_validate(state.spec)
-    spec = inheriting(accepted, spec)
-    changes = difference(accepted, spec)
-    _refuse(paths, state, changes)
+        return Request(
+            paths=paths, spec=spec, project=project, state=None, changes=(), histories=histories
+        )
+    before = StudySpec.model_validate(state.spec)
+    spec = inheriting(before, spec)
+    changes = difference(before, spec)
+    _refuse(paths, state, changes, accept=accept)
     if state.trials and not refused(changes):
-        spec = successor(accepted, spec)
-    return Request(paths=paths, spec=spec, project=project, state=state, changes=changes)
+        spec = successor(before, spec)
+    return Request(
+        paths=paths,
+        spec=spec,
+        project=project,
+        state=state,
+        changes=changes,
+        accepted=accept,
+        histories=histories,
+    )
 
 
 def request_resume(paths: StudyPaths) -> Request:
@@ -124,7 +143,8 @@ def open_study(request: Request, slots: int | None = None) -> DrivenStudy:
         else:
             search = Search(StudySpec.model_validate(created.spec), created.project)
         journal = Journal(paths.journal, follow=search.apply, guard=lock.check)
-        _accept(journal, request)
+        with journal.together():
+            _accept(journal, search, request)
         fsio.write_bytes(paths.spec, dump_spec(spec).encode())
         paths.stop.unlink(missing_ok=True)
         study = DrivenStudy(paths, lock, journal, search, spec)
@@ -149,21 +169,18 @@ def space_source(spec: StudySpec, project: str) -> dict[str, str]:
     return {} if digest is None else {f"space {name}": digest}
 
 
-def _accept(journal: Journal, request: Request) -> None:
+def _accept(journal: Journal, search: Search, request: Request) -> None:
     """Journal the spec where it is new or changed; the lock is held, so this is what counts."""
     spec, state = request.spec, journal.state
-    described = spec.model_dump(mode="json")
     if state.seq < 0:
-        journal.append(StudyCreated(spec=described, project=request.project))
-        return
-    changes = difference(StudySpec.model_validate(state.spec), spec)
-    _refuse(request.paths, state, changes)
-    if changes or state.project != request.project:
-        journal.append(
-            SpecChanged(
-                spec=described, project=request.project, changes=[str(change) for change in changes]
-            )
-        )
+        journal.append(StudyCreated(spec=spec.model_dump(mode="json"), project=request.project))
+    else:
+        changes = difference(StudySpec.model_validate(state.spec), spec)
+        _refuse(request.paths, state, changes, accept=request.accepted)
+        if changes or state.project != request.project:
+            journal.append(search.accept(spec, request.project, list(map(str, changes))))
+    known = {history.source for history in state.histories}
+    journal.append(*(each for each in request.histories if each.source not in known))
 
 
 def _look(paths: StudyPaths) -> StudyState | None:
@@ -179,7 +196,9 @@ def _look(paths: StudyPaths) -> StudyState | None:
     return None if state.seq < 0 else state
 
 
-def _refuse(paths: StudyPaths, state: StudyState, changes: Sequence[Change]) -> None:
+def _refuse(
+    paths: StudyPaths, state: StudyState, changes: Sequence[Change], *, accept: bool
+) -> None:
     if not state.trials:
         return  # nothing was tried yet: there is no history that a change could falsify
     judged = bool(state.iterations) or any(
@@ -187,15 +206,23 @@ def _refuse(paths: StudyPaths, state: StudyState, changes: Sequence[Change]) -> 
         for trial in state.unfinished.values()
         for report in trial.reports.values()
     )
-    wrong = [
-        change
-        for change in refused(changes)
-        if judged or change.path.split(".")[0] not in ("metric", "constraints")
-    ]
-    if wrong:
-        lines = "\n".join(f"  {change}" for change in wrong)
-        raise SpecChangedError(
-            f"{paths.root}: the study was made with another spec:\n{lines}\n"
-            "its results would not fit; undo the change, or give the study another name "
-            "(`--set name=...`)"
+    metric = lasting(changes) if judged else []
+    others = [change for change in refused(changes) if change not in lasting(changes)]
+    if metric:
+        ways = "undo the change, or give the study another name (`--set name=...`)"
+        raise _changed(paths, metric, f"its results would not fit; {ways}")
+    if others and not accept:
+        raise _changed(
+            paths,
+            others,
+            "undo the change, give the study another name (`--set name=...`), or go on with it: "
+            "`--accept-changes` keeps every trial and tells the sampler those that fit",
         )
+
+
+def _changed(paths: StudyPaths, wrong: Sequence[Change], advice: str) -> SpecChangedError:
+    lines = "\n".join(f"  {change}" for change in wrong)
+    return SpecChangedError(
+        f"{paths.root}: the study was made with another spec:\n{lines}\n{advice}",
+        [change.texts for change in wrong],
+    )

@@ -38,6 +38,7 @@ from sweep.journal.event import (
 from sweep.journal.journal import Journal
 from sweep.journal.lock import Lock
 from sweep.journal.state import StudyState, Trial
+from sweep.journal.table import final_metrics
 from sweep.paths import StudyPaths
 from sweep.quantity import counted
 from sweep.search.promotion import Candidate
@@ -76,7 +77,7 @@ class DrivenStudy:
         self, paths: StudyPaths, lock: Lock, journal: Journal, search: Search, spec: StudySpec
     ) -> None:
         """Take over an open ``journal`` that ``search`` follows, under ``lock``."""
-        self.paths, self.spec, self.limits = paths, spec, Limits.of(spec)
+        self.paths, self.spec, self.limits = paths, spec, Limits.of(spec, journal.state)
         self._lock, self._search = lock, search
         self.error: Exception | None = None
         self.halted: str | None = None
@@ -183,17 +184,19 @@ class DrivenStudy:
         return assignment
 
     def conclude(self, number: int, state: TrialState) -> None:
-        """Finish or pause a trial that was decided, but not recorded so, before a kill; or finish
-        one that was not promoted."""
+        """Finish or pause a trial of which nothing is to be executed: that is decided already."""
         trial = self.state.trials[number]
+        metrics, reason = trial.metrics, trial.reason
+        if trial.reuses is not None:
+            metrics = final_metrics(self.state.trials[trial.reuses])
+            reason = f"has the parameters of trial {trial.reuses}, whose result it takes over"
         with self._logbook.together():
             if state is TrialState.PAUSED:
                 self._pause(trial)
                 return
-            reason = trial.reason
             if trial.state is TrialState.PAUSED:
                 reason = f"not promoted from the rung at {counted(trial.held_at or 0, 'step')}"
-            self._finish(trial, state, trial.metrics, reason=reason, error=trial.error)
+            self._finish(trial, state, metrics, reason=reason, error=trial.error)
 
     def handle(self, key: Key, message: Message | WorkerDied) -> Verdict | None:
         """Record what an attempt said. The verdict, where it waits for one.

@@ -66,13 +66,35 @@ class StudyCreated(Event):
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class SpecChanged(Event):
-    """The study goes on under another spec; ``changes`` says in words what differs."""
+    """The study goes on under another spec; ``changes`` says in words what differs.
+
+    ``left_out`` holds [number, reason] for each trial that does not fit the space, so that the
+    sampler does not know of it from now on; a trial of another study is named ``source/number``.
+    (It came with version 2.)
+    """
 
     type: ClassVar[str] = "spec_changed"
     version: ClassVar[int] = 2
     spec: dict[str, Any]
     project: str
     changes: list[str]
+    left_out: list[list[Any]] = field(default_factory=list)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class HistoryAdded(Event):
+    """Finished trials of another study, which the sampler learns from; they are none of this one.
+
+    ``source`` is as the spec names it. Each of ``trials`` has ``number``, ``state``, ``params`` as
+    they were there, ``latents`` as in `TrialAsked` in this study's space, ``values``,
+    ``violations`` by constraint of this study, and ``report`` ([step, value], the last one).
+    ``left_out`` holds [number, reason] for those that do not fit.
+    """
+
+    type: ClassVar[str] = "history_added"
+    source: str
+    trials: list[dict[str, Any]]
+    left_out: list[list[Any]]
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -115,6 +137,10 @@ class TrialAsked(Event):
     been told, ``running`` the trials that it knew to run (not those that were paused). ``bracket``
     is the one of Hyperband's to which the trial belongs.
 
+    ``enqueued`` is the place of what was to be tried first in the spec's ``enqueue``, ``again`` how
+    many proposals were dropped before it since they had been tried, and ``reuses`` the trial whose
+    result is taken over, so that this one is not executed.
+
     Where the suggestion was prepared while trials ran, ``saw`` is the newest event that it knew;
     else (None, and in events before version 3) that is the one before it.
     """
@@ -129,6 +155,9 @@ class TrialAsked(Event):
     told: int
     running: list[int]
     bracket: int | None = None
+    enqueued: int | None = None
+    again: int = 0
+    reuses: int | None = None
     saw: int | None = None
 
 
@@ -345,6 +374,7 @@ EVENTS: Mapping[str, type[Event]] = {
     for kind in (
         StudyCreated,
         SpecChanged,
+        HistoryAdded,
         DriverStarted,
         DriverStopped,
         TrialAsked,

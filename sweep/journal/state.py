@@ -22,6 +22,7 @@ from sweep.journal.event import (
     DriverStarted,
     DriverStopped,
     Entry,
+    HistoryAdded,
     SpecChanged,
     StudyCreated,
     TrialAsked,
@@ -91,6 +92,8 @@ class Trial:
     verdicts: dict[int, bool] = field(default_factory=dict)
     told: int | None = None
     """Number of the iteration in which it was told to the sampler: of equals the first leads."""
+    left_out: str | None = None
+    """Why the sampler does not know of it, since the space was changed, if so."""
     told_to_end: int | None = None
     """The newest attempt that the pruner told to end."""
     bracket: int | None = None
@@ -119,6 +122,11 @@ class Trial:
     def fork(self) -> TrialForked | None:
         """How the trial was forked off another one, if it was."""
         return self.asked if isinstance(self.asked, TrialForked) else None
+
+    @property
+    def reuses(self) -> int | None:
+        """The trial whose result it takes over, if it does."""
+        return None if isinstance(self.asked, TrialForked) else self.asked.reuses
 
     @property
     def queued(self) -> bool:
@@ -205,6 +213,8 @@ class StudyState:
     trials: dict[int, Trial] = field(default_factory=dict)
     asked: int = 0
     """Trials that the sampler proposed: all but forks."""
+    histories: list[HistoryAdded] = field(default_factory=list)
+    """What the sampler was told of other studies."""
     running: dict[int, Trial] = field(default_factory=dict)
     """Unfinished trials that are not paused."""
     paused: dict[int, Trial] = field(default_factory=dict)
@@ -343,6 +353,13 @@ def _created(state: StudyState, event: StudyCreated, time: float) -> None:
 
 def _changed(state: StudyState, event: SpecChanged, time: float) -> None:
     state.spec, state.project = event.spec, event.project
+    left_out = {each[0]: each[1] for each in event.left_out}
+    for number, trial in state.trials.items():
+        trial.left_out = left_out.get(number)
+
+
+def _history_added(state: StudyState, event: HistoryAdded, time: float) -> None:
+    state.histories.append(event)
 
 
 def _driver_started(state: StudyState, event: DriverStarted, time: float) -> None:
@@ -531,6 +548,7 @@ _APPLY: dict[str, Callable[[StudyState, Any, float], None]] = {
     for kind, function in (
         (StudyCreated, _created),
         (SpecChanged, _changed),
+        (HistoryAdded, _history_added),
         (DriverStarted, _driver_started),
         (DriverStopped, _driver_stopped),
         (TrialAsked, _asked),

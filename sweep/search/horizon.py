@@ -7,11 +7,12 @@ whatever is known of them by now. All that is seen then follows from numbers, no
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import copy
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
 
-from optuna.trial import FrozenTrial
+from optuna.trial import FrozenTrial, TrialState
 
 from sweep.errors import ProgramError
 from sweep.journal.state import StudyState
@@ -38,6 +39,25 @@ class Horizon:
         # They are replaced there, never changed: to keep them costs a reference each.
         self._begun.append(self._storage.get_trial(number))
         self._notes.append((self._storage.study_attrs, self._storage.user_attrs))
+
+    def refitted(self, number: int, founding: Mapping[str, Any] | None) -> None:
+        """A trial has other parameters in the storage, since the space has changed.
+
+        ``founding`` is what it began with besides, None where it lies outside of the new space.
+        """
+        known = copy.copy(self._storage.get_trial(number))
+        if founding is not None:
+            known.state, known.values, known.intermediate_values = TrialState.RUNNING, None, {}
+            known.system_attrs = dict(founding)
+        self._begun[number] = known
+
+    def forget_notes(self) -> None:
+        """What samplers wrote on the study was about another space, or by another kind."""
+        self._notes = [({}, {}) for _ in self._notes]
+
+    def shows_result(self, of: int, to: int) -> bool:
+        """Whether what trial ``to`` is asked with holds the result of trial ``of``."""
+        return self.lag is None or of <= to - self.lag
 
     def snapshot(self, storage: HistoryStorage) -> Horizon:
         """The same over ``storage``, a snapshot of its own."""

@@ -12,6 +12,8 @@ from sweep.errors import ProgramError, UsageError
 from sweep.journal.event import (
     DriverStarted,
     Entry,
+    HistoryAdded,
+    SpecChanged,
     StudyCreated,
     TrialAsked,
     TrialFinished,
@@ -24,10 +26,14 @@ from sweep.journal.event import (
 )
 from sweep.journal.state import StudyState, apply
 from sweep.search.define import space_of
+from sweep.search.fitting import fitted
 from sweep.search.fork import vary
 from sweep.search.result import known, values_of, violations_of
 from sweep.search.search import Search
 from sweep.spec import StudySpec
+
+CHANGED = "the event"
+"""What deviates where an event is not as it was written."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,10 +47,11 @@ class Deviation:
     derived: Any
 
     def __str__(self) -> str:
-        if self.trial is None:
+        if self.what == CHANGED:
             return f"event {self.seq}: was changed after it was written"
+        whose = "" if self.trial is None else f"trial {self.trial}: "
         return (
-            f"event {self.seq}: trial {self.trial}: {self.what}: "
+            f"event {self.seq}: {whose}{self.what}: "
             f"the journal has {self.journal!r}, derived is {self.derived!r}"
         )
 
@@ -68,12 +75,14 @@ class Replay:
         return not self.deviations
 
 
+_ASKED = (
+    *("trial", "seed", "params", "latents", "wrote", "told", "running"),
+    *("saw", "bracket", "enqueued", "again", "reuses"),
+)
+"""What a suggestion consists of."""
+
 _DECISIVE = ("optuna", "numpy", "scipy")
 """Packages whose version a suggestion may depend on."""
-
-
-_ASKED = ("trial", "seed", "params", "latents", "wrote", "told", "running", "saw", "bracket")
-"""What of an ask is derived again."""
 
 
 def replay(
@@ -97,7 +106,7 @@ def replay(
         entries = list(entries)
     ahead = _Ahead(entries)
     for seq in changed:
-        found.deviations.append(Deviation(seq, None, "the event", "changed", "as it was written"))
+        found.deviations.append(Deviation(seq, None, CHANGED, "changed", "as it was written"))
     state = StudyState()
     search: Search | None = None
     due: int | None = None
@@ -171,6 +180,12 @@ def _compare(found: Replay, state: StudyState, search: Search, entry: Entry, ahe
             _check_nothing_waits(found, search, entry, event.trial)
             for name in _ASKED:
                 _check(found, seq, event.trial, name, getattr(event, name), getattr(derived, name))
+        case SpecChanged():
+            spec = StudySpec.model_validate(event.spec)
+            accepted = search.accept(spec, event.project, event.changes)
+            _check(found, seq, None, "left_out", event.left_out, accepted.left_out)
+        case HistoryAdded():
+            _check_history(found, state, seq, event)
         case TrialForked():
             found.forks += 1
             _check_fork(found, state, seq, event)
@@ -210,6 +225,20 @@ _TOLD = (
 """What is derived again of a result that was told."""
 
 
+def _check_history(found: Replay, state: StudyState, seq: int, event: HistoryAdded) -> None:
+    """What another study has found is taken as it is; where that lies in this space follows."""
+    spec = StudySpec.model_validate(state.spec)
+    space = space_of(spec, state.project)
+    for one in event.trials:
+        name = f"{event.source}/{one['number']}"
+        try:
+            latents = fitted(space, one["params"], spec.defaults)
+        except (ValueError, ProgramError) as error:
+            found.deviations.append(Deviation(seq, None, name, one["latents"], str(error)))
+        else:
+            _check(found, seq, None, name, one["latents"], latents)
+
+
 def _check_result(found: Replay, state: StudyState, seq: int, event: TrialFinished) -> None:
     spec, trial = StudySpec.model_validate(state.spec), state.trials[event.trial]
     values = values_of(spec, trial, event.metrics)
@@ -218,6 +247,9 @@ def _check_result(found: Replay, state: StudyState, seq: int, event: TrialFinish
     _check(found, seq, event.trial, "value", event.value, next(iter(values.values())))
     _check(found, seq, event.trial, "values", event.values, several)
     _check(found, seq, event.trial, "violations", event.violations, violations)
+    if trial.reuses is not None:
+        older = state.trials[trial.reuses]
+        _check(found, seq, event.trial, "result taken over", event.value, older.value)
 
 
 def _check_fork(found: Replay, state: StudyState, seq: int, event: TrialForked) -> None:
@@ -274,7 +306,9 @@ def _check_report(
     _check(found, seq, event.trial, f"rungs at step {event.step}", event.wrote, wrote)
 
 
-def _check(found: Replay, seq: int, trial: int, what: str, journal: Any, derived: Any) -> None:
+def _check(
+    found: Replay, seq: int, trial: int | None, what: str, journal: Any, derived: Any
+) -> None:
     if isinstance(journal, Mapping) and isinstance(derived, Mapping):
         for name in dict.fromkeys([*journal, *derived]):
             _check(found, seq, trial, f"{what}.{name}", journal.get(name), derived.get(name))

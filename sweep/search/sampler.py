@@ -74,6 +74,17 @@ class SamplerSource:
         kind = type(self.at(0))
         return kind.after_trial is not samplers.BaseSampler.after_trial
 
+    @cached_property
+    def founding(self) -> dict[str, Any]:
+        """Attributes of a trial that the sampler did not propose and is to learn from.
+
+        A genetic sampler breeds from trials of a generation only: these are of the first.
+        """
+        sampler = self.at(0)
+        if not isinstance(sampler, samplers.BaseGASampler):
+            return {}
+        return {sampler._get_generation_key(): 0}
+
     def _maker(self, spec: StudySpec, project: str) -> Callable[[int], samplers.BaseSampler]:
         method = spec.method
         if isinstance(method, Factory):
@@ -240,3 +251,11 @@ def independent(spec: StudySpec) -> list[str]:
     ]
     too_few = spec.method.name == Method.CMAES and len(searched) - len(unknown) < 2
     return [dimension.name for dimension in searched] if too_few else unknown
+
+
+def learns_nothing(spec: StudySpec) -> bool:
+    """Whether the method proposes the same whatever trials it did not propose have found.
+
+    CMA-ES goes by the generations that it has proposed itself.
+    """
+    return spec.method.name in (Method.RANDOM, Method.QMC, Method.CMAES) or spec.method.ends

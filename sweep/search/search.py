@@ -8,9 +8,9 @@ has no effect until it is applied.
 from __future__ import annotations
 
 import copy
-import itertools
 import math
 import warnings
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import optuna
@@ -20,6 +20,7 @@ from optuna.trial import TrialState as OptunaState
 from sweep.errors import ProgramError
 from sweep.journal.event import (
     Event,
+    HistoryAdded,
     SpecChanged,
     TrialAsked,
     TrialFinished,
@@ -36,17 +37,21 @@ from sweep.search import front, latent
 from sweep.search.define import DefinedSpace, space_of
 from sweep.search.horizon import Horizon
 from sweep.search.intersection import Signatures
-from sweep.search.permutation import permuted
+from sweep.search.past import Fit, Past, Tried
 from sweep.search.promotion import Promotion
+from sweep.search.proposal import Proposer
 from sweep.search.pruner import make_pruner
 from sweep.search.sampler import SamplerSource, ask_seed
-from sweep.search.storage import HistoryStorage, running_trial
-from sweep.spec import Dimension, Goal, Method, Space, StudySpec
+from sweep.search.storage import HistoryStorage
+from sweep.spec import Dimension, Duplicates, Goal, Space, StudySpec
+from sweep.spec.value import identity
 
 _STATES = {
     TrialState.COMPLETE: OptunaState.COMPLETE,
     TrialState.PRUNED: OptunaState.PRUNED,
     TrialState.FAILED: OptunaState.FAIL,
+    TrialState.PAUSED: OptunaState.PRUNED,
+    TrialState.RUNNING: OptunaState.RUNNING,
 }
 
 
@@ -67,6 +72,11 @@ class Search:
         self._storage = HistoryStorage(spec.name)
         self._horizon = Horizon(self._storage)
         self._signatures = Signatures()
+        self._past = Past()
+        self._notes: set[str] = set()
+        """Attributes of trials that samplers wrote."""
+        self._unfitted: set[int] = set()
+        """Ids of trials from before a change, which are still to be held against the space."""
         self._outside: set[int] = set()
         """Trials outside of the space: to samplers they are failed ones."""
         self._ranges: dict[str, optuna.distributions.BaseDistribution] = {}
@@ -87,6 +97,65 @@ class Search:
         self._pruner = make_pruner(spec.early_terminate)
         self._project = project
         self._samplers: SamplerSource | None = None
+        self._proposer = self._new_proposer()
+
+    def _change(self, spec: StudySpec, project: str) -> None:
+        """Go on under another spec: where its space or sampler is another, so is what is known.
+
+        What samplers wrote is dropped: it was about the older space, or by another kind.
+        """
+        before = self._spec
+        self._adopt(spec, project)
+        if _deciding(spec) == _deciding(before):
+            return
+        self._storage.study_attrs, self._storage.user_attrs = {}, {}
+        self._horizon.forget_notes()
+        self._ranges = {}
+        self._unfitted = {*range(-len(self._past.imported), len(self._past.own))}
+        for number in self._unfitted:
+            attrs = self._storage.get_trial(number).system_attrs
+            attrs = {name: value for name, value in attrs.items() if name not in self._notes}
+            self._storage.change(number, system_attrs=attrs, user_attrs={})
+
+    def _fit_all(self, samplers: SamplerSource) -> None:
+        """Have the sampler know older trials as if it had asked them in the space that is now."""
+        space, spec = self._searched(), self._spec
+        for number in sorted(self._unfitted):
+            tried = self._past.get(number)
+            self._fit(number, tried, tried.fit(space, spec), samplers.founding)
+            if number >= 0:
+                outside = number in self._outside
+                self._horizon.refitted(number, None if outside else samplers.founding)
+        self._unfitted = set()
+
+    def _fit(self, number: int, tried: Tried, fit: Fit, founding: Mapping[str, Any]) -> None:
+        if isinstance(fit, str) or not tried.searched:
+            self._outside.add(number)
+            nothing: dict[str, Any] = {"params": {}, "distributions": {}, "values": None}
+            self._storage.change(number, state=OptunaState.FAIL, **nothing)
+            return
+        self._outside.discard(number)
+        self._notes.update(founding)
+        known = {name: latent.from_journal(value) for name, value in fit.items()}
+        ranges = {name: range_ for name, (_, range_) in known.items()}
+        ended = tried.state in (TrialState.COMPLETE, TrialState.PRUNED)
+        self._storage.change(
+            number,
+            params={name: value for name, (value, _) in known.items()},
+            distributions=self._signatures.one(ranges),
+            state=_STATES[tried.state],
+            values=tried.values if ended else None,
+            system_attrs={**self._storage.get_trial(number).system_attrs, **founding},
+        )
+        named = zip(self._spec.constraints, tried.violations, strict=False)
+        self._storage.constrain(number, dict(named))
+
+    def _import(self, one: Mapping[str, Any]) -> None:
+        number = self._storage.add_imported()
+        if one["report"] is not None and len(self._maximize) == 1:
+            step, value = one["report"]
+            self._storage.set_trial_intermediate_value(number, step, value)
+        self._unfitted.add(number)
 
     def prepare(self) -> SamplerSource:
         """Have the samplers and the space at hand; every question does so by itself.
@@ -100,6 +169,8 @@ class Search:
         if self._samplers is None:
             self._samplers = SamplerSource(self._spec, self._project)
         self._searched()
+        if self._unfitted:
+            self._fit_all(self._samplers)
         return self._samplers
 
     def _searched(self) -> Space | DefinedSpace:
@@ -114,14 +185,21 @@ class Search:
             sampler=optuna.samplers.RandomSampler(),
         )
 
+    def _new_proposer(self) -> Proposer:
+        return Proposer(
+            self._spec, self._storage, self._past, self._study_with_sampler, self._suggest
+        )
+
     def snapshot(self) -> Search:
         """A search that knows what this one knows now, to be asked in another thread."""
         self.prepare()
         twin = copy.copy(self)
         twin._storage = self._storage.snapshot()
         twin._horizon = self._horizon.snapshot(twin._storage)
+        twin._past = self._past.snapshot()
         twin._study = twin._loaded()
         twin._ranges = dict(self._ranges)
+        twin._proposer = twin._new_proposer()
         return twin
 
     @property
@@ -142,35 +220,52 @@ class Search:
         Raises:
             ProgramError: the sampler failed.
         """
+        if not self._spec.method.ends:
+            self.prepare()  # all of the history may have to be fitted, before some of it is hidden
         with self._horizon.before(len(state.trials)):
             return self._propose(state)
 
     def _propose(self, state: StudyState) -> TrialAsked:
         number, place = len(state.trials), state.asked
-        space = self._searched()
-        if isinstance(space, Space) and self._spec.method.ends:
-            params = self._configuration(space, place)
-            latents: dict[str, list[Any]] = {}
-            wrote: dict[str, dict[str, Any]] = {}
+        if self._spec.method.ends:
+            made = self._proposer.configured(place)
         else:
-            with self._storage.aside(number) as written, self.prepare().guarded():
-                trial = self._study_with_sampler(place).ask()
-                params = space.complete(lambda dimension: self._suggest(trial, dimension))
-                frozen = self._storage.get_trial(number)
-                latents = {
-                    name: latent.to_journal(value, frozen.distributions[name])
-                    for name, value in frozen.params.items()
-                }
-                wrote = written()
+            with self.prepare().guarded():
+                made = self._proposer.sampled(place, self._searched())
         return TrialAsked(
             trial=number,
-            params=params,
-            latents=latents,
-            seed=ask_seed(self._spec.seed, place),
-            wrote=wrote,
+            params=made.params,
+            latents=made.latents,
+            seed=ask_seed(self._spec.seed, made.number),
+            wrote=made.wrote,
             told=self._horizon.told(state),
             running=self._horizon.running(state),
             bracket=self.promotion.bracket(place),
+            enqueued=made.enqueued,
+            again=made.again,
+            reuses=self._reused(number, made.params),
+        )
+
+    def _reused(self, number: int, params: Mapping[str, Any]) -> int | None:
+        """The trial whose result the next one, ``number``, takes over instead of being executed."""
+        if self._spec.duplicates is not Duplicates.REUSE:
+            return None
+        found = self._past.complete.get(identity(params))
+        known = found is not None and self._horizon.shows_result(found, number)
+        return found if known else None
+
+    def accept(self, spec: StudySpec, project: str, changes: Sequence[str]) -> SpecChanged:
+        """The event with which the study goes on under another ``spec``.
+
+        Raises:
+            ProgramError: its space cannot be had.
+        """
+        left_out = self._past.left_out(space_of(spec, project), spec)
+        return SpecChanged(
+            spec=spec.model_dump(mode="json"),
+            project=project,
+            changes=list(changes),
+            left_out=[[name, reason] for name, reason in left_out],
         )
 
     def _suggest(self, trial: optuna.Trial, dimension: Dimension) -> Any:
@@ -189,12 +284,6 @@ class Search:
             )
         return dimension.domain.value(latent.suggest(trial, dimension))
 
-    def _configuration(self, space: Space, place: int) -> dict[str, Any]:
-        """What a method that goes through all configurations has at ``place``."""
-        if self._spec.method.name == Method.BRUTE:
-            place = permuted(place, space.grid_size or 0, self._spec.seed)
-        return next(itertools.islice(space.grid(), place, None))
-
     def judge(self, trial: Trial, step: int, value: float) -> tuple[bool, dict[str, Any]]:
         """The pruner's verdict on a report, and the trial attributes that it wrote.
 
@@ -204,9 +293,12 @@ class Search:
             return trial.verdicts[step], {}
         if self._pruner is None:
             raise ValueError("no early_terminate in the spec")
+        if self._unfitted:
+            self.prepare()
         with (
             self._horizon.during(trial.number),
             self._storage.aside(trial.number) as written,
+            self._storage.alone(),
         ):
             self._storage.set_trial_intermediate_value(trial.number, step, value)
             with warnings.catch_warnings():
@@ -223,7 +315,7 @@ class Search:
             ProgramError: the sampler failed.
         """
         wrote: dict[str, dict[str, Any]] = {}
-        if self.prepare().notes_results:
+        if self.prepare().notes_results and trial.number not in self._outside:
             with self._horizon.after(trial.number):
                 wrote = self._after_trial(trial)
             self._horizon.check(wrote)
@@ -254,14 +346,18 @@ class Search:
         trials at the end of the study only.
         """
         self.promotion.apply(event)
+        self._past.follow(event, self._spec)
         match event:
             case SpecChanged():
                 spec = StudySpec.model_validate(event.spec)
-                self._adopt(spec, event.project)
+                self._change(spec, event.project)
                 self.promotion.adopt(spec)
+            case HistoryAdded():
+                for one in event.trials:
+                    self._import(one)
             case TrialAsked():
                 self._put_begun(event)
-                self._storage.write(event.trial, event.wrote)
+                self._write(event.trial, event.wrote)
                 self._horizon.begun(event.trial)
             case TrialForked():
                 self._put_begun(event)
@@ -273,7 +369,7 @@ class Search:
                     self._storage.change(event.trial, system_attrs={**attrs, **event.wrote})
             case TrialPaused() if event.trial not in self._outside:
                 self._storage.change(event.trial, state=OptunaState.PRUNED)
-            case TrialPromoted():
+            case TrialPromoted() if event.trial not in self._outside:
                 self._storage.change(event.trial, state=OptunaState.RUNNING)
             case TrialRestored():
                 keep = -1 if event.step is None else event.step
@@ -291,7 +387,7 @@ class Search:
                     self._storage.constrain(event.trial, dict(named))
                 self._storage.set_trial_state_values(event.trial, state, told if known else None)
             case TrialTold():
-                self._storage.write(event.trial, event.wrote)
+                self._write(event.trial, event.wrote)
             case _:
                 pass
 
@@ -311,7 +407,7 @@ class Search:
         return self._study
 
     def _put_begun(self, event: TrialAsked | TrialForked) -> None:
-        trial = running_trial(event.trial)
+        trial = self._storage.begun()
         for name, known in event.latents.items():
             trial.params[name], trial.distributions[name] = latent.from_journal(known)
         trial.distributions = self._signatures.one(trial.distributions)
@@ -319,6 +415,10 @@ class Search:
         self._storage.put(trial)
         if isinstance(event, TrialForked) and not event.inside:
             self._outside.add(event.trial)
+
+    def _write(self, number: int, wrote: dict[str, dict[str, Any]]) -> None:
+        self._notes.update(wrote.get("trial", {}))
+        self._storage.write(number, wrote)
 
     def _incumbent(self, state: StudyState, trial: Trial) -> Trial | None:
         best = state.best
@@ -328,6 +428,11 @@ class Search:
             return trial
         better = trial.value > best.value if self._maximize[0] else trial.value < best.value
         return trial if better else best
+
+
+def _deciding(spec: StudySpec) -> tuple[Any, ...]:
+    """The parts of a spec that decide what a sampler knows of a trial."""
+    return spec.parameters, spec.space_function, spec.method
 
 
 def is_objective(value: float | None) -> bool:

@@ -23,10 +23,14 @@ _STUDY_ID = 0
 
 
 class HistoryStorage(BaseStorage):
-    """One study; a trial's id is its number.
+    """One study; a trial's id is its number in the study.
+
+    Trials of other studies have ids below 0. Optuna's own numbers count all of them, in the order
+    in which they came to be known, since samplers take a greater number for a younger trial.
 
     Attributes:
-        trials: by number.
+        trials: the study's, by id.
+        imported: those of other studies; the one at place n has the id -1 - n.
         study_attrs: what samplers keep with the study (a counter of QMC, say).
         user_attrs: what a sampler of the user's keeps there as a user's own.
         directions: of each objective, whether small or large values are better.
@@ -35,16 +39,51 @@ class HistoryStorage(BaseStorage):
     def __init__(self, name: str) -> None:
         self.directions = [StudyDirection.MINIMIZE]
         self.trials: list[FrozenTrial] = []
+        self.imported: list[FrozenTrial] = []
         self.study_attrs: dict[str, Any] = {}
         self.user_attrs: dict[str, Any] = {}
         self._name = name
+        self._alone = False
+
+    def begun(self) -> FrozenTrial:
+        """The next trial of the study, which is not added yet."""
+        return running_trial(len(self.trials), self._count)
+
+    def add_imported(self) -> int:
+        """Make room for a trial of another study; its id."""
+        self.imported.append(running_trial(-1 - len(self.imported), self._count))
+        return -len(self.imported)
+
+    @property
+    def _count(self) -> int:
+        return len(self.trials) + len(self.imported)
+
+    @contextmanager
+    def alone(self) -> Iterator[None]:
+        """Inside, there are no trials of other studies."""
+        self._alone = True
+        try:
+            yield
+        finally:
+            self._alone = False
 
     def put(self, trial: FrozenTrial) -> None:
-        """Add ``trial``, or replace the one of its number."""
-        if trial.number == len(self.trials):
+        """Add ``trial``, or replace the one of its id."""
+        if trial._trial_id == len(self.trials):
             self.trials.append(trial)
         else:
-            self.trials[trial.number] = trial
+            self._replace(trial)
+
+    def _replace(self, trial: FrozenTrial) -> None:
+        if trial._trial_id < 0:
+            self.imported[-1 - trial._trial_id] = trial
+        else:
+            self.trials[trial._trial_id] = trial
+
+    def remove(self, number: int) -> None:
+        """Forget the newest trial (an ask that was dropped)."""
+        if number == len(self.trials) - 1:
+            self.trials.pop()
 
     @contextmanager
     def aside(self, number: int) -> Iterator[Callable[[], dict[str, dict[str, Any]]]]:
@@ -57,7 +96,7 @@ class HistoryStorage(BaseStorage):
         Raises (what is yielded):
             TypeError: JSON does not know an attribute.
         """
-        before = self.trials[number] if number < len(self.trials) else running_trial(number)
+        before = self.trials[number] if number < len(self.trials) else self.begun()
         known, study, user = len(self.trials), self.study_attrs, self.user_attrs
 
         def wrote() -> dict[str, dict[str, Any]]:
@@ -96,11 +135,11 @@ class HistoryStorage(BaseStorage):
         self.user_attrs = self.user_attrs | wrote.get("study_user", {})
 
     def change(self, number: int, **values: Any) -> None:
-        """Replace trial ``number`` by one in which attributes have other values."""
-        trial = copy.copy(self.trials[number])
+        """Replace the trial with id ``number`` by one in which attributes have other values."""
+        trial = copy.copy(self.get_trial(number))
         for name, value in values.items():
             setattr(trial, name, value)
-        self.trials[number] = trial
+        self._replace(trial)
 
     def constrain(self, number: int, violations: Mapping[str, float]) -> None:
         """Note of a trial how much it exceeds each constraint, as ``Trial.set_constraint`` does.
@@ -108,12 +147,12 @@ class HistoryStorage(BaseStorage):
         All samplers find it there (`FrozenTrial.constraints`): they need no function of their own.
         """
         named = {f"constraints:{text}": violation for text, violation in violations.items()}
-        self.change(number, system_attrs={**self.trials[number].system_attrs, **named})
+        self.change(number, system_attrs={**self.get_trial(number).system_attrs, **named})
 
     def snapshot(self) -> HistoryStorage:
         """A storage that stays as this one is now: what it holds is replaced, never changed."""
         twin = copy.copy(self)
-        twin.trials = list(self.trials)
+        twin.trials, twin.imported = list(self.trials), list(self.imported)
         return twin
 
     @contextmanager
@@ -169,9 +208,9 @@ class HistoryStorage(BaseStorage):
         ]
 
     def create_new_trial(self, study_id: int, template_trial: FrozenTrial | None = None) -> int:
-        number = len(self.trials)
-        self.put(running_trial(number))
-        return number
+        trial = self.begun()
+        self.put(trial)
+        return trial._trial_id
 
     def set_trial_param(
         self,
@@ -180,7 +219,7 @@ class HistoryStorage(BaseStorage):
         param_value_internal: float,
         distribution: BaseDistribution,
     ) -> None:
-        trial = self.trials[trial_id]
+        trial = self.get_trial(trial_id)
         value = distribution.to_external_repr(param_value_internal)
         self.change(
             trial_id,
@@ -202,17 +241,17 @@ class HistoryStorage(BaseStorage):
     def set_trial_intermediate_value(
         self, trial_id: int, step: int, intermediate_value: float
     ) -> None:
-        values = {**self.trials[trial_id].intermediate_values, step: intermediate_value}
+        values = {**self.get_trial(trial_id).intermediate_values, step: intermediate_value}
         self.change(trial_id, intermediate_values=values)
 
     def set_trial_user_attr(self, trial_id: int, key: str, value: Any) -> None:
-        self.change(trial_id, user_attrs={**self.trials[trial_id].user_attrs, key: value})
+        self.change(trial_id, user_attrs={**self.get_trial(trial_id).user_attrs, key: value})
 
     def set_trial_system_attr(self, trial_id: int, key: str, value: Any) -> None:
-        self.change(trial_id, system_attrs={**self.trials[trial_id].system_attrs, key: value})
+        self.change(trial_id, system_attrs={**self.get_trial(trial_id).system_attrs, key: value})
 
     def get_trial(self, trial_id: int) -> FrozenTrial:
-        return self.trials[trial_id]
+        return self.trials[trial_id] if trial_id >= 0 else self.imported[-1 - trial_id]
 
     def get_all_trials(
         self,
@@ -222,15 +261,18 @@ class HistoryStorage(BaseStorage):
     ) -> list[FrozenTrial]:
         if states == (TrialState.WAITING,):
             return []  # asked before every trial; here none waits
-        chosen = [trial for trial in self.trials if states is None or trial.state in states]
+        known = self.trials
+        if self.imported and not self._alone:
+            known = sorted(self.imported + self.trials, key=lambda trial: trial.number)
+        chosen = [trial for trial in known if states is None or trial.state in states]
         return copy.deepcopy(chosen) if deepcopy else chosen
 
 
-def running_trial(number: int) -> FrozenTrial:
+def running_trial(trial_id: int, number: int) -> FrozenTrial:
     """A trial that has begun and of which nothing is known yet."""
     return FrozenTrial(
         number=number,
-        trial_id=number,
+        trial_id=trial_id,
         state=TrialState.RUNNING,
         value=None,
         datetime_start=datetime.now(UTC),

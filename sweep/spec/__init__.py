@@ -1,7 +1,15 @@
 """What was asked of a study: YAML in, a validated and frozen `StudySpec` out."""
 
 from sweep.spec.constraint import Constraint
-from sweep.spec.difference import ABSENT, Change, difference, inheriting, refused, successor
+from sweep.spec.difference import (
+    ABSENT,
+    Change,
+    difference,
+    inheriting,
+    lasting,
+    refused,
+    successor,
+)
 from sweep.spec.distribution import Distribution
 from sweep.spec.domain import Domain
 from sweep.spec.dump import dump_spec
@@ -13,6 +21,7 @@ from sweep.spec.parameter import Parameter
 from sweep.spec.schema import json_schema
 from sweep.spec.section import (
     CheckpointSpec,
+    Duplicates,
     Every,
     Goal,
     Keep,
@@ -43,6 +52,7 @@ __all__ = [
     "Dimension",
     "Distribution",
     "Domain",
+    "Duplicates",
     "Every",
     "Factory",
     "Fixed",
@@ -70,6 +80,7 @@ __all__ = [
     "dump_spec",
     "inheriting",
     "json_schema",
+    "lasting",
     "load_spec",
     "parse_spec",
     "refused",

@@ -28,7 +28,11 @@ FALSIFYING = (
     "deterministic",
     "window",
 )
-"""Parts of a spec that a study cannot change: its trials would not belong together."""
+"""Parts of a spec that a study does not change unasked: its trials might not belong together."""
+
+LASTING = ("metric", "constraints", "deterministic", "window")
+"""Those of them that it cannot change at all: what its trials have come to would mean something
+else then, or would not follow from their numbers."""
 
 
 class Absent(Enum):
@@ -48,8 +52,14 @@ class Change:
     old: Any
     new: Any
 
+    @property
+    def texts(self) -> tuple[str, str, str]:
+        """Path, old and new, as people read them."""
+        return self.path, _shown(self.old), _shown(self.new)
+
     def __str__(self) -> str:
-        return f"{self.path}: {_shown(self.old)} -> {_shown(self.new)}"
+        path, old, new = self.texts
+        return f"{path}: {old} -> {new}"
 
 
 def difference(old: StudySpec, new: StudySpec) -> list[Change]:
@@ -58,15 +68,20 @@ def difference(old: StudySpec, new: StudySpec) -> list[Change]:
 
 
 def refused(changes: Sequence[Change]) -> list[Change]:
-    """Those that would falsify the study; all others may be made while it lives."""
+    """Those that somebody must accept; all others may be made while the study lives."""
     return [change for change in changes if change.path.split(".")[0] in FALSIFYING]
+
+
+def lasting(changes: Sequence[Change]) -> list[Change]:
+    """Those that are refused also where the user accepts that the study changes."""
+    return [change for change in changes if change.path.split(".")[0] in LASTING]
 
 
 def successor(old: StudySpec, new: StudySpec) -> StudySpec:
     """The new spec with the parameters of the old one, in its order, for a study that goes on.
 
     Raises:
-        ValueError: the difference is one that is refused.
+        ValueError: the difference is one that somebody must accept.
     """
     problems = refused(difference(old, new))
     if problems:

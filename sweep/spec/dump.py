@@ -23,6 +23,7 @@ def dump_spec(spec: StudySpec) -> str:
             name: _flow(_shortest(parameter.model_dump(mode="json")))
             for name, parameter in spec.parameters.items()
         }
+    described["enqueue"] = [_flow(entry) for entry in described["enqueue"]]
     keys = (field.alias or name for name, field in StudySpec.model_fields.items())
     ordered = CommentedMap(
         (key, described[key]) for key in keys if key in described and described[key] != []

@@ -12,6 +12,7 @@ from pydantic import TypeAdapter, ValidationError
 
 from sweep.spec.constraint import Constraints
 from sweep.spec.document import Document, parse_document, read_text
+from sweep.spec.enqueue import enqueue_problems, ungrouped
 from sweep.spec.group import Flat, flatten
 from sweep.spec.method import AnySampler, Sampler
 from sweep.spec.model import StudySpec, study_problems
@@ -63,6 +64,8 @@ def parse_spec(
     if isinstance(data.get("parameters"), Mapping):
         flat = flatten(data["parameters"])
         data = {**data, "parameters": flat.parameters}
+        if "enqueue" in data:
+            data["enqueue"] = ungrouped(data["enqueue"], flat.parameters)
     try:
         spec = StudySpec.model_validate(data)
     except ValidationError as error:
@@ -103,6 +106,7 @@ def _between_valid_parts(data: Mapping[str, Any]) -> list[Problem]:
     with suppress(ValidationError):
         adapter = TypeAdapter[tuple[str, ...]](Constraints)
         constraints = list(adapter.validate_python(data.get("constraints", [])))
+    defined = data.get("space") is not None
     return [
         *study_problems(parameters, names, method, trials, space=data.get("space")),
         *objective_problems(
@@ -112,6 +116,7 @@ def _between_valid_parts(data: Mapping[str, Any]) -> list[Problem]:
             parameters,
             prunes=data.get("early_terminate") is not None,
         ),
+        *(() if defined else enqueue_problems(data.get("enqueue"), parameters, names or ())),
     ]
 
 

@@ -11,6 +11,7 @@ from pydantic import AliasChoices, BeforeValidator, ConfigDict, Field, model_val
 
 from sweep.spec.condition import condition_problems, grid_problems
 from sweep.spec.constraint import Constraint, Constraints
+from sweep.spec.enqueue import enqueue_problems
 from sweep.spec.field import (
     Count,
     Flag,
@@ -18,6 +19,7 @@ from sweep.spec.field import (
     Seconds,
     Seed,
     Text,
+    choice,
 )
 from sweep.spec.method import REFERENCE, AnySampler, Sampler, population_problem
 from sweep.spec.objective import Metrics, objective_problems
@@ -25,7 +27,7 @@ from sweep.spec.order import WINDOW, Lookahead, order_problems
 from sweep.spec.parameter import Parameter
 from sweep.spec.problem import Problem, Section, wrong, wrongs
 from sweep.spec.rule import wrong_name
-from sweep.spec.section import CheckpointSpec, Metric, Resources
+from sweep.spec.section import CheckpointSpec, Duplicates, Metric, Names, Resources
 from sweep.spec.space import Space
 from sweep.spec.suggestion import brief
 from sweep.spec.termination import Termination
@@ -91,6 +93,12 @@ class StudySpec(Section):
         None
     )
     """Trials in total, however often the study was stopped. Only a grid may go without."""
+    enqueue: tuple[dict[str, Any], ...] = ()
+    """First configurations to try, in order; what one leaves open is for the sampler to choose."""
+    warm_start: Names = ()
+    """Other studies whose finished trials the sampler learns from, such as [runs/other]."""
+    duplicates: Annotated[Duplicates, BeforeValidator(choice(Duplicates))] = Duplicates.RERUN
+    """What is done about parameters that were tried before: rerun, reuse or resample."""
     concurrency: Count | None = None
     """The most trials that run at once. Default: as many as the resources allow."""
     timeout: Seconds | None = None
@@ -127,6 +135,11 @@ class StudySpec(Section):
         """The parameters as dimensions to choose values for; none where a function suggests."""
         return Space.of(self.parameters)
 
+    @cached_property
+    def defaults(self) -> dict[str, Any]:
+        """What stands for a parameter in trials that were made without it."""
+        return {name: each.default for name, each in self.parameters.items() if each.has_default}
+
     @property
     def objectives(self) -> tuple[Metric, ...]:
         """The metrics that the study optimises, one or several."""
@@ -160,6 +173,8 @@ class StudySpec(Section):
             self.parameters,
             prunes=self.early_terminate is not None,
         )
+        if self.space_function is None:
+            problems += enqueue_problems(self.enqueue, self.parameters, names or ())
         if problems:
             raise wrongs(problems)
         return self

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from functools import cached_property
 from typing import Annotated, Any
 
@@ -10,6 +11,7 @@ from pydantic import BeforeValidator, Field, WithJsonSchema, model_serializer, m
 from sweep.spec.distribution import Distribution, domain_of, form_of, inferred
 from sweep.spec.domain import Domain
 from sweep.spec.field import Count, Number, choice
+from sweep.spec.inverse import latent_of
 from sweep.spec.problem import Problem, Section, wrong, wrongs
 from sweep.spec.rule import misplaced, wrong_conditions, wrong_values
 from sweep.spec.suggestion import brief
@@ -61,6 +63,8 @@ class Parameter(Section):
     """First shape parameter of a beta distribution. Default 1."""
     b: Number | None = None
     """Second shape parameter of a beta distribution. Default 1."""
+    default: Any = None
+    """Stands for it in trials that were made before it was there, or by another study."""
     when: dict[str, Condition] = Field(default_factory=dict)
     """Only where other parameters have these values: {optimizer: sgd} or {optimizer: [sgd, adam]}.
     Elsewhere the parameter is absent."""
@@ -69,6 +73,11 @@ class Parameter(Section):
     def domain(self) -> Domain:
         """The values that it can have."""
         return domain_of(self)
+
+    @property
+    def has_default(self) -> bool:
+        """Whether a default is given; None may be one."""
+        return "default" in self.model_fields_set
 
     @model_validator(mode="before")
     @classmethod
@@ -97,9 +106,18 @@ class Parameter(Section):
         self.__dict__.update(values, distribution=distribution)
         if not problems:
             problems = list(wrong_values(self, form))
+        if not problems:
+            problems = list(self._wrong_default())
         if problems:
             raise wrongs(problems)
         return self
+
+    def _wrong_default(self) -> Iterator[Problem]:
+        if self.has_default:
+            try:
+                latent_of(self.domain, self.default)
+            except (TypeError, ValueError) as error:
+                yield Problem(("default",), str(error))
 
     @model_serializer(mode="plain")
     def _written(self) -> dict[str, Any]:
@@ -109,12 +127,14 @@ class Parameter(Section):
             item = getattr(self, key)
             if key != "step" or item != 1:  # which no spec had at first
                 written[key] = list(item) if isinstance(item, tuple) else item
+        if self.has_default:
+            written["default"] = self.default
         if self.when:
             written["when"] = {parent: _shortest(values) for parent, values in self.when.items()}
         return written
 
 
-_KEYS = set(Parameter.model_fields) - {"distribution", "when"}
+_KEYS = set(Parameter.model_fields) - {"distribution", "default", "when"}
 
 
 def _shortest(values: tuple[Any, ...]) -> Any:

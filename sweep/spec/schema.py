@@ -69,9 +69,10 @@ def _short_forms(properties: dict[str, Any], definitions: dict[str, Any]) -> Non
     saved = definitions["CheckpointSpec"]["properties"]
     name = {"enum": ["improvement", "end"]}
     saved["on"]["anyOf"] += [name, {"type": "array", "items": name, "minItems": 1}]
-    for key in ("components", "exclude"):
-        listed = {"type": saved[key].pop("type"), "items": saved[key].pop("items")}
-        saved[key]["anyOf"] = [listed, {"type": "string", "minLength": 1}]
+    for names in (saved["components"], saved["exclude"], properties["warm_start"]):
+        listed = {"type": names.pop("type"), "items": names.pop("items")}
+        names["anyOf"] = [listed, {"type": "string", "minLength": 1}]
+    properties["enqueue"]["items"]["minProperties"] = 1
 
 
 def _groups(parameters: dict[str, Any], definitions: dict[str, Any]) -> None:

@@ -41,6 +41,17 @@ class Metric(Section):
     """minimize (the default, as in W&B) or maximize."""
 
 
+class Duplicates(StrEnum):
+    """What is done about parameters that were tried before."""
+
+    RERUN = "rerun"
+    """They are executed again."""
+    REUSE = "reuse"
+    """Where a trial with them is complete, its result is taken over."""
+    RESAMPLE = "resample"
+    """The sampler is asked again."""
+
+
 class Resources(Section):
     """What one running trial holds."""
 

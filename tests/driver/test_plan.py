@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 from sweep.driver.plan import Ask, Conclude, Dispatch, Halt, Limits, is_complete, plan
@@ -20,6 +21,7 @@ from sweep.journal.event import (
     TrialState,
 )
 from sweep.journal.state import StudyState, fold
+from sweep.spec import StudySpec
 
 
 def asked(number: int) -> TrialAsked:
@@ -122,3 +124,28 @@ def test_an_ask_waits_for_the_trial_that_is_a_window_back() -> None:
     assert plan(state_of(two), 2, limits(lag=2), 9.0) == []
     assert plan(state_of([*two, finished(1)]), 2, limits(lag=2), 9.0) == []
     assert plan(state_of([*two, finished(0)]), 2, limits(lag=2), 9.0) == [Ask()]
+
+
+def test_a_known_result_is_taken_over() -> None:
+    """A trial whose parameters have a result is concluded, needs no room, and is not dispatched."""
+    known = [asked(0), dispatched(0), finished(0), replace(asked(1), reuses=0)]
+    assert plan(state_of(known), 0, limits(), 9.0) == [Conclude(1, TrialState.COMPLETE)]
+    after = state_of([*known, replace(finished(1), attempt=0)])
+    assert plan(after, 1, limits(total=2), 9.0) == []
+
+
+def test_a_grid_is_counted_anew_after_a_change() -> None:
+    """Trials that are no configuration of the new grid come on top of it."""
+    spec = StudySpec.model_validate(
+        {
+            "name": "s",
+            "program": "m:f",
+            "method": "grid",
+            "metric": {"name": "loss"},
+            "parameters": {"x": {"values": [2, 3, 4]}},
+        }
+    )
+    state = state_of([replace(asked(n), params={"x": n}) for n in range(3)])
+    assert Limits.of(spec).total == 3
+    assert Limits.of(spec, state).total == 5
+    assert Limits.of(spec.model_copy(update={"trials": 4}), state).total == 4

@@ -211,6 +211,23 @@ def test_newer_event_is_refused() -> None:
         decode({**row, "type": "trial_cloned"})
 
 
+@pytest.mark.parametrize(
+    ("event", "later"),
+    [
+        (asked(0), {"enqueued": None, "again": 0, "reuses": None}),
+        (SpecChanged(spec={}, project="/p", changes=["x"]), {"left_out": []}),
+    ],
+    ids=lambda value: getattr(value, "type", ""),
+)
+def test_older_event_is_read(event: Event, later: dict[str, object]) -> None:
+    """An event of version 1 has nothing of what later versions added, and means what it meant."""
+    row = encode(Entry(seq=0, time=0.0, event=event))
+    data = {name: value for name, value in json.loads(row["data"]).items() if name not in later}
+    read = decode({**row, "version": 1, "data": json.dumps(data)}).event
+    assert read == event
+    assert {name: getattr(read, name) for name in later} == later
+
+
 def test_an_older_start_has_no_sources() -> None:
     """A session of before space functions is read, and one after it takes none away."""
     known = DriverStarted(session=1, host="h", pid=1, versions={}, sources={"space a:b": "c0ffee"})

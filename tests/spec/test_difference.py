@@ -12,6 +12,7 @@ from sweep.spec import (
     StudySpec,
     difference,
     inheriting,
+    lasting,
     parse_spec,
     refused,
     successor,
@@ -73,6 +74,10 @@ def changed(*settings: str) -> list[Change]:
             ],
             False,
         ),
+        ("parameters.m.default=0.5", ["parameters.m.default: absent -> 0.5"], True),
+        ("enqueue=[{layers: 2}]", ["enqueue: [] -> [{layers: 2}]"], False),
+        ("warm_start=runs/other", ["warm_start: [] -> [runs/other]"], False),
+        ("duplicates=reuse", ["duplicates: rerun -> reuse"], False),
         ("retries=0", ["retries: 1 -> 0"], False),
         ("strict_code=true", ["strict_code: false -> true"], False),
         ("program=a.b:c", ["program: digits:train -> a.b:c"], False),
@@ -136,6 +141,12 @@ def test_order_of_parameters():
     assert going_on.trials == 99
     assert list(going_on.parameters) == list(old.parameters)
     assert [d.name for d in going_on.space.dimensions] == [d.name for d in old.space.dimensions]
+
+
+def test_only_the_metric_lasts():
+    """Of what is refused, all but the metric may be accepted."""
+    changes = changed("metric.goal=maximize", "seed=1", "method=random", "parameters.lr.max=0.3")
+    assert [change.path for change in lasting(changes)] == ["metric.goal"]
 
 
 def test_no_successor_of_another_study():

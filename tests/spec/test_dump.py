@@ -67,6 +67,7 @@ parameters:
   opt: {values: [sgd, on, '1e-3']}
   m: {distribution: uniform, min: 0, max: 1, when: {opt: sgd}}
 trials: 9
+duplicates: rerun
 timeout: 3600
 resources: {cpu: 1, gpu: 0}
 checkpoint:
