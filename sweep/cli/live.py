@@ -56,6 +56,7 @@ def render(rows: Sequence[Row], now: float) -> RenderableType:
 def _studies(rows: Sequence[Row], now: float) -> Table:
     table = Table(box=None, pad_edge=False, header_style="bold", expand=False)
     paused = ["paused"] if any(state.paused for _, _, state in rows) else []
+    bar = 8 if paused else 16  # so that all has room at 80 columns
     for name in ("study", "trials", "", *paused, "pruned", "failed", "left", "best", "parameters"):
         right = name in ("trials", "paused", "pruned", "failed", "left")
         table.add_column(
@@ -69,7 +70,7 @@ def _studies(rows: Sequence[Row], now: float) -> Table:
         table.add_row(
             spec.name,
             f"{state.finished}/{limits.total + state.forks}",
-            ProgressBar(total=limits.total + state.forks, completed=state.finished, width=16),
+            ProgressBar(total=limits.total + state.forks, completed=state.finished, width=bar),
             *(str(len(state.paused)) for _ in paused),
             str(state.counts[TrialState.PRUNED]),
             str(state.counts[TrialState.FAILED]),

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from sweep.spec.problem import Path, Problem
@@ -28,12 +28,23 @@ IGNORED: Mapping[Path, str] = {
 def leave_out_service(data: dict[str, Any]) -> list[Problem]:
     """Take those keys out of ``data``, and say so: what is wrong with none of them stops a run."""
     found = []
-    for path, message in IGNORED.items():
-        *above, key = path
-        section: Any = data
-        for part in above:
-            section = section.get(part) if isinstance(section, dict) else None
-        if isinstance(section, dict) and key in section:
-            del section[key]
-            found.append(Problem(path, message))
+    for (*above, key), message in IGNORED.items():
+        for path, section in _sections(data, above):
+            if key in section:
+                del section[key]
+                found.append(Problem((*path, key), message))
     return found
+
+
+def _sections(data: dict[str, Any], above: Sequence[str | int]) -> Iterator[tuple[Path, Any]]:
+    """The mapping at the path ``above``, or each one of a list there (of several metrics)."""
+    if not above:
+        yield (), data
+        return
+    section = data.get(str(above[0]))
+    if isinstance(section, dict):
+        yield (*above,), section
+    elif isinstance(section, list):
+        for position, each in enumerate(section):
+            if isinstance(each, dict):
+                yield (*above, position), each

@@ -41,6 +41,14 @@ def test_keys_of_the_metric_are_ignored(key: str, caplog: pytest.LogCaptureFixtu
     assert caplog.records[0].getMessage().startswith(f"digits.yaml:3: metric.{key.split(':')[0]}: ")
 
 
+def test_keys_of_several_metrics_are_ignored(caplog: pytest.LogCaptureFixture) -> None:
+    """In a list of objectives as in a single one."""
+    several = "metric: [{name: a, target: 1}, {name: b, impute: best}]"
+    parse_spec(BASE.replace("metric: {name: accuracy, goal: maximize}", several) + SPACE)
+    said = [record.getMessage().split(": ")[1] for record in caplog.records]
+    assert said == ["metric[1].impute", "metric[0].target"]
+
+
 def test_nothing_is_said_of_a_file_that_is_refused(caplog: pytest.LogCaptureFixture) -> None:
     """The errors of a bad file stand alone."""
     with pytest.raises(ValueError, match="trails"):
