@@ -102,7 +102,7 @@ def simulate(study: Study, trials: int, in_flight: int, *, rebuild: bool) -> Non
         finish(study, number, metrics)
 
 
-GP = {"name": "gp", "n_startup_trials": 14}  # its models take seconds: two asks must do
+GP = {"name": "gp", "n_startup_trials": 12}  # its models take seconds: a few asks must do
 CASES: list[Any] = [
     ({"name": "nsga2", "population_size": 4}, TWO, []),
     ({"name": "nsga3", "population_size": 4}, TWO, []),
@@ -128,10 +128,14 @@ def test_rebuilt_search_goes_on_identically(case: Any, in_flight: int) -> None:
     """Rebuilt from the journal before each question, it answers as one that never stopped."""
     spec = spec_of(*case)
     kept, rebuilt = Study(spec), Study(spec)
-    simulate(kept, 18, in_flight, rebuild=False)
-    simulate(rebuilt, 18, in_flight, rebuild=True)
+    trials = 15 if case[0] is GP and in_flight == 1 else 18
+    simulate(kept, trials, in_flight, rebuild=False)
+    simulate(rebuilt, trials, in_flight, rebuild=True)
     assert kept.entries == rebuilt.entries
-    assert kept.state.counts[TrialState.FAILED] == 2
+    assert kept.state.counts[TrialState.FAILED] == trials // 9
+    if case[0] is GP:  # a model was asked, and not only chance
+        wrote = [e.event.wrote for e in kept.entries if isinstance(e.event, TrialAsked)]
+        assert any("gp:relative_params:0" in each.get("trial", {}) for each in wrote)
 
 
 @pytest.mark.parametrize("case", CASES, ids=named)
@@ -241,9 +245,9 @@ def test_sampler_finds_the_violations_where_optuna_keeps_them() -> None:
 
 @pytest.mark.parametrize("method", ["tpe", pytest.param("gp", marks=pytest.mark.long), "nsga2"])
 def test_constraint_steers_the_sampler(method: str) -> None:
-    """With the bound in the history a sampler proposes what keeps it more often than without."""
+    """With the bound in the history a sampler stays near it; without, it leaves it far behind."""
     options = {"population_size": 6} if method == "nsga2" else {"n_startup_trials": 6}
-    kept = {}
+    near = {}
     for bound in ("latency <= 1e9", "latency <= 12"):
         study = Study(
             spec_of(
@@ -253,12 +257,12 @@ def test_constraint_steers_the_sampler(method: str) -> None:
                 parameters={"width": {"min": 0.0, "max": 64.0}, "x": {"min": 0.0, "max": 1.0}},
             )
         )
-        for _ in range(30):
+        for _ in range(20 if method == "gp" else 30):
             number = study.ask()
             finish(study, number, {"latency": study.state.trials[number].params["width"]})
         widths = [trial.params["width"] for trial in study.state.trials.values()]
-        kept[bound] = sum(width <= 12 for width in widths[15:])
-    assert kept["latency <= 12"] > kept["latency <= 1e9"] + 2
+        near[bound] = sum(width <= 18 for width in widths[10:])
+    assert near["latency <= 12"] > near["latency <= 1e9"] + 2
 
 
 def test_constraint_on_a_parameter_of_a_group_or_a_function() -> None:
