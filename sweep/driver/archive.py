@@ -14,10 +14,17 @@ from sweep.driver.disposal import Disposal
 from sweep.driver.keeper import Keeper
 from sweep.driver.logbook import Logbook
 from sweep.driver.mirroring import Mirroring
-from sweep.journal.event import CheckpointRetired, CheckpointSaved, TrialRestored
-from sweep.journal.state import Trial
+from sweep.errors import CheckpointDamagedError
+from sweep.journal.event import (
+    CheckpointDamaged,
+    CheckpointRetired,
+    CheckpointSaved,
+    TrialRestored,
+)
+from sweep.journal.state import Checkpoint, Trial
 from sweep.paths import StudyPaths
-from sweep.search.fork import forked, vary
+from sweep.search.fork import Variation, forked, vary
+from sweep.search.population import Succession
 from sweep.spec import StudySpec
 from sweep.trial.message import Forked, Restored
 
@@ -110,6 +117,28 @@ class Archive:
         varied = vary(self._spec.space, parent.params, message.changes, force=not parent.searched)
         if state.fork_of(parent.number, source.id, varied.params) is not None:
             return
+        self._add(source, varied)
+
+    def exploit(self, succession: Succession) -> None:
+        """Add the trial that takes the place of another one in its population.
+
+        A source that is found to be damaged is recorded as such, and no trial is added.
+
+        Raises:
+            CheckpointError: the checkpoint of the fork cannot be written; nothing is recorded.
+        """
+        parent = self._logbook.state.trials[succession.parent]
+        source = parent.checkpoints[succession.source]
+        varied = vary(self._spec.space, succession.params, {})
+        try:
+            self._add(source, varied, exploits=succession.exploits)
+        except CheckpointDamagedError as error:
+            self._logbook.record(
+                CheckpointDamaged(trial=parent.number, checkpoint=source.id, reason=str(error))
+            )
+
+    def _add(self, source: Checkpoint, varied: Variation, exploits: int | None = None) -> None:
+        state = self._logbook.state
         record = write_fork(
             self._store,
             CheckpointRecord.from_json(source.record),
@@ -117,7 +146,9 @@ class Archive:
             session=state.sessions,
             params=varied.params,
         )
-        self._logbook.record(forked(parent.number, source.id, record.to_json(), varied))
+        self._logbook.record(
+            forked(source.trial, source.id, record.to_json(), varied, exploits=exploits)
+        )
 
     def finished(self, trial: int) -> None:
         """Retire what nobody needs any more now that ``trial`` is recorded as over."""

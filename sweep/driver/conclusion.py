@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from sweep.journal.event import TrialState
 from sweep.journal.state import Trial
+from sweep.search.population import EXPLOITED
 from sweep.search.search import is_objective
 
 
@@ -36,6 +37,11 @@ class Conclusion:
         value = objective(trial, metric, returned)
         if is_objective(value):
             return cls(state, value, reason)
+        if reason == EXPLOITED:  # for a NaN, maybe: that is what makes way first
+            return cls(state, None, reason)
+        if trial.fork is not None and trial.fork.exploits is not None and not trial.reports:
+            nothing = f"nothing was left to do after {trial.fork.source}"
+            return cls(TrialState.PRUNED, None, nothing)
         if value is None:
             missing = _missing_metric(trial, metric, returned)
             return cls(TrialState.FAILED, None, missing, unreported=True)

@@ -35,6 +35,7 @@ from sweep.journal.journal import Journal
 from sweep.journal.lock import Lock
 from sweep.journal.state import StudyState, Trial
 from sweep.paths import StudyPaths
+from sweep.search.population import EXPLOITED
 from sweep.search.search import Search
 from sweep.spec import StudySpec
 from sweep.trial.message import (
@@ -78,6 +79,8 @@ class DrivenStudy:
         self.refusal = ""
         self.unsaved: set[int] = set()
         self.behind: str | None = None
+        self._making_room: set[int] = set()
+        """Members of a population that were told to wait for others, and save before."""
         keeper = Keeper(spec, journal.state)
         self._logbook = Logbook(journal, keeper.follow)
         self._archive = Archive(paths, spec, self._logbook, keeper)
@@ -115,9 +118,20 @@ class DrivenStudy:
         self._logbook.record(asked)
         return asked.trial
 
+    def exploit(self, number: int) -> None:
+        """Have a fork of a better one take the place of trial ``number``, if one still can."""
+        population = self.limits.population
+        succession = None if population is None else population.succession(self.state, number)
+        if succession is not None:
+            try:
+                self._archive.exploit(succession)
+            except CheckpointError as error:
+                self._refuse(f"trial {number}: {error}", disk_full=is_full(error))
+
     def assign(self, number: int) -> Assignment:
         """The next attempt of a trial, recorded as dispatched."""
         trial = self.state.trials[number]
+        self._making_room.discard(number)
         kept = [each for each in reversed(trial.kept) if resumable(each.record)]
         assignment = next_assignment(
             trial,
@@ -125,7 +139,7 @@ class DrivenStudy:
             self.spec,
             self.paths,
             restore=[checkpoint.record["manifest"] for checkpoint in kept],
-            verdicts=self._search.prunes or trial.pruned_at is not None,
+            verdicts=self._search.judges or trial.pruned_at is not None,
         )
         self._logbook.record(
             TrialDispatched(
@@ -213,14 +227,18 @@ class DrivenStudy:
     def _reported(self, trial: Trial, message: Reported) -> Verdict | None:
         value = message.metrics.get(self.spec.metric.name)
         pruned_at = trial.pruned_at
-        judged = value is not None and (self._search.prunes or pruned_at is not None)
+        judged = value is not None and (self._search.judges or pruned_at is not None)
         late = pruned_at is not None and message.step > pruned_at
         if late and trial.told_to_end == trial.attempts:
             # Sent before the verdict arrived. What comes before it in a later attempt is heard.
             return Verdict.PRUNE if judged else None
         prune: bool | None = None
         wrote: dict[str, Any] = {}
-        if value is not None and (self._search.prunes or message.step in trial.verdicts):
+        population = self.limits.population
+        if value is not None and population is not None:
+            last = message.last
+            prune = population.judge(self.state, trial, message.step, value, last=last)
+        elif value is not None and (self._search.prunes or message.step in trial.verdicts):
             prune, wrote = self._search.judge(trial, message.step, value)
         self._logbook.record(
             TrialReported(
@@ -231,10 +249,16 @@ class DrivenStudy:
                 metrics=message.metrics,
                 prune=prune,
                 wrote=wrote,
+                last=message.last,
             )
         )
         if not judged:
             return None
+        if prune is False and population is not None:
+            asks = self.state.asked < self.limits.total
+            if population.makes_room(self.state, trial, message.step, asks=asks):
+                self._making_room.add(trial.number)
+                return Verdict.YIELD
         return Verdict.PRUNE if prune else Verdict.CONTINUE
 
     def _fork(self, parent: Trial, message: Forked) -> None:
@@ -248,8 +272,12 @@ class DrivenStudy:
     def _ended(self, trial: Trial, message: Ended) -> None:
         match message.outcome:
             case Outcome.STOPPED:
+                saved = any(resumable(each.record) for each in trial.kept)
+                if not saved and trial.number in self._making_room:
+                    self._failed(trial, _UNSAVED, "", again=False)
+                    return
                 self._logbook.record(AttemptStopped(trial=trial.number, attempt=trial.attempts))
-                if not any(resumable(each.record) for each in trial.kept):
+                if not saved:
                     self.unsaved.add(trial.number)
             case Outcome.UNSAVED:
                 self._logbook.record(AttemptStopped(trial=trial.number, attempt=trial.attempts))
@@ -291,6 +319,8 @@ class DrivenStudy:
         error: str | None = None,
     ) -> None:
         metric = self.spec.metric.name
+        if state is TrialState.PRUNED and self.limits.population is not None:
+            reason = EXPLOITED
         conclusion = Conclusion.of(trial, state, returned, metric, reason)
         newest = trial.newest
         self._logbook.record(
@@ -310,6 +340,12 @@ class DrivenStudy:
         self._archive.finished(trial.number)
         if conclusion.unreported and not self.state.iterations:
             raise MetricError(f"{self.name}: {conclusion.reason}")
+
+
+_UNSAVED = (
+    "nothing was saved that a member of a population could go on from: have the trial track its "
+    "objects, or keep a state"
+)
 
 
 def _printable(text: str) -> str:

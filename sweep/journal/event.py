@@ -119,10 +119,13 @@ class TrialForked(Event):
 
     ``source`` is that checkpoint's id, ``checkpoint`` and ``record`` the trial's own first one,
     which shares its files, at ``step``. ``latents`` are as in `TrialAsked`. Where ``inside`` is
-    False, ``params`` lie outside of the space: the sampler is not told of the trial.
+    False, ``params`` lie outside of the space: the sampler is not told of the trial. ``exploits``
+    is the member of a population whose place the trial takes; None (as in events of version 1)
+    where a user wanted the fork.
     """
 
     type: ClassVar[str] = "trial_forked"
+    version: ClassVar[int] = 2
     trial: int
     parent: int
     source: str
@@ -132,6 +135,7 @@ class TrialForked(Event):
     params: dict[str, Any]
     latents: dict[str, list[Any]]
     inside: bool
+    exploits: int | None = None
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -166,10 +170,12 @@ class TrialReported(Event):
     """Metrics of a trial at a step; ``value`` is the objective's, where it is among them.
 
     ``prune`` is the pruner's verdict (None where none was asked): recorded, never computed again.
-    ``wrote`` holds the trial attributes that the pruner wrote while judging.
+    ``wrote`` holds the trial attributes that the pruner wrote while judging. ``last`` says that the
+    trial ends by itself after this step, where it knows (never in events of version 1).
     """
 
     type: ClassVar[str] = "trial_reported"
+    version: ClassVar[int] = 2
     trial: int
     attempt: int
     step: int
@@ -177,6 +183,7 @@ class TrialReported(Event):
     metrics: dict[str, float]
     prune: bool | None
     wrote: dict[str, Any] = field(default_factory=dict)
+    last: bool = False
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -78,7 +78,14 @@ def vary(
     return Variation(params=chosen, latents=latents if inside else {}, inside=inside)
 
 
-def forked(parent: int, source: str, record: dict[str, Any], varied: Variation) -> TrialForked:
+def forked(
+    parent: int,
+    source: str,
+    record: dict[str, Any],
+    varied: Variation,
+    *,
+    exploits: int | None = None,
+) -> TrialForked:
     """The event that adds a trial. ``record`` is that of its first checkpoint, in JSON."""
     return TrialForked(
         trial=record["trial"],
@@ -90,6 +97,7 @@ def forked(parent: int, source: str, record: dict[str, Any], varied: Variation) 
         params=varied.params,
         latents=varied.latents,
         inside=varied.inside,
+        exploits=exploits,
     )
 
 

@@ -50,6 +50,7 @@ class Replay:
 
     suggestions: int = 0
     forks: int = 0
+    exploits: int = 0
     verdicts: int = 0
     tellings: int = 0
     deviations: list[Deviation] = field(default_factory=list)
@@ -110,6 +111,9 @@ def _compare(found: Replay, state: StudyState, search: Search, entry: Entry) -> 
                 _check(found, seq, event.trial, name, getattr(event, name), getattr(derived, name))
         case TrialForked():
             found.forks += 1
+            if event.exploits is not None:
+                found.exploits += 1
+                _check_exploit(found, state, search, seq, event)
             _check_fork(found, state, seq, event)
         case TrialReported():
             _check_report(found, state, search, seq, event)
@@ -119,6 +123,8 @@ def _compare(found: Replay, state: StudyState, search: Search, entry: Entry) -> 
             reported = [trial.reports[s].value for s in sorted(trial.reports)]
             known = [value for value in reported if value is not None]
             value = event.metrics.get(metric, known[-1] if known else None)
+            if value is not None and math.isnan(value):
+                value = None  # of a member of a population that made way
             if event.state is not TrialState.FAILED:
                 _check(found, seq, event.trial, "value", event.value, value)
         case TrialTold():
@@ -142,6 +148,21 @@ def _check_fork(found: Replay, state: StudyState, seq: int, event: TrialForked) 
         _check(found, seq, event.trial, name, getattr(event, name), getattr(derived, name))
 
 
+def _check_exploit(
+    found: Replay, state: StudyState, search: Search, seq: int, event: TrialForked
+) -> None:
+    """Who takes a place in a population, off whom and with which parameters follows, too."""
+    population, place = search.population, event.exploits
+    derived = None
+    if population is not None and place in state.trials and place is not None:
+        derived = population.succession(state, place)
+    if derived is None:
+        found.deviations.append(Deviation(seq, event.trial, "exploits", place, None))
+        return
+    for name in ("parent", "source", "params"):
+        _check(found, seq, event.trial, name, getattr(event, name), getattr(derived, name))
+
+
 def _check_report(
     found: Replay, state: StudyState, search: Search, seq: int, event: TrialReported
 ) -> None:
@@ -155,6 +176,15 @@ def _check_report(
         event.metrics.get(metric),
     )
     trial = state.trials[event.trial]
+    if search.population is not None:
+        if event.value is not None:
+            found.verdicts += event.prune is not None
+            derived = search.population.judge(
+                state, trial, event.step, event.value, last=event.last
+            )
+            what = f"verdict at step {event.step}"
+            _check(found, seq, event.trial, what, event.prune, derived)
+        return
     if event.prune is None or event.value is None or event.step in trial.verdicts:
         return  # nothing was judged here, or a verdict of before a resume was given again
     found.verdicts += 1

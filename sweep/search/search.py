@@ -30,6 +30,7 @@ from sweep.journal.event import (
 from sweep.journal.state import StudyState, Trial
 from sweep.search import latent
 from sweep.search.permutation import permuted
+from sweep.search.population import Population
 from sweep.search.pruner import make_pruner
 from sweep.search.sampler import SamplerSource, ask_seed
 from sweep.search.storage import HistoryStorage, running_trial
@@ -43,7 +44,11 @@ _STATES = {
 
 
 class Search:
-    """Optuna over the history of one study."""
+    """Optuna over the history of one study.
+
+    Attributes:
+        population: the rules of one that is trained, where the method says so.
+    """
 
     def __init__(self, spec: StudySpec, project: str = "") -> None:
         """Begin with the spec that the study began with; a change of it is an event.
@@ -71,12 +76,18 @@ class Search:
             study_name=spec.name, storage=self._storage, sampler=optuna.samplers.RandomSampler()
         )
         self._pruner = make_pruner(spec.early_terminate)
+        self.population = Population.of(spec)
         self._samplers = SamplerSource(spec, project)
         self._notes_results = self._samplers.notes_results
 
     @property
     def prunes(self) -> bool:
         return self._pruner is not None
+
+    @property
+    def judges(self) -> bool:
+        """Whether reports of the metric wait for a verdict."""
+        return self.prunes or self.population is not None
 
     def ask(self, state: StudyState) -> TrialAsked:
         """Propose the next trial, given all that was applied.

@@ -20,6 +20,7 @@ from sweep.spec.field import (
 )
 from sweep.spec.method import REFERENCE, AnySampler, Sampler, population_problem
 from sweep.spec.parameter import Parameter
+from sweep.spec.population import training_problems
 from sweep.spec.problem import Problem, Section, wrong, wrongs
 from sweep.spec.section import CheckpointSpec, Metric, Resources
 from sweep.spec.space import Space
@@ -109,6 +110,13 @@ class StudySpec(Section):
     def _consistent(self) -> StudySpec:
         names = tuple(self.parameters)
         problems = list(study_problems(self.parameters, names, self.method, self.trials))
+        problems += training_problems(
+            self.method,
+            self.trials,
+            self.parameters,
+            self.checkpoint,
+            prunes=self.early_terminate is not None,
+        )
         if problems:
             raise wrongs(problems)
         return self

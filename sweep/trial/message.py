@@ -70,6 +70,8 @@ class Reported:
 
     step: int
     metrics: dict[str, float]
+    last: bool = False
+    """Whether it is of the last epoch, so that the trial ends by itself after it."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -118,6 +120,8 @@ class Verdict(StrEnum):
     CONTINUE = "continue"
     PRUNE = "prune"
     STOP = "stop"
+    YIELD = "yield"
+    """As STOP, in answer to a report: others are to have the slot."""
 
 
 class Link(Protocol):
