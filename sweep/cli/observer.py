@@ -14,7 +14,14 @@ from sweep.cli.output import Output, duration_text, store_option, text
 from sweep.cli.standing import counts_text, searched_text, summary_record, trial_record
 from sweep.driver.saving import resumable
 from sweep.driver.study import DrivenStudy
-from sweep.journal.event import AttemptFailed, Entry, TrialFinished, TrialRestored, TrialState
+from sweep.journal.event import (
+    AttemptFailed,
+    Entry,
+    TrialFinished,
+    TrialForked,
+    TrialRestored,
+    TrialState,
+)
 from sweep.journal.state import StudyState
 from sweep.paths import StudyPaths
 from sweep.spec import StudySpec
@@ -54,6 +61,8 @@ class PlainObserver(QuietObserver):
         match entry.event:
             case TrialFinished():
                 self._out.line(finished_line(study, entry.event))
+            case TrialForked(exploits=int()):
+                self._out.line(exploited_line(study, entry.event))
             case AttemptFailed(trial=trial, attempt=attempt, reason=reason):
                 self._out.line(
                     f"{study.name}: trial {trial}: attempt {attempt}: {reason} "
@@ -226,6 +235,15 @@ def finished_line(study: DrivenStudy, event: TrialFinished) -> str:
     return (
         f"{study.name} {done} trial {event.trial} {kind}: {result} in {took} "
         f"({searched_text(study.spec, trial)}){incumbent}"
+    )
+
+
+def exploited_line(study: DrivenStudy, event: TrialForked) -> str:
+    """Says who takes a place in a population."""
+    params = searched_text(study.spec, study.state.trials[event.trial])
+    return (
+        f"{study.name}: trial {event.trial} takes the place of trial {event.exploits} and goes on "
+        f"from {event.source} ({params})"
     )
 
 

@@ -119,6 +119,7 @@ def _trials_table(
     spec: StudySpec, trials: Sequence[Trial], status: str
 ) -> tuple[list[str], list[list[Any]]]:
     names = searched_names(spec, trials)
+    forks = any(trial.fork is not None for trial in trials)
     rows = [
         [
             trial.number,
@@ -128,11 +129,14 @@ def _trials_table(
             len(trial.reports),
             trial.attempts,
             duration_text(spent(trial)),
+            *([] if not forks else [None if trial.fork is None else trial.fork.source]),
             _short(trial.reason or ""),
         ]
         for trial in trials
     ]
-    return ["trial", "state", spec.metric.name, *names, "steps", "attempts", "time", ""], rows
+    lineage = ["forked from"] if forks else []
+    header = ["trial", "state", spec.metric.name, *names, "steps", "attempts", "time", *lineage, ""]
+    return header, rows
 
 
 def _short(reason: str) -> str:
@@ -171,7 +175,7 @@ def _print_trial(
     out.pairs(
         {
             "trial": f"{spec.name}/{trial.number} ({state})",
-            **({} if trial.fork is None else {"forked from": trial.fork.source}),
+            **_lineage(spec.name, trial),
             **{f"params.{name}": value for name, value in trial.params.items()},
             spec.metric.name: _value(trial),
             "attempts": trial.attempts,
@@ -190,6 +194,16 @@ def _print_trial(
         out.line(f"{state}: {trial.reason}")
     if trial.error:
         out.line(trial.error.rstrip())
+
+
+def _lineage(study: str, trial: Trial) -> dict[str, str]:
+    """Where a trial comes from, and who came after it in its population."""
+    lineage = {} if trial.fork is None else {"forked from": trial.fork.source}
+    if trial.fork is not None and trial.fork.exploits is not None:
+        lineage["in place of"] = f"{study}/{trial.fork.exploits}"
+    if trial.successor is not None:
+        lineage["replaced by"] = f"{study}/{trial.successor}"
+    return lineage
 
 
 def _log(paths: StudyPaths, trial: Trial) -> Path | None:

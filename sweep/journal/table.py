@@ -25,9 +25,11 @@ def trials_table(state: StudyState) -> pa.Table:
     """One row a trial, running and paused ones too, by number.
 
     ``number state value params.* metrics.* started finished duration_s attempts steps checkpoint
-    parent reason error``. ``metrics.*`` are the last of each; ``steps`` counts the reported steps;
-    ``duration_s`` is the time on a slot, all attempts together; ``checkpoint`` is the newest one;
-    ``parent`` is the number of the trial that a fork was forked off.
+    parent source exploits reason error``. ``metrics.*`` are the last of each; ``steps`` counts the
+    reported steps; ``duration_s`` is the time on a slot, all attempts together; ``checkpoint`` is
+    the newest one;
+    ``parent`` is the number of the trial that a fork was forked off, ``source`` the checkpoint of
+    it, ``exploits`` the member of a population whose place the fork took.
     """
     trials = list(state.trials.values())
     finals = [final_metrics(trial) for trial in trials]
@@ -44,6 +46,10 @@ def trials_table(state: StudyState) -> pa.Table:
         "steps": _int(len(trial.reports) for trial in trials),
         "checkpoint": pa.array([newest_checkpoint(trial) for trial in trials], pa.string()),
         "parent": _int(None if trial.fork is None else trial.fork.parent for trial in trials),
+        "source": pa.array(
+            [None if trial.fork is None else trial.fork.source for trial in trials], pa.string()
+        ),
+        "exploits": _int(None if trial.fork is None else trial.fork.exploits for trial in trials),
         "reason": pa.array([trial.reason for trial in trials], pa.string()),
         "error": pa.array([trial.error for trial in trials], pa.string()),
     }

@@ -13,8 +13,9 @@ from test_every_event import recorder, run, tables
 
 import sweep
 from sweep.driver import prepare
-from sweep.journal.event import TrialState
+from sweep.journal.event import CheckpointDamaged, TrialState
 from sweep.journal.journal import read_state
+from sweep.journal.segment import read_entries
 from sweep.journal.state import StudyState
 
 SHARE = {"share": {"min": 0.0, "max": 1.0}}
@@ -53,9 +54,9 @@ def _here(
 
 def test_it_finds_what_no_constant_parameters_reach(project: Project) -> None:
     """On the toy problem of the paper it beats random search with the same number of epochs."""
-    # One of the two numbers is trained, or the other: only a trial that changes trains both.
-    share = {"share": {"values": [0.0, 1.0]}}
-    options = {"perturbation_interval": 2, "resample_probability": 0.5, "quantile_fraction": 0.5}
+    # Hardly more than one of the two numbers is trained: a trial that changes does best.
+    share = {"share": {"values": [0.0, 0.05, 0.95, 1.0]}}
+    options = {"perturbation_interval": 2, "quantile_fraction": 0.5}
     content: dict[str, Any] = {"parameters": {**share, "epochs": {"value": 12}}}
     spec = spec_of(project, "s", **content, method={"name": "pbt", **options})
     trained = done(project, spec)
@@ -68,8 +69,8 @@ def test_it_finds_what_no_constant_parameters_reach(project: Project) -> None:
     assert plain.best is not None
     assert trained.best.value is not None
     assert plain.best.value is not None
-    assert plain.best.value < 0.4
-    assert trained.best.value > 0.6
+    assert plain.best.value < 0.6
+    assert trained.best.value > 0.9
 
 
 def test_members_keep_in_step_on_one_slot(project: Project) -> None:
@@ -102,14 +103,12 @@ def test_the_lineage_is_in_tables_and_on_the_screen(project: Project) -> None:
         fork.exploits,
     )
     assert table["exploits"].notna().sum() == state.forks
-    shown = project.call("show", f"s/{child.number}").stdout
-    assert f"forked from   {fork.source}" in shown
-    assert (
-        f"takes the place of   s/{fork.exploits}"
-        in shown.replace("  ", " ").replace("of ", "of   ")
-        or "takes place of" in shown
-    )
-    assert f"replaced by   s/{child.number}" in project.call("show", f"s/{fork.exploits}").stdout
+    shown = project.call("show", f"s/{child.number}").stdout.splitlines()
+    assert ["forked", "from", fork.source] in [line.split() for line in shown]
+    assert ["in", "place", "of", f"s/{fork.exploits}"] in [line.split() for line in shown]
+    shown = project.call("show", f"s/{fork.exploits}").stdout.splitlines()
+    assert ["replaced", "by", f"s/{child.number}"] in [line.split() for line in shown]
+    assert fork.source in project.call("show", "s").stdout
 
 
 def test_a_member_that_saves_nothing_says_so(project: Project) -> None:
@@ -169,28 +168,24 @@ def test_a_damaged_parent_is_passed_over(project: Project) -> None:
         "from pathlib import Path\n"
         "import quadratic\n"
         "def train(trial):\n"
-        "    if trial.number == 3:\n"
-        "        for path in Path('runs/s/checkpoints/manifests').glob('0000[012]/*.json'):\n"
-        "            if path.parent.name == Path('best').read_text():\n"
-        "                path.write_text('{}')\n"
+        "    chosen = Path('chosen').read_text()\n"
+        "    for path in Path('runs/s/checkpoints/manifests', chosen).glob('*.json'):\n"
+        "        if trial.number == 3:\n"
+        "            path.write_text('{}')\n"
         "    quadratic.train(trial)\n"
     )
-    spec = spec_of(project)
-    whole = done(project, spec)
-    first = next(trial for trial in whole.trials.values() if trial.fork is not None)
+    first = next(
+        trial for trial in done(project, spec_of(project)).trials.values() if trial.fork is not None
+    )
     assert first.fork is not None
     assert first.fork.exploits == 3
-    (project.root / "best").write_text(f"{first.fork.parent:05d}")
+    (project.root / "chosen").write_text(f"{first.fork.parent:05d}")
     shutil.rmtree(project.store)
     run(project, spec_of(project, program="harm:train"), project.store)
     state = state_of(project)
-    damaged = [
-        known.id
-        for trial in state.trials.values()
-        for known in trial.checkpoints.values()
-        if known.damaged is not None
-    ]
-    assert first.fork.source in damaged
+    entries = read_entries(project.store / "s" / "journal")
+    damaged = [entry.event for entry in entries if isinstance(entry.event, CheckpointDamaged)]
+    assert [event.checkpoint for event in damaged] == [first.fork.source]
     child = state.trials[4].fork
     assert child is None or child.source != first.fork.source
     assert project.call("replay", "s").returncode == 0
