@@ -27,24 +27,33 @@ def explored(
     resample: float,
     chance: Chance,
 ) -> dict[str, Any]:
-    """Parameters of ``space`` near ``params``, which lie in it.
+    """Parameters of ``space`` near ``params``.
 
-    Each is drawn anew with the probability ``resample``, and so is one that ``params`` have not
-    and whose conditions hold now. Else a number is multiplied by one of ``factors`` and brought
-    back into its range and to its steps, of which it moves by one at least, as far as the range
-    goes. Choices among numbers move along their order; others stay.
+    Each is drawn anew with the probability ``resample``, and so is one that ``params`` have not, or
+    not in its range. Else a number is multiplied by one of ``factors`` and brought back into its
+    range and to its steps, of which it moves by one at least, as far as the range goes. Choices
+    among numbers move along their order; others stay.
     """
 
     def choose(dimension: Dimension) -> Any:
         domain = dimension.domain
         if isinstance(domain.latent, Fixed):
             return domain.value(None)
-        if dimension.name not in params or chance() < resample:
+        given = dimension.name in params and _lies_in(domain, params[dimension.name])
+        if not given or chance() < resample:
             return domain.value(drawn(domain.latent, chance))
         factor = factors[int(chance() * len(factors))]
         return perturbed(domain, params[dimension.name], factor)
 
     return space.complete(choose)
+
+
+def _lies_in(domain: Domain, value: Any) -> bool:
+    try:
+        latent_of(domain, value)
+    except ValueError:
+        return False
+    return True
 
 
 def drawn(latent: Latent, chance: Chance) -> Any:

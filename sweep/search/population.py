@@ -1,8 +1,8 @@
 """Population based training: who makes way, for whom, and who runs next.
 
 Jaderberg et al., Population Based Training of Neural Networks, arXiv 1711.09846, with the
-truncation selection of its section 4. Members are asynchronous: nobody waits for the others. All
-answers are functions of the state of the study, so a resume and a replay come to the same.
+truncation selection of its section 4. Members are asynchronous: none waits for a value of another.
+All answers are functions of the state of the study, so a resume and a replay come to the same.
 
 A member is a trial that runs or waits and has something left to do. When it reports the metric
 after another ``interval`` of steps, it is held against the latest value of each other member at

@@ -191,11 +191,24 @@ def test_a_damaged_parent_is_passed_over(project: Project) -> None:
     assert project.call("replay", "s").returncode == 0
 
 
-@pytest.mark.parametrize("epochs", [4, pytest.param(7, marks=pytest.mark.long)])
+def has_vacancy(study: Path) -> bool:
+    """Whether a member has made way and nobody has taken its place."""
+    return any(
+        trial.state is TrialState.PRUNED and trial.successor is None
+        for trial in read_state(study / "journal").trials.values()
+    )
+
+
+@pytest.mark.parametrize(
+    ("epochs", "every"), [(4, 12), *(pytest.param(n, 1, marks=pytest.mark.long) for n in (4, 7))]
+)
 def test_every_prefix_goes_on_to_the_same_tables(
-    project: Project, monkeypatch: pytest.MonkeyPatch, epochs: int
+    project: Project, monkeypatch: pytest.MonkeyPatch, epochs: int, every: int
 ) -> None:
-    """Killed after any commit and run again, a population ends with the tables of a whole run."""
+    """Killed after any commit and run again, a population ends with the tables of a whole run.
+
+    Each ``every``-th commit is tried, and each that leaves a place vacant.
+    """
     spec = spec_of(project, epochs=epochs)
     copies = project.root / "copies"
     with monkeypatch.context() as patch:
@@ -204,7 +217,9 @@ def test_every_prefix_goes_on_to_the_same_tables(
     assert state_of(project).forks
     whole = tables(project.store / "s")
     prefixes = sorted(copies.iterdir())
-    for prefix in prefixes if epochs > 4 else prefixes[len(prefixes) // 2 :]:
+    vacant = [prefix for prefix in prefixes if has_vacancy(prefix / "s")]
+    assert vacant
+    for prefix in sorted({*prefixes[::every], *vacant}):
         assert run(project, spec, prefix) == 0, prefix.name
         for name, table in tables(prefix / "s").items():
             pd.testing.assert_frame_equal(table, whole[name], obj=f"{name} after {prefix.name}")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import math
 import os
 import random
@@ -30,6 +31,7 @@ from sweep.journal.event import (
     StudyCreated,
     TrialAsked,
     TrialFinished,
+    TrialForked,
     TrialReported,
     TrialState,
     decode,
@@ -205,6 +207,21 @@ def test_newer_event_is_refused() -> None:
         decode({**row, "version": 9})
     with pytest.raises(JournalVersionError, match="trial_cloned"):
         decode({**row, "type": "trial_cloned"})
+
+
+def test_older_events_are_read() -> None:
+    """What a version has added has a default in events of the older ones."""
+    forked = TrialForked(
+        trial=1, parent=0, source="0@1.0", step=0, checkpoint="1@1.0", record={}, params={},
+        latents={}, inside=True, exploits=0,
+    )  # fmt: skip
+    for event, added in ((forked, "exploits"), (reported(0, 1, 2.0), "last")):
+        row = encode(Entry(seq=0, time=0.0, event=event))
+        data = json.loads(row["data"])
+        del data[added]
+        older = decode({**row, "version": 1, "data": json.dumps(data)}).event
+        assert not getattr(older, added)
+        assert type(older).version == 2
 
 
 def test_fold_knows_every_event() -> None:

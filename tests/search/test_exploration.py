@@ -97,6 +97,19 @@ def test_a_parameter_that_becomes_active_is_drawn() -> None:
     assert found == {"kind": "y", "of_y": 33}
 
 
+@pytest.mark.parametrize(("written", "value"), [(PROPORTION, 2.0), (NUMBERS, 65), (SIZES, 48)])
+def test_a_value_outside_of_its_range_is_drawn_anew(written: dict[str, Any], value: Any) -> None:
+    """That of a member from before the space was changed, say."""
+    searched = space(a=written)
+    chance = chances(0.9, 0.9).__next__
+    found = explored(searched, {"a": value}, factors=(0.8,), resample=0.0, chance=chance)
+    assert found == {"a": searched.dimensions[0].domain.value(drawn_at(searched, 0.9))}
+
+
+def drawn_at(searched: Space, share: float) -> Any:
+    return drawn(searched.dimensions[0].domain.latent, lambda: share)
+
+
 def ranged(name: str, low: float, width: float, **more: Any) -> dict[str, Any]:
     return {"distribution": name, "min": low, "max": low + width, **more}
 
