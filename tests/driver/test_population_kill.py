@@ -65,7 +65,7 @@ def test_kills_of_the_driver_lose_nothing(project: Project, slots: int) -> None:
         done = finished(state_of(project)) if before >= 0 else set()
         logged = len(execution_log(project))
         process = project.start("run", spec, EPOCH_S="0.02")
-        reach(project, process, before + chooser.randint(1, 20))
+        reach(project, process, before + chooser.randint(1, 40))
         os.kill(process.pid, signal.SIGKILL)
         process.wait()
         again = {int(words[1]) for words in execution_log(project)[logged:]}
