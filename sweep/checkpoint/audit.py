@@ -6,7 +6,7 @@ import hashlib
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
-from sweep.checkpoint.blob import OpenBlob, Written
+from sweep.checkpoint.blob import OpenBlob, Written, unreadable
 from sweep.checkpoint.manifest import Manifest, load
 from sweep.checkpoint.record import CheckpointRecord
 from sweep.errors import CheckpointDamagedError
@@ -65,7 +65,7 @@ class Auditor:
         except FileNotFoundError as error:
             raise CheckpointDamagedError(f"{path}: is missing") from error
         except OSError as error:
-            raise CheckpointDamagedError(f"{path}: cannot be read: {error}") from error
+            raise unreadable(path, error) from error
         self.bytes += len(data)
         return load(data, str(path)), hashlib.sha256(data).hexdigest()
 

@@ -7,6 +7,7 @@ gap. Any safetensors reader opens the files. Their writer is `sweep.checkpoint.f
 
 from __future__ import annotations
 
+import errno
 import json
 import math
 import os
@@ -20,7 +21,7 @@ from typing import Any
 from sweep.checkpoint.body import STEP, Body, PackedBody, read_exactly
 from sweep.checkpoint.compression import Unpacked, unpack
 from sweep.checkpoint.digest import begin
-from sweep.errors import CheckpointDamagedError
+from sweep.errors import CheckpointDamagedError, CheckpointError
 
 CODES = {
     "float64": "F64",
@@ -47,6 +48,8 @@ _BITS = {
     for code in CODES.values()
 } | {"I8": 8, "U8": 8, "BOOL": 8, "F8_E4M3": 8, "F8_E5M2": 8}
 _LENGTH = struct.Struct("<Q")
+_NOT_THE_FILES = {errno.EMFILE, errno.ENFILE, errno.ENOMEM, errno.EACCES, errno.EPERM}
+"""How the system says that this process may not, or cannot now, open or read a file."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,6 +100,17 @@ def naming(path: Path) -> Iterator[None]:
         raise
 
 
+def unreadable(path: Path, error: OSError) -> CheckpointError:
+    """What to raise where the system refuses to read ``path``.
+
+    It is no damage where too many files are open, say: who takes it for some gives up a checkpoint
+    that is whole, and then the next older one, for the same reason.
+    """
+    damaged = error.errno not in _NOT_THE_FILES
+    kind = CheckpointDamagedError if damaged else CheckpointError
+    return kind(f"{path}: cannot be read: {error.strerror or error}")
+
+
 def ordered(arrays: Mapping[str, Array]) -> list[str]:
     """Wide elements first, so that each array lies at a multiple of its element's size."""
     return sorted(arrays, key=lambda name: (-_BITS[arrays[name].code], name))
@@ -128,6 +142,7 @@ class OpenBlob:
         """
         Raises:
             CheckpointDamagedError: it is missing or cannot be opened.
+            CheckpointError: this process cannot open it: too many files are open, say.
         """
         self.path = path
         with self._mapped():
@@ -161,7 +176,7 @@ class OpenBlob:
             self._compare(digest.digest(), expected)
         try:
             return _parse(header[_LENGTH.size :], body)
-        except (KeyError, TypeError, ValueError, RecursionError) as error:
+        except (AttributeError, KeyError, TypeError, ValueError, RecursionError) as error:
             raise CheckpointDamagedError(
                 f"{self.path}: is no safetensors file: {error!r}"
             ) from error
@@ -235,14 +250,14 @@ class OpenBlob:
     def _mapped(self) -> Iterator[None]:
         try:
             yield
-        except CheckpointDamagedError:
+        except CheckpointError:
             raise
         except FileNotFoundError as error:
             raise CheckpointDamagedError(f"{self.path}: is missing") from error
         except EOFError as error:
             raise self._damaged() from error
         except OSError as error:
-            raise CheckpointDamagedError(f"{self.path}: cannot be read: {error}") from error
+            raise unreadable(self.path, error) from error
 
 
 def read_blob(path: Path, expected: Written) -> dict[str, Array]:

@@ -184,7 +184,32 @@ def _packed_size(given: dict[str, Any] | None) -> int | None:
         return None
     if given["codec"] != _CODEC:
         raise ValueError(f"a file is packed with {given['codec']!r}, not with {_CODEC}")
-    return int(given["bytes"])
+    return _natural(given["bytes"])
+
+
+def _blob(given: dict[str, Any]) -> Blob:
+    path, arrays = given["path"], given["arrays"]
+    if not isinstance(path, str) or "\0" in path:
+        raise ValueError(f"{path!r} is no path")
+    if not isinstance(arrays, list) or not all(isinstance(name, str) for name in arrays):
+        raise ValueError(f"{arrays!r} are no names of arrays")
+    size, packed = _natural(given["bytes"]), _packed_size(given["packed"])
+    return Blob(
+        path=path, written=Written(size, checked(given["digest"]), packed), arrays=tuple(arrays)
+    )
+
+
+def _natural(given: Any) -> int:
+    if type(given) is not int or given < 0:
+        raise ValueError(f"{given!r} is no count or size")
+    return given
+
+
+def _metrics(given: Any) -> dict[str, float]:
+    metrics = decode(Captured(given))
+    if not isinstance(metrics, dict):
+        raise ValueError(f"{metrics!r} are no metrics")
+    return metrics
 
 
 def version_of(data: bytes) -> int:
@@ -224,28 +249,19 @@ def load(data: bytes, where: str) -> Manifest:
 def _parse(body: dict[str, Any]) -> Manifest:
     return Manifest(
         id=body["id"],
-        trial=body["trial"],
-        attempt=body["attempt"],
-        session=body["session"],
+        trial=_natural(body["trial"]),
+        attempt=_natural(body["attempt"]),
+        session=_natural(body["session"]),
         kind=Kind(body["kind"]),
-        epoch=body["epoch"],
-        global_step=body["global_step"],
+        epoch=_natural(body["epoch"]),
+        global_step=_natural(body["global_step"]),
         step=body["step"],
         saved=body["saved"],
         parent=body["parent"],
-        metrics=decode(Captured(body["metrics"])),
+        metrics=_metrics(body["metrics"]),
         meta=decode(Captured(body["meta"])),
-        blobs=tuple(
-            Blob(
-                path=blob["path"],
-                written=Written(
-                    blob["bytes"], checked(blob["digest"]), _packed_size(blob["packed"])
-                ),
-                arrays=tuple(blob["arrays"]),
-            )
-            for blob in body["blobs"]
-        ),
-        new_bytes=body["new_bytes"],
+        blobs=tuple(map(_blob, body["blobs"])),
+        new_bytes=_natural(body["new_bytes"]),
         content=Content(body["content"]),
         skeleton=body["skeleton"],
     )

@@ -23,7 +23,7 @@ from pathlib import Path
 from typing import Any
 
 from sweep import fsio
-from sweep.checkpoint.blob import Array, Written, read_blob
+from sweep.checkpoint.blob import Array, Written, read_blob, unreadable
 from sweep.checkpoint.codec import Captured, decode
 from sweep.checkpoint.fresh import write_blob
 from sweep.checkpoint.seal import is_whole, sealed
@@ -85,7 +85,7 @@ class MemoStore:
         except FileNotFoundError:
             raise KeyError(key.digest) from None
         except OSError as error:
-            raise CheckpointDamagedError(f"{path}: cannot be read: {error}") from error
+            raise unreadable(path, error) from error
         body = _load(data, path)
         if body.get("key") != key.digest:
             raise CheckpointDamagedError(f"{path}: is the memo {body.get('key')}")

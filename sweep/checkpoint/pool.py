@@ -31,7 +31,7 @@ from sweep.checkpoint.blob import OpenBlob, Written
 from sweep.checkpoint.compression import SUFFIX, raw_size
 from sweep.checkpoint.digest import PATTERN
 from sweep.checkpoint.layout import shared_name
-from sweep.errors import CheckpointDamagedError
+from sweep.errors import CheckpointError
 
 NO_LINK = {
     errno.EPERM,
@@ -162,7 +162,7 @@ def is_whole(path: Path, expected: Written, *, trusting: bool = True) -> bool:
             if not trusting or _identity(file.status()) not in _trusted:
                 file.check(expected)
                 trust(file.status())
-    except CheckpointDamagedError as error:
+    except CheckpointError as error:
         cause = error.__cause__
         if isinstance(cause, OSError) and cause.errno not in (errno.EIO, errno.ENOENT):
             raise cause from None

@@ -12,11 +12,11 @@ from pathlib import Path
 from typing import Protocol, TypeVar
 
 from sweep import fsio
-from sweep.checkpoint.blob import Array, OpenBlob, Written
+from sweep.checkpoint.blob import Array, OpenBlob, Written, unreadable
 from sweep.checkpoint.layout import Layout, shared_name
 from sweep.checkpoint.manifest import Blob, Manifest, load
 from sweep.checkpoint.pool import Pool, is_whole, trust
-from sweep.errors import CheckpointDamagedError
+from sweep.errors import CheckpointDamagedError, CheckpointError
 
 _THREADS = 2
 _TOGETHER = 1 << 20
@@ -96,7 +96,7 @@ class Reader:
         except FileNotFoundError as error:
             raise CheckpointDamagedError(f"{path}: is missing") from error
         except OSError as error:
-            raise CheckpointDamagedError(f"{path}: cannot be read: {error}") from error
+            raise unreadable(path, error) from error
         return load(data, str(path)), data
 
     def _each(
@@ -138,13 +138,21 @@ class Reader:
                 except CheckpointDamagedError:
                     if not repair:
                         raise
+                except CheckpointError:  # too many are open: leave room for others to open theirs
+                    for _ in range(len(opened) // 2 + 1):
+                        if opened:
+                            opened.popitem()[1].close()
+                    break
             if sum(blob.written.bytes for blob in blobs) < _TOGETHER:
                 return [read(blob) for blob in blobs]
             files = list(opened.values())
             with ThreadPoolExecutor(_THREADS, thread_name_prefix="checkpoint-file") as executor:
                 found = executor.map(read, blobs)
-                executor.submit(_help, files)  # by who finds no file left
-                return list(found)
+                helping = executor.submit(_help, files)  # by who finds no file left
+                try:
+                    return list(found)
+                finally:
+                    helping.cancel()  # where a file is damaged, nobody needs the others
 
     def _mend(self, blob: Blob, path: Path) -> bool:
         """Replace a file that is missing or damaged; False where no good copy can be had."""

@@ -17,6 +17,8 @@ class Kind(StrEnum):
     """The driver asked the trial to leave."""
     PRUNED = "pruned"
     """The driver pruned the trial."""
+    PAUSED = "paused"
+    """The driver gave the trial's slot to another one."""
     FINAL = "final"
     """The function returned."""
     MANUAL = "manual"

@@ -54,8 +54,9 @@ def render(rows: Sequence[Row], now: float) -> RenderableType:
 
 def _studies(rows: Sequence[Row], now: float) -> Table:
     table = Table(box=None, pad_edge=False, header_style="bold", expand=False)
-    for name in ("study", "trials", "", "pruned", "failed", "left", "best", "parameters"):
-        right = name in ("trials", "pruned", "failed", "left")
+    paused = ["paused"] if any(state.paused for _, _, state in rows) else []
+    for name in ("study", "trials", "", *paused, "pruned", "failed", "left", "best", "parameters"):
+        right = name in ("trials", "paused", "pruned", "failed", "left")
         table.add_column(
             name,
             justify="right" if right else "left",
@@ -68,6 +69,7 @@ def _studies(rows: Sequence[Row], now: float) -> Table:
             spec.name,
             f"{state.finished}/{limits.total + state.forks}",
             ProgressBar(total=limits.total + state.forks, completed=state.finished, width=16),
+            *(str(len(state.paused)) for _ in paused),
             str(state.counts[TrialState.PRUNED]),
             str(state.counts[TrialState.FAILED]),
             duration_text(time_left(state, limits, now)),

@@ -19,11 +19,13 @@ from sweep.journal.event import (
     Entry,
     TrialFinished,
     TrialForked,
+    TrialPaused,
     TrialRestored,
     TrialState,
 )
 from sweep.journal.state import StudyState
 from sweep.paths import StudyPaths
+from sweep.quantity import counted
 from sweep.spec import StudySpec
 
 
@@ -63,6 +65,8 @@ class PlainObserver(QuietObserver):
                 self._out.line(finished_line(study, entry.event))
             case TrialForked(exploits=int()):
                 self._out.line(exploited_line(study, entry.event))
+            case TrialPaused():
+                self._out.line(paused_line(study, entry.event))
             case AttemptFailed(trial=trial, attempt=attempt, reason=reason):
                 self._out.line(
                     f"{study.name}: trial {trial}: attempt {attempt}: {reason} "
@@ -92,8 +96,13 @@ class LiveObserver(QuietObserver):
         self._view = LiveView()
 
     def entry(self, study: DrivenStudy, entry: Entry) -> None:
-        if not isinstance(entry.event, TrialFinished) or entry.event.state is TrialState.FAILED:
-            self._plain.entry(study, entry)
+        match entry.event:
+            case TrialFinished(state=state) if state is not TrialState.FAILED:
+                pass  # the table shows it
+            case TrialPaused():
+                pass
+            case _:
+                self._plain.entry(study, entry)
 
     def tick(self, studies: Sequence[DrivenStudy]) -> None:
         self._view.refresh([(study.spec, study.limits, study.state) for study in studies])
@@ -244,6 +253,15 @@ def exploited_line(study: DrivenStudy, event: TrialForked) -> str:
     return (
         f"{study.name}: trial {event.trial} takes the place of trial {event.exploits} and goes on "
         f"from {event.source} ({params})"
+    )
+
+
+def paused_line(study: DrivenStudy, event: TrialPaused) -> str:
+    """Says at which rung a trial waits for a promotion."""
+    trial = study.state.trials[event.trial]
+    return (
+        f"{study.name} trial {event.trial} paused at {counted(event.rung, 'step')}: "
+        f"{study.spec.metric.name} {text(event.value)} ({searched_text(study.spec, trial)})"
     )
 
 

@@ -32,9 +32,12 @@ def replay(store: Path, name: str, out: Output) -> int:
         more = len(found.deviations) - 20
         rest = f"\n  and {more} more" if more > 0 else ""
         raise ReplayError(f"{paths.name}: the journal does not follow from itself:\n{lines}{rest}")
-    exploits = f"{counted(found.exploits, 'exploit')}, " if found.exploits else ""
+    held = f"{counted(found.exploits, 'exploit')}, " if found.exploits else ""
+    if found.pauses or found.promotions:
+        pauses, promotions = counted(found.pauses, "pause"), counted(found.promotions, "promotion")
+        held = f"{pauses}, {promotions}, "
     out.line(
-        f"{paths.name}: replayed: {counted(found.suggestions, 'suggestion')}, {exploits}"
+        f"{paths.name}: replayed: {counted(found.suggestions, 'suggestion')}, {held}"
         f"{counted(found.verdicts, 'verdict')} and {counted(found.tellings, 'result')} follow from "
         "the journal"
     )

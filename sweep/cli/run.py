@@ -237,6 +237,9 @@ def _progress(spec: StudySpec, state: StudyState) -> str:
     parts = [f"{done} of {total} {'is' if done == 1 else 'are'} finished"]
     if running:
         parts.append(f"{running} {'was' if running == 1 else 'were'} running")
+    if state.paused:
+        paused = len(state.paused)
+        parts.append(f"{paused} {'is' if paused == 1 else 'are'} paused")
     if queued:
         parts.append(f"{queued} {'is' if queued == 1 else 'are'} queued")
     return ", ".join(parts)

@@ -27,7 +27,7 @@ def status_of(paths: StudyPaths, spec: StudySpec, state: StudyState) -> str:
         return "complete"
     if timed_out(state, limits, state.time):
         return "timed out"
-    waits = state.asked >= limits.total and all(trial.queued for trial in state.running.values())
+    waits = state.asked >= limits.total and all(trial.queued for trial in state.unfinished.values())
     return QUEUED if waits else "interrupted"
 
 
@@ -48,7 +48,7 @@ def state_text(trial: Trial, status: str = "running") -> str:
 
 def counts_text(state: StudyState, status: str = "running") -> str:
     """``20 trials (14 complete, 6 pruned)``. ``status`` is the study's."""
-    texts = [state_text(trial, status) for trial in state.running.values()]
+    texts = [state_text(trial, status) for trial in state.unfinished.values()]
     parts = [f"{texts.count(text)} {text}" for text in sorted(set(texts), key=QUEUED.__eq__)]
     parts += [
         f"{count} {str(kind).lower()}"

@@ -41,4 +41,5 @@ def next_assignment(
         level=level_of(spec),
         threads=max(1, int(spec.resources.cpu)),
         verdicts=verdicts,
+        held=trial.held_at is not None,
     )

@@ -73,7 +73,7 @@ class Doomed:
             manifests=manifests,
             known=state.manifests.difference(manifests),
             session=session,
-            finished={number for number in state.trials if number not in state.running},
+            finished=state.trials.keys() - state.unfinished.keys(),
         )
 
     def events(self) -> list[Event]:

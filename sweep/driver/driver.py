@@ -10,7 +10,17 @@ from functools import partial
 from typing import Protocol
 
 from sweep.driver.backend import Backend, Key, WorkerDied
-from sweep.driver.plan import Ask, Conclude, Dispatch, Exploit, Halt, is_complete, plan, timed_out
+from sweep.driver.plan import (
+    Ask,
+    Conclude,
+    Dispatch,
+    Exploit,
+    Halt,
+    Promote,
+    is_complete,
+    plan,
+    timed_out,
+)
 from sweep.driver.stopping import StopSignals
 from sweep.driver.study import DrivenStudy
 from sweep.errors import SweepError
@@ -109,7 +119,7 @@ class Driver:
         """Do the first thing that the plan says; False where it says nothing that can be done."""
         resources = study.spec.resources
         capacity = int(self._backend.room(resources))
-        for action in plan(study.state, capacity, study.limits, time.time()):
+        for action in plan(study.state, capacity, study.limits, time.time(), study.candidate):
             with self._guarded(study):
                 match action:
                     case Conclude(trial=trial, state=state):
@@ -118,6 +128,8 @@ class Driver:
                         study.ask()
                     case Exploit(trial=trial):
                         study.exploit(trial)
+                    case Promote(trial=trial, rung=rung):
+                        study.promote(trial, rung)
                     case Dispatch(trial=trial):
                         assignment = study.assign(trial)
                         self._executing[Key.of(assignment)] = study

@@ -34,7 +34,7 @@ class _InlineLink:
         self._drain()
 
     def verdict(self) -> Verdict:
-        return Verdict.STOP if self._stopping else self.answer
+        return self.answer  # a stop must not hide it; the trial sees that at its next safe point
 
     @property
     def stopping(self) -> bool:

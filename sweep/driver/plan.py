@@ -11,6 +11,7 @@ from sweep.checkpoint.record import Kind
 from sweep.journal.event import TrialState
 from sweep.journal.state import StudyState, Trial
 from sweep.search.population import Population
+from sweep.search.promotion import Candidate
 from sweep.spec import StudySpec
 
 
@@ -34,8 +35,16 @@ class Exploit:
 
 
 @dataclass(frozen=True, slots=True)
+class Promote:
+    """Let a paused trial go on beyond its rung; it is dispatched by the plan after that."""
+
+    trial: int
+    rung: int
+
+
+@dataclass(frozen=True, slots=True)
 class Conclude:
-    """Finish a trial for which nothing is left to execute."""
+    """Finish a trial for which nothing is left to execute, or pause it."""
 
     trial: int
     state: TrialState
@@ -48,7 +57,7 @@ class Halt:
     reason: str
 
 
-Action = Ask | Dispatch | Exploit | Conclude | Halt
+Action = Ask | Dispatch | Exploit | Promote | Conclude | Halt
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -79,11 +88,19 @@ class Limits:
         )
 
 
-def plan(state: StudyState, capacity: int, limits: Limits, now: float) -> list[Action]:
+def plan(
+    state: StudyState,
+    capacity: int,
+    limits: Limits,
+    now: float,
+    candidate: Candidate | None = None,
+) -> list[Action]:
     """The actions for a study that may take ``capacity`` more slots at time ``now``.
 
     Unfinished trials come before new ones, by number, so that a resume goes on where it was. At
-    most one new trial is asked at a time: the next ask sees it running.
+    most one new trial is asked at a time: the next ask sees it running. ``candidate`` is the paused
+    trial that may go on; it comes before a new one. Once none can become one any more, those that
+    are left are over.
 
     Of a population the places that are vacant are taken first. Then members run in turn, those that
     are furthest behind first, and new ones before any that has an interval behind it.
@@ -103,14 +120,20 @@ def plan(state: StudyState, capacity: int, limits: Limits, now: float) -> list[A
         elif room > 0 and (state.asked >= limits.total or _turn(trial, population)[0] <= 0):
             actions.append(Dispatch(trial.number))
             room -= 1
-    if room > 0 and state.asked < limits.total:
-        actions.append(Ask())
+    if candidate is not None:
+        if room > 0:
+            actions.append(Promote(candidate.trial, candidate.rung))
+    elif state.asked < limits.total:
+        if room > 0:
+            actions.append(Ask())
+    elif not state.running:
+        actions += [Conclude(number, TrialState.PRUNED) for number in sorted(state.paused)]
     return actions
 
 
 def is_complete(state: StudyState, limits: Limits) -> bool:
     """True where every trial of the study is finished, forks included."""
-    return not state.running and state.asked >= limits.total
+    return not state.running and not state.paused and state.asked >= limits.total
 
 
 def timed_out(state: StudyState, limits: Limits, now: float) -> bool:
@@ -138,7 +161,14 @@ def _turn(trial: Trial, population: Population | None) -> tuple[int, int]:
 def _conclusion(trial: Trial, limits: Limits) -> Conclude | None:
     if trial.failures > limits.retries:
         return Conclude(trial.number, TrialState.FAILED)
-    if trial.pruned_at is None or not trial.kept:
+    if not trial.kept:
+        return None
+    if trial.held_at is not None:
+        newest = trial.kept[-1]
+        reached = newest.step is not None and newest.step >= trial.rungs[trial.held_at]
+        saved = reached and newest.record["kind"] == Kind.PAUSED
+        return Conclude(trial.number, TrialState.PAUSED) if saved else None
+    if trial.pruned_at is None:
         return None
     # The trial was judged and had saved its end: only that it ended was not recorded.
     ended = trial.kept[-1].record["kind"] in (Kind.PRUNED, Kind.FINAL)

@@ -19,7 +19,15 @@ from sweep.journal.version import versions
 from sweep.paths import StudyPaths
 from sweep.search.sampler import SamplerSource
 from sweep.search.search import Search
-from sweep.spec import Change, StudySpec, difference, dump_spec, refused, successor
+from sweep.spec import (
+    Change,
+    StudySpec,
+    difference,
+    dump_spec,
+    inheriting,
+    refused,
+    successor,
+)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -63,6 +71,7 @@ def request_run(store: Path, spec: StudySpec, project: str) -> Request:
     if state is None:
         return Request(paths=paths, spec=spec, project=project, state=None, changes=())
     accepted = StudySpec.model_validate(state.spec)
+    spec = inheriting(accepted, spec)
     changes = difference(accepted, spec)
     _refuse(paths, state, changes)
     if state.trials and not refused(changes):
@@ -91,8 +100,10 @@ def open_study(request: Request) -> DrivenStudy:
 
     Raises:
         StudyLockedError, SpecChangedError, StoreError: as `request_run`; a look may be out of date.
+        ProgramError: a sampler of the user's cannot be had. Nothing is written then.
     """
     paths, spec = request.paths, request.spec
+    Search(spec, request.project).prepare()
     try:
         fsio.make_directory(paths.root)
     except OSError as error:
@@ -161,7 +172,7 @@ def _refuse(paths: StudyPaths, state: StudyState, changes: Sequence[Change]) -> 
         return  # nothing was tried yet: there is no history that a change could falsify
     judged = bool(state.iterations) or any(
         report.value is not None
-        for trial in state.running.values()
+        for trial in state.unfinished.values()
         for report in trial.reports.values()
     )
     wrong = [

@@ -22,7 +22,7 @@ def check_source(request: Request) -> str | None:
         return None
     changed = [
         str(trial.number)
-        for trial in state.running.values()
+        for trial in state.unfinished.values()
         if (saved := _saved_with(request, trial)) is not None and saved != ours
     ]
     if not changed:

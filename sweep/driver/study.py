@@ -28,6 +28,8 @@ from sweep.journal.event import (
     Entry,
     TrialDispatched,
     TrialFinished,
+    TrialPaused,
+    TrialPromoted,
     TrialReported,
     TrialState,
 )
@@ -35,7 +37,9 @@ from sweep.journal.journal import Journal
 from sweep.journal.lock import Lock
 from sweep.journal.state import StudyState, Trial
 from sweep.paths import StudyPaths
+from sweep.quantity import counted
 from sweep.search.population import EXPLOITED
+from sweep.search.promotion import Candidate
 from sweep.search.search import Search
 from sweep.spec import StudySpec
 from sweep.trial.message import (
@@ -81,6 +85,7 @@ class DrivenStudy:
         self.behind: str | None = None
         self._making_room: set[int] = set()
         """Members of a population that were told to wait for others, and save before."""
+        self._warned_of_pauses = False
         keeper = Keeper(spec, journal.state)
         self._logbook = Logbook(journal, keeper.follow)
         self._archive = Archive(paths, spec, self._logbook, keeper)
@@ -101,7 +106,12 @@ class DrivenStudy:
         return self._logbook.shown
 
     def begin(self, versions: Mapping[str, str]) -> None:
-        """Open a session, durably, and clear away what an earlier one left behind."""
+        """Open a session, durably, and clear away what an earlier one left behind.
+
+        Raises:
+            StoreError: the journal cannot be written.
+            ProgramError: the sampler fails on a result of which it could not be told before.
+        """
         self._logbook.record(
             DriverStarted(
                 session=self.state.sessions + 1,
@@ -110,6 +120,8 @@ class DrivenStudy:
                 versions=dict(versions),
             )
         )
+        for trial in self.state.trials.values():
+            self._tell(trial)  # its sampler may have failed when it was to learn of it
         self._archive.begin()
 
     def ask(self) -> int:
@@ -128,6 +140,15 @@ class DrivenStudy:
             except CheckpointError as error:
                 self._refuse(f"trial {number}: {error}", disk_full=is_full(error))
 
+    @property
+    def candidate(self) -> Candidate | None:
+        """The paused trial that may go on, if there is one."""
+        return self._search.promotion.next()
+
+    def promote(self, number: int, rung: int) -> None:
+        """Let a paused trial go on."""
+        self._logbook.record(TrialPromoted(trial=number, rung=rung))
+
     def assign(self, number: int) -> Assignment:
         """The next attempt of a trial, recorded as dispatched."""
         trial = self.state.trials[number]
@@ -139,7 +160,7 @@ class DrivenStudy:
             self.spec,
             self.paths,
             restore=[checkpoint.record["manifest"] for checkpoint in kept],
-            verdicts=self._search.judges or trial.pruned_at is not None,
+            verdicts=self._waits_for_verdicts(trial),
         )
         self._logbook.record(
             TrialDispatched(
@@ -156,10 +177,17 @@ class DrivenStudy:
         return assignment
 
     def conclude(self, number: int, state: TrialState) -> None:
-        """Finish a trial that was decided, but not recorded as over, before a kill."""
+        """Finish or pause a trial that was decided, but not recorded so, before a kill; or finish
+        one that was not promoted."""
         trial = self.state.trials[number]
         with self._logbook.together():
-            self._finish(trial, state, trial.metrics, reason=trial.reason, error=trial.error)
+            if state is TrialState.PAUSED:
+                self._pause(trial)
+                return
+            reason = trial.reason
+            if trial.state is TrialState.PAUSED:
+                reason = f"not promoted from the rung at {counted(trial.held_at or 0, 'step')}"
+            self._finish(trial, state, trial.metrics, reason=reason, error=trial.error)
 
     def handle(self, key: Key, message: Message | WorkerDied) -> Verdict | None:
         """Record what an attempt said. The verdict, where it waits for one.
@@ -227,7 +255,7 @@ class DrivenStudy:
     def _reported(self, trial: Trial, message: Reported) -> Verdict | None:
         value = message.metrics.get(self.spec.metric.name)
         pruned_at = trial.pruned_at
-        judged = value is not None and (self._search.judges or pruned_at is not None)
+        judged = value is not None and self._waits_for_verdicts(trial)
         late = pruned_at is not None and message.step > pruned_at
         if late and trial.told_to_end == trial.attempts:
             # Sent before the verdict arrived. What comes before it in a later attempt is heard.
@@ -240,6 +268,7 @@ class DrivenStudy:
             prune = population.judge(self.state, trial, message.step, value, last=last)
         elif value is not None and (self._search.prunes or message.step in trial.verdicts):
             prune, wrote = self._search.judge(trial, message.step, value)
+        rung = None if value is None else self._search.promotion.rung(trial, message.step)
         self._logbook.record(
             TrialReported(
                 trial=trial.number,
@@ -250,8 +279,11 @@ class DrivenStudy:
                 prune=prune,
                 wrote=wrote,
                 last=message.last,
+                rung=rung,
             )
         )
+        if rung is not None and self._search.promotion.at_once(trial.number):
+            self._logbook.record(TrialPromoted(trial=trial.number, rung=rung))
         if not judged:
             return None
         if prune is False and population is not None:
@@ -259,7 +291,44 @@ class DrivenStudy:
             if population.makes_room(self.state, trial, message.step, asks=asks):
                 self._making_room.add(trial.number)
                 return Verdict.YIELD
-        return Verdict.PRUNE if prune else Verdict.CONTINUE
+        if prune:
+            return Verdict.PRUNE
+        held = trial.held_at
+        late = held is not None and message.step >= trial.rungs[held]
+        return Verdict.PAUSE if late else Verdict.CONTINUE
+
+    def _waits_for_verdicts(self, trial: Trial) -> bool:
+        """Whether an attempt of ``trial`` waits for an answer to each report of the objective."""
+        decided = trial.pruned_at is not None or trial.held_at is not None
+        return self._search.judges or decided
+
+    def _pause(self, trial: Trial) -> None:
+        rung = trial.held_at
+        if rung is None:
+            # It went on from a checkpoint of before the promotion; now from the one it has made.
+            self._logbook.record(AttemptStopped(trial=trial.number, attempt=trial.attempts))
+            return
+        step = trial.rungs[rung]
+        report = trial.reports.get(step)
+        kept = [each for each in trial.kept if resumable(each.record)]
+        if not kept and not self._warned_of_pauses:
+            self._warned_of_pauses = True
+            _log.warning(
+                "%s: trial %d is paused and has saved nothing, so a promotion begins it anew: have "
+                "it track its objects, or keep a state",
+                self.name,
+                trial.number,
+            )
+        self._logbook.record(
+            TrialPaused(
+                trial=trial.number,
+                attempt=trial.attempts,
+                step=step,
+                value=None if report is None else report.value,
+                checkpoint=kept[-1].id if kept else None,
+                rung=rung,
+            )
+        )
 
     def _fork(self, parent: Trial, message: Forked) -> None:
         try:
@@ -287,6 +356,8 @@ class DrivenStudy:
                 self._failed(
                     trial, message.reason or "failed", message.error or "", again=message.again
                 )
+            case Outcome.PAUSED:
+                self._pause(trial)
             case Outcome.PRUNED:
                 self._finish(trial, TrialState.PRUNED, message.returned or {})
             case Outcome.COMPLETE:
@@ -308,6 +379,12 @@ class DrivenStudy:
         )
         if not again or trial.failures > self.limits.retries:
             self._finish(trial, TrialState.FAILED, {}, reason=reason, error=error)
+
+    def _tell(self, trial: Trial) -> None:
+        """Let the sampler learn of a result, unless it has."""
+        ended = trial.state in (TrialState.COMPLETE, TrialState.PRUNED)
+        if ended and trial.searched and trial.told is None:
+            self._logbook.record(self._search.tell(self.state, trial))
 
     def _finish(
         self,
@@ -335,8 +412,7 @@ class DrivenStudy:
                 error=error,
             )
         )
-        if conclusion.state is not TrialState.FAILED and trial.searched:
-            self._logbook.record(self._search.tell(self.state, trial))
+        self._tell(trial)
         self._archive.finished(trial.number)
         if conclusion.unreported and not self.state.iterations:
             raise MetricError(f"{self.name}: {conclusion.reason}")

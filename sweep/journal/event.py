@@ -59,6 +59,7 @@ class StudyCreated(Event):
     """The study began. ``spec`` is the accepted spec, ``project`` where its program lies."""
 
     type: ClassVar[str] = "study_created"
+    version: ClassVar[int] = 2
     spec: dict[str, Any]
     project: str
 
@@ -68,6 +69,7 @@ class SpecChanged(Event):
     """The study goes on under another spec; ``changes`` says in words what differs."""
 
     type: ClassVar[str] = "spec_changed"
+    version: ClassVar[int] = 2
     spec: dict[str, Any]
     project: str
     changes: list[str]
@@ -99,11 +101,14 @@ class TrialAsked(Event):
 
     ``params`` are the values that the user sees, in the order in which they were asked;
     ``latents`` maps a name to [value, distribution] as the sampler knows them, and ``wrote`` holds
-    what it wrote while asking (``{"trial": ..., "study": ...}`` attributes). ``told`` is the number
-    of results it had been told, ``running`` the trials that it knew to run.
+    what it wrote while asking (``{"trial": ..., "study": ...}`` attributes; ``trial_user`` and
+    ``study_user`` those that Optuna calls a user's own). ``told`` is the number of results it had
+    been told, ``running`` the trials that it knew to run (not those that were paused). ``bracket``
+    is the one of Hyperband's to which the trial belongs.
     """
 
     type: ClassVar[str] = "trial_asked"
+    version: ClassVar[int] = 2
     trial: int
     params: dict[str, Any]
     latents: dict[str, list[Any]]
@@ -111,6 +116,7 @@ class TrialAsked(Event):
     wrote: dict[str, dict[str, Any]]
     told: int
     running: list[int]
+    bracket: int | None = None
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -170,8 +176,10 @@ class TrialReported(Event):
     """Metrics of a trial at a step; ``value`` is the objective's, where it is among them.
 
     ``prune`` is the pruner's verdict (None where none was asked): recorded, never computed again.
-    ``wrote`` holds the trial attributes that the pruner wrote while judging. ``last`` says that the
-    trial ends by itself after this step, where it knows (never in events of version 1).
+    ``wrote`` holds the trial attributes that the pruner wrote while judging. ``rung`` is the one
+    that the trial has reached with this report, by its steps: there it is to be paused, unless it
+    is promoted at once. ``last`` says that the trial ends by itself after this step, where it
+    knows. (Events of version 1 have neither.)
     """
 
     type: ClassVar[str] = "trial_reported"
@@ -184,6 +192,33 @@ class TrialReported(Event):
     prune: bool | None
     wrote: dict[str, Any] = field(default_factory=dict)
     last: bool = False
+    rung: int | None = None
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class TrialPaused(Event):
+    """A trial has left its slot at a rung, saved in ``checkpoint`` (None: nothing could be).
+
+    ``rung`` counts steps; ``step`` is that of the report with which it was reached, and ``value``
+    the objective's there.
+    """
+
+    type: ClassVar[str] = "trial_paused"
+    trial: int
+    attempt: int
+    step: int
+    value: float | None
+    checkpoint: str | None
+    rung: int
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class TrialPromoted(Event):
+    """A trial may go on beyond a rung: one that was paused there, or has just reached it."""
+
+    type: ClassVar[str] = "trial_promoted"
+    trial: int
+    rung: int
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -296,6 +331,8 @@ EVENTS: Mapping[str, type[Event]] = {
         TrialDispatched,
         TrialRestored,
         TrialReported,
+        TrialPaused,
+        TrialPromoted,
         CheckpointSaved,
         CheckpointRetired,
         CheckpointDamaged,
@@ -353,6 +390,16 @@ def decode(row: Mapping[str, Any]) -> Entry:
                 values[column] = row[column]
         if "state" in values:
             values["state"] = TrialState(values["state"])
+        if version == 1 and kind in (StudyCreated, SpecChanged):
+            _stopping(values["spec"].get("early_terminate"))
         return Entry(seq=seq, time=row["time"] / 1e6, event=kind(**values))
     except (TypeError, ValueError) as error:
         raise JournalError(f"event {seq} ({name}) is not whole: {error}") from error
+
+
+def _stopping(terminate: dict[str, Any] | None) -> None:
+    """Say of ASHA in a spec of version 1 what was not written there, since it was all there was."""
+    while terminate is not None:
+        if terminate["type"] == "asha":
+            terminate.setdefault("mode", "stop")
+        terminate = terminate.get("then")

@@ -20,6 +20,7 @@ import pyarrow.parquet as pq
 
 from sweep import fsio
 from sweep.errors import JournalError, JournalVersionError
+from sweep.journal.column import column
 from sweep.journal.event import Entry, decode, encode
 
 FORMAT = 1
@@ -94,8 +95,8 @@ def write_segment(directory: Path, entries: Sequence[Entry], previous: int) -> t
     rows = [encode(entry) for entry in entries]
     for row in rows:
         previous = row["digest"] = chain(previous, row)
-    columns = {name: [row[name] for row in rows] for name in SCHEMA.names}
-    return _write(directory, pa.table(columns, schema=SCHEMA)), previous
+    columns = [column([row[field.name] for row in rows], field.type) for field in SCHEMA]
+    return _write(directory, pa.Table.from_arrays(columns, schema=SCHEMA)), previous
 
 
 def merge_segments(directory: Path, segments: Sequence[Segment]) -> Segment:

@@ -28,6 +28,8 @@ from sweep.journal.event import (
     TrialDispatched,
     TrialFinished,
     TrialForked,
+    TrialPaused,
+    TrialPromoted,
     TrialReported,
     TrialRestored,
     TrialState,
@@ -86,6 +88,12 @@ class Trial:
     """Number of the iteration in which it was told to the sampler: of equals the first leads."""
     told_to_end: int | None = None
     """The newest attempt that the pruner told to end."""
+    bracket: int | None = None
+    """Of Hyperband; a fork has that of its parent."""
+    rungs: dict[int, int] = field(default_factory=dict)
+    """The rungs that it has reached, each with the step of the report; a resume takes none back."""
+    promoted: int | None = None
+    """The last rung beyond which it may go."""
     checkpoints: dict[str, Checkpoint] = field(default_factory=dict)
     attempts: int = 0
     failures: int = 0
@@ -144,6 +152,12 @@ class Trial:
         return next(states, newest_first[0] if newest_first else None)
 
     @property
+    def held_at(self) -> int | None:
+        """The rung at which it is paused, or is to be."""
+        rung = max(self.rungs, default=None)
+        return None if rung == self.promoted else rung
+
+    @property
     def pruned_at(self) -> int | None:
         """The step at which the pruner decided to end the trial."""
         return next((step for step, prune in self.verdicts.items() if prune), None)
@@ -180,12 +194,19 @@ class StudyState:
     asked: int = 0
     """Trials that the sampler proposed: all but forks."""
     running: dict[int, Trial] = field(default_factory=dict)
+    """Unfinished trials that are not paused."""
+    paused: dict[int, Trial] = field(default_factory=dict)
     iterations: list[Iteration] = field(default_factory=list)
     counts: dict[TrialState, int] = field(default_factory=lambda: dict.fromkeys(TrialState, 0))
 
     @property
     def finished(self) -> int:
         return sum(count for state, count in self.counts.items() if state.finished)
+
+    @property
+    def unfinished(self) -> dict[int, Trial]:
+        """Trials that are running or paused, by number."""
+        return dict(sorted((self.running | self.paused).items()))
 
     @property
     def manifests(self) -> set[str]:
@@ -282,13 +303,16 @@ def _end_attempt(trial: Trial, time: float) -> None:
 
 
 def _asked(state: StudyState, event: TrialAsked, time: float) -> None:
-    _begin(state, event, time)
+    trial = _begin(state, event, time)
+    trial.bracket = event.bracket
     state.asked += 1
 
 
 def _forked(state: StudyState, event: TrialForked, time: float) -> None:
-    state.trials[event.parent].checkpoints[event.source]  # must be known
+    parent = state.trials[event.parent]
+    parent.checkpoints[event.source]  # must be known
     trial = _begin(state, event, time)
+    trial.bracket = parent.bracket
     trial.checkpoints[event.checkpoint] = Checkpoint(
         event.checkpoint, event.trial, 0, event.step, event.record, time
     )
@@ -332,7 +356,34 @@ def _reported(state: StudyState, event: TrialReported, time: float) -> None:
     if event.prune is not None:
         trial.verdicts[event.step] = event.prune
         trial.told_to_end = event.attempt if event.prune else trial.told_to_end
+    if event.rung is not None:
+        trial.rungs[event.rung] = event.step
     trial.updated = time
+
+
+def _paused(state: StudyState, event: TrialPaused, time: float) -> None:
+    trial = state.running[event.trial]
+    trial.rungs[event.rung]  # must have been reached
+    _end_attempt(trial, time)
+    _enter(state, trial, TrialState.PAUSED)
+    state.paused[event.trial] = state.running.pop(event.trial)
+
+
+def _promoted(state: StudyState, event: TrialPromoted, time: float) -> None:
+    trial = state.trials[event.trial]
+    trial.rungs[event.rung]  # must have been reached
+    if event.trial in state.paused:
+        _enter(state, trial, TrialState.RUNNING)
+        state.running[event.trial] = state.paused.pop(event.trial)
+    trial.promoted, trial.updated = event.rung, time
+
+
+def _enter(state: StudyState, trial: Trial, entered: TrialState) -> None:
+    if entered not in TRANSITIONS[trial.state]:
+        raise JournalError(f"trial {trial.number} went from {trial.state} to {entered}")
+    state.counts[trial.state] -= 1
+    state.counts[entered] += 1
+    trial.state = entered
 
 
 def _saved(state: StudyState, event: CheckpointSaved, time: float) -> None:
@@ -368,16 +419,14 @@ def _attempt_failed(state: StudyState, event: AttemptFailed, time: float) -> Non
 
 
 def _finished(state: StudyState, event: TrialFinished, time: float) -> None:
-    trial = state.running[event.trial]
-    if event.state not in TRANSITIONS[trial.state]:
-        raise JournalError(f"trial {event.trial} went from {trial.state} to {event.state}")
+    unfinished = state.paused if event.trial in state.paused else state.running
+    trial = unfinished[event.trial]
     _end_attempt(trial, time)
-    state.counts[trial.state] -= 1
-    state.counts[event.state] += 1
-    trial.state, trial.value, trial.finished = event.state, event.value, time
+    _enter(state, trial, event.state)
+    trial.value, trial.finished = event.value, time
     trial.checkpoint, trial.metrics = event.checkpoint, event.metrics
     trial.reason, trial.error = event.reason, event.error
-    del state.running[event.trial]
+    del unfinished[event.trial]
 
 
 def _told(state: StudyState, event: TrialTold, time: float) -> None:
@@ -407,6 +456,8 @@ _APPLY: dict[str, Callable[[StudyState, Any, float], None]] = {
         (TrialDispatched, _dispatched),
         (TrialRestored, _restored),
         (TrialReported, _reported),
+        (TrialPaused, _paused),
+        (TrialPromoted, _promoted),
         (CheckpointSaved, _saved),
         (CheckpointRetired, _retired),
         (CheckpointDamaged, _damaged),

@@ -16,6 +16,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from sweep import fsio
+from sweep.journal.column import column
 from sweep.journal.state import Checkpoint, StudyState, Trial
 
 _TIME = pa.timestamp("us", tz="UTC")
@@ -35,7 +36,7 @@ def trials_table(state: StudyState) -> pa.Table:
     finals = [final_metrics(trial) for trial in trials]
     columns: dict[str, pa.Array] = {
         "number": _int(trial.number for trial in trials),
-        "state": pa.array([str(trial.state) for trial in trials], pa.string()),
+        "state": _text(str(trial.state) for trial in trials),
         "value": _float(trial.value for trial in trials),
         **_params([trial.params for trial in trials]),
         **_metrics(finals),
@@ -44,14 +45,12 @@ def trials_table(state: StudyState) -> pa.Table:
         "duration_s": _float(trial.duration for trial in trials),
         "attempts": _int(trial.attempts for trial in trials),
         "steps": _int(len(trial.reports) for trial in trials),
-        "checkpoint": pa.array([newest_checkpoint(trial) for trial in trials], pa.string()),
+        "checkpoint": _text(newest_checkpoint(trial) for trial in trials),
         "parent": _int(None if trial.fork is None else trial.fork.parent for trial in trials),
-        "source": pa.array(
-            [None if trial.fork is None else trial.fork.source for trial in trials], pa.string()
-        ),
+        "source": _text(None if trial.fork is None else trial.fork.source for trial in trials),
         "exploits": _int(None if trial.fork is None else trial.fork.exploits for trial in trials),
-        "reason": pa.array([trial.reason for trial in trials], pa.string()),
-        "error": pa.array([trial.error for trial in trials], pa.string()),
+        "reason": _text(trial.reason for trial in trials),
+        "error": _text(trial.error for trial in trials),
     }
     return pa.table(columns)
 
@@ -83,17 +82,17 @@ def checkpoints_table(state: StudyState) -> pa.Table:
         checkpoint for trial in state.trials.values() for checkpoint in trial.checkpoints.values()
     ]
     columns: dict[str, pa.Array] = {
-        "id": pa.array([row.id for row in rows], pa.string()),
+        "id": _text(row.id for row in rows),
         "trial": _int(row.trial for row in rows),
         "attempt": _int(row.attempt for row in rows),
         "step": _int(row.step for row in rows),
-        "kind": pa.array([row.record.get("kind") for row in rows], pa.string()),
-        "content": pa.array([row.content for row in rows], pa.string()),
+        "kind": _text(row.record.get("kind") for row in rows),
+        "content": _text(row.content for row in rows),
         "bytes": _int(row.record.get("bytes") for row in rows),
         "new_bytes": _int(row.record.get("new_bytes") for row in rows),
         "saved": _time(row.saved for row in rows),
         "retired": _time(row.retired for row in rows),
-        "parent": pa.array([row.record.get("parent") for row in rows], pa.string()),
+        "parent": _text(row.record.get("parent") for row in rows),
     }
     return pa.table(columns)
 
@@ -110,7 +109,7 @@ def iterations_table(state: StudyState) -> pa.Table:
         "value": _float(row.value for row in rows),
         "best_trial": _int(row.best_trial for row in rows),
         "best_value": _float(row.best_value for row in rows),
-        "best_checkpoint": pa.array([row.best_checkpoint for row in rows], pa.string()),
+        "best_checkpoint": _text(row.best_checkpoint for row in rows),
         "time": _time(row.time for row in rows),
     }
     return pa.table(columns)
@@ -146,16 +145,20 @@ def newest_checkpoint(trial: Trial) -> str | None:
 
 
 def _int(values: Iterable[int | None]) -> pa.Array:
-    return pa.array(list(values), pa.int64())
+    return column(list(values), pa.int64())
 
 
 def _float(values: Iterable[float | None]) -> pa.Array:
-    return pa.array(list(values), pa.float64(), from_pandas=False)
+    return column(list(values), pa.float64())
+
+
+def _text(values: Iterable[str | None]) -> pa.Array:
+    return column(list(values), pa.string())
 
 
 def _time(values: Iterable[float | None]) -> pa.Array:
     micros = [None if value is None else round(value * 1e6) for value in values]
-    return pa.array(micros, _TIME)
+    return column(micros, _TIME)
 
 
 def _names(rows: Sequence[Mapping[str, Any]]) -> list[str]:
@@ -176,11 +179,16 @@ def _column(values: list[Any]) -> pa.Array:
     Integers among floats are floats; nothing else is converted silently into another kind.
     """
     kinds = {type(value) for value in values if value is not None}
+    if not kinds:
+        return pa.nulls(len(values))
     if kinds == {int, float}:
         return _float(values)
-    if len(kinds) <= 1:
-        with suppress(pa.ArrowException, OverflowError):
-            array = pa.array(values)
-            if not pa.types.is_nested(array.type):
-                return array
-    return pa.array([None if value is None else str(value) for value in values], pa.string())
+    kind = _KINDS.get(kinds.pop()) if len(kinds) == 1 else None
+    if kind is not None:
+        with suppress(OverflowError):
+            return column(values, kind)
+    return _text(None if value is None else str(value) for value in values)
+
+
+_KINDS = {bool: pa.bool_(), int: pa.int64(), float: pa.float64(), str: pa.string()}
+"""By the type of the values that JSON has."""

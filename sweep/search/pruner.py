@@ -10,9 +10,11 @@ from optuna.exceptions import ExperimentalWarning
 
 from sweep.spec import (
     AshaPruning,
+    HyperbandPruning,
     MedianPruning,
     PatientPruning,
     PercentilePruning,
+    PruningMode,
     Termination,
     ThresholdPruning,
     WilcoxonPruning,
@@ -20,7 +22,7 @@ from sweep.spec import (
 
 
 def make_pruner(wanted: Termination) -> pruners.BasePruner | None:
-    """The pruner that ``early_terminate`` describes."""
+    """The pruner that ``early_terminate`` describes; where trials are paused, there is none."""
     with warnings.catch_warnings():
         # Versions are pinned, and verdicts recorded and replayed.
         warnings.simplefilter("ignore", ExperimentalWarning)
@@ -57,6 +59,20 @@ def _made(wanted: Termination) -> pruners.BasePruner | None:
             return pruners.WilcoxonPruner(
                 p_threshold=wilcoxon.p_threshold, n_startup_steps=wilcoxon.startup_steps
             )
+        case AshaPruning(mode=PruningMode.PAUSE) | HyperbandPruning(mode=PruningMode.PAUSE):
+            return None
+        case HyperbandPruning(brackets=1) as bracket:
+            return pruners.SuccessiveHalvingPruner(
+                min_resource=bracket.min_resource, reduction_factor=bracket.reduction_factor
+            )
+        case HyperbandPruning(max_resource=int(top)) as hyperband:
+            return pruners.HyperbandPruner(
+                min_resource=hyperband.min_resource,
+                max_resource=top,
+                reduction_factor=hyperband.reduction_factor,
+            )
+        case HyperbandPruning():
+            raise ValueError("hyperband without max_resource has one bracket")
         case AshaPruning() as asha:
             return pruners.SuccessiveHalvingPruner(
                 min_resource=asha.min_resource,

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from sweep.errors import UsageError
+from sweep.errors import ProgramError, UsageError
 from sweep.journal.event import (
     DriverStarted,
     Entry,
@@ -15,6 +15,8 @@ from sweep.journal.event import (
     TrialAsked,
     TrialFinished,
     TrialForked,
+    TrialPaused,
+    TrialPromoted,
     TrialReported,
     TrialState,
     TrialTold,
@@ -52,6 +54,8 @@ class Replay:
     forks: int = 0
     exploits: int = 0
     verdicts: int = 0
+    pauses: int = 0
+    promotions: int = 0
     tellings: int = 0
     deviations: list[Deviation] = field(default_factory=list)
     drift: dict[str, tuple[str, str]] = field(default_factory=dict)
@@ -65,20 +69,31 @@ _DECISIVE = ("optuna", "numpy", "scipy")
 """Packages whose version a suggestion may depend on."""
 
 
+_ASKED = ("trial", "seed", "params", "latents", "wrote", "told", "running", "bracket")
+"""What of an ask is derived again."""
+
+
 def replay(
     entries: Iterable[Entry], installed: Mapping[str, str], changed: Sequence[int] = ()
 ) -> Replay:
-    """Derive every suggestion, verdict and incumbent of ``entries`` again.
+    """Derive every suggestion, verdict, promotion and incumbent of ``entries`` again.
 
     ``installed`` are the versions at hand, ``changed`` the events whose digests do not fit.
+
+    Raises:
+        ProgramError: a sampler of the user's cannot be had, or fails on a result.
     """
     found = Replay()
     for seq in changed:
         found.deviations.append(Deviation(seq, None, "the event", "changed", "as it was written"))
     state = StudyState()
     search: Search | None = None
+    due: int | None = None
     for entry in entries:
         event = entry.event
+        if due is not None and not (isinstance(event, TrialPromoted) and event.trial == due):
+            _check(found, entry.seq, due, "promotion at once", False, True)
+        due = None
         if isinstance(event, StudyCreated):
             search = Search(StudySpec.model_validate(event.spec), event.project)
         if isinstance(event, DriverStarted):
@@ -90,6 +105,8 @@ def replay(
             _compare(found, state, search, entry)
             apply(state, entry)
             search.apply(event)
+            if isinstance(event, TrialReported) and event.rung is not None:
+                due = event.trial if search.promotion.at_once(event.trial) else None
         else:
             apply(state, entry)
     return found
@@ -100,14 +117,16 @@ def _compare(found: Replay, state: StudyState, search: Search, entry: Entry) -> 
     match event:
         case TrialAsked():
             found.suggestions += 1
+            search.prepare()
             try:
                 derived = search.ask(state)
-            except (ValueError, KeyError, StopIteration) as error:
+            except (ValueError, KeyError, StopIteration, ProgramError) as error:
                 found.deviations.append(
                     Deviation(seq, event.trial, "suggestion", event.params, repr(error))
                 )
                 return
-            for name in ("trial", "seed", "params", "latents", "wrote", "told", "running"):
+            _check_nothing_waits(found, search, entry, event.trial)
+            for name in _ASKED:
                 _check(found, seq, event.trial, name, getattr(event, name), getattr(derived, name))
         case TrialForked():
             found.forks += 1
@@ -117,8 +136,20 @@ def _compare(found: Replay, state: StudyState, search: Search, entry: Entry) -> 
             _check_fork(found, state, seq, event)
         case TrialReported():
             _check_report(found, state, search, seq, event)
+        case TrialPaused():
+            found.pauses += 1
+            trial = state.trials[event.trial]
+            rung = trial.held_at
+            _check(found, seq, event.trial, "rung", event.rung, rung)
+            if rung is not None:
+                _check(found, seq, event.trial, "step", event.step, trial.rungs[rung])
+        case TrialPromoted():
+            found.promotions += 1
+            _check_promotion(found, state, search, seq, event)
         case TrialFinished():
             trial = state.trials[event.trial]
+            if trial.state is TrialState.PAUSED:
+                _check_nothing_waits(found, search, entry, event.trial)
             metric = StudySpec.model_validate(state.spec).metric.name
             reported = [trial.reports[s].value for s in sorted(trial.reports)]
             known = [value for value in reported if value is not None]
@@ -163,6 +194,25 @@ def _check_exploit(
         _check(found, seq, event.trial, name, getattr(event, name), getattr(derived, name))
 
 
+def _check_promotion(
+    found: Replay, state: StudyState, search: Search, seq: int, event: TrialPromoted
+) -> None:
+    trial = state.trials[event.trial]
+    _check(found, seq, event.trial, "rung", event.rung, trial.held_at)
+    if trial.state is TrialState.PAUSED:
+        first = search.promotion.next()
+        _check(found, seq, event.trial, "promotion", event.trial, first and first.trial)
+    else:
+        at_once = search.promotion.at_once(event.trial)
+        _check(found, seq, event.trial, "promotion at once", True, at_once)
+
+
+def _check_nothing_waits(found: Replay, search: Search, entry: Entry, trial: int) -> None:
+    """Nothing new begins, and no paused trial ends, while another one may be promoted."""
+    first = search.promotion.next()
+    _check(found, entry.seq, trial, "promotion before it", None, first and first.trial)
+
+
 def _check_report(
     found: Replay, state: StudyState, search: Search, seq: int, event: TrialReported
 ) -> None:
@@ -176,6 +226,8 @@ def _check_report(
         event.metrics.get(metric),
     )
     trial = state.trials[event.trial]
+    rung = None if event.value is None else search.promotion.rung(trial, event.step)
+    _check(found, seq, event.trial, f"rung at step {event.step}", event.rung, rung)
     if search.population is not None:
         if event.value is not None:
             found.verdicts += event.prune is not None

@@ -5,17 +5,20 @@ from __future__ import annotations
 import hashlib
 import inspect
 import threading
+import traceback
 import warnings
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from difflib import get_close_matches
+from functools import cached_property
+from pathlib import Path
 from typing import Any, assert_never
 
 import optuna
 from optuna import samplers
 
 from sweep import reference
-from sweep.errors import ProgramError
+from sweep.errors import ProgramError, SweepError
 from sweep.search.cmaes import Cmaes
 from sweep.spec import Choice, Crossover, Factory, Method, StudySpec
 from sweep.spec.latent import Fixed
@@ -41,6 +44,7 @@ class SamplerSource:
             ProgramError: the factory cannot be had, or does not take its options.
         """
         self._seed, self._options = spec.seed, spec.method.options
+        self._what, self._project = f"method {str(spec.method.name)!r}", project
         self._make = self._maker(spec, project)
 
     def at(self, number: int) -> samplers.BaseSampler:
@@ -51,7 +55,17 @@ class SamplerSource:
         """
         return self._make(number)
 
-    @property
+    @contextmanager
+    def guarded(self) -> Iterator[None]:
+        """What a sampler raises in the block is an error of its study, which ends no other one."""
+        try:
+            yield
+        except SweepError:
+            raise
+        except Exception as error:
+            raise ProgramError(f"{self._what}: {_raised(error, self._project)}") from error
+
+    @cached_property
     def notes_results(self) -> bool:
         """Whether the sampler may write something down when it learns of a result."""
         kind = type(self.at(0))
@@ -130,13 +144,16 @@ class _UserFactory:
     """``module:factory`` of the user's, checked once."""
 
     def __init__(self, method: Factory, study_seed: int, project: str) -> None:
-        self._what = f"method {method.name!r}"
+        self._what, self._project = f"method {method.name!r}", project
         self._factory = reference.load(method.name, project, self._what)[1]
         self._options = dict(method.options)
         if not callable(self._factory):
             kind = type(self._factory).__name__
             raise ProgramError(f"{self._what}: is {kind}, not a function or class")
-        signature = inspect.signature(self._factory)
+        try:
+            signature = inspect.signature(self._factory)
+        except ValueError as error:
+            raise ProgramError(f"{self._what}: {error}; write a function around it") from error
         if "study_seed" in signature.parameters:
             self._options["study_seed"] = study_seed
         self._check(signature)
@@ -159,13 +176,21 @@ class _UserFactory:
         try:
             with _settled():
                 made = self._factory(seed=seed, **self._options)
-        except Exception as error:
-            reason = f"{type(error).__name__}: {error}".splitlines()[0]
-            raise ProgramError(f"{self._what}: raised {reason}") from error
+        except (Exception, SystemExit) as error:
+            raise ProgramError(f"{self._what}: {_raised(error, self._project)}") from error
         if not isinstance(made, samplers.BaseSampler):
             kind = type(made).__name__
             raise ProgramError(f"{self._what}: made {kind}, not a sampler of Optuna's")
         return made
+
+
+def _raised(error: BaseException, project: str) -> str:
+    """What was raised, and the last line below ``project`` that it came through."""
+    reason = f"{type(error).__name__}: {error}".splitlines()[0]
+    frames = traceback.extract_tb(error.__traceback__)
+    users = [frame for frame in frames if Path(project) in Path(frame.filename).parents]
+    where = f" ({users[-1].filename}:{users[-1].lineno})" if users else ""
+    return f"raised {reason}{where}"
 
 
 def _random_sampler(seed: int) -> samplers.RandomSampler:

@@ -22,6 +22,8 @@ from sweep.journal.event import (
     TrialAsked,
     TrialFinished,
     TrialForked,
+    TrialPaused,
+    TrialPromoted,
     TrialReported,
     TrialRestored,
     TrialState,
@@ -31,6 +33,7 @@ from sweep.journal.state import StudyState, Trial
 from sweep.search import latent
 from sweep.search.permutation import permuted
 from sweep.search.population import Population
+from sweep.search.promotion import Promotion
 from sweep.search.pruner import make_pruner
 from sweep.search.sampler import SamplerSource, ask_seed
 from sweep.search.storage import HistoryStorage, running_trial
@@ -48,20 +51,19 @@ class Search:
 
     Attributes:
         population: the rules of one that is trained, where the method says so.
+        promotion: which paused trial may go on; it follows the journal, too.
     """
 
     def __init__(self, spec: StudySpec, project: str = "") -> None:
         """Begin with the spec that the study began with; a change of it is an event.
 
-        ``project`` is where a sampler of the user's is imported from.
-
-        Raises:
-            ProgramError: it cannot be had.
+        ``project`` is where a sampler of the user's is imported from, once it is needed.
         """
         optuna.logging.set_verbosity(optuna.logging.ERROR)
         self._storage = HistoryStorage(spec.name)
         self._outside: set[int] = set()
         """Trials outside of the space: to samplers they are failed ones."""
+        self.promotion = Promotion(spec)
         self._adopt(spec, project)
 
     def _adopt(self, spec: StudySpec, project: str) -> None:
@@ -77,8 +79,20 @@ class Search:
         )
         self._pruner = make_pruner(spec.early_terminate)
         self.population = Population.of(spec)
-        self._samplers = SamplerSource(spec, project)
-        self._notes_results = self._samplers.notes_results
+        self._project = project
+        self._samplers: SamplerSource | None = None
+
+    def prepare(self) -> SamplerSource:
+        """Have the samplers at hand; every question does so by itself.
+
+        Raises:
+            ProgramError: a factory of the user's cannot be had, or does not take its options.
+        """
+        # Not before they are needed: where a study has moved, with a factory of the user's, the
+        # journal says so after it has named the place where that was.
+        if self._samplers is None:
+            self._samplers = SamplerSource(self._spec, self._project)
+        return self._samplers
 
     @property
     def prunes(self) -> bool:
@@ -86,47 +100,44 @@ class Search:
 
     @property
     def judges(self) -> bool:
-        """Whether reports of the metric wait for a verdict."""
-        return self.prunes or self.population is not None
+        """Whether reports of the objective wait for a verdict."""
+        return self.prunes or self.promotion.pauses or self.population is not None
 
     def ask(self, state: StudyState) -> TrialAsked:
         """Propose the next trial, given all that was applied.
 
         Forks take numbers, but no suggestions: the n-th ask has the seed and the place in the grid
         that it has without them.
+
+        Raises:
+            ProgramError: the sampler failed.
         """
         number, place = len(state.trials), state.asked
-        before = self._storage.study_attrs
         if self._spec.method.ends:
             params = self._configuration(place)
             latents: dict[str, list[Any]] = {}
             wrote: dict[str, dict[str, Any]] = {}
         else:
-            trial = self._study_with_sampler(place).ask()
-            try:
+            with self._storage.aside(number) as written, self.prepare().guarded():
+                trial = self._study_with_sampler(place).ask()
                 params = self._space.complete(
                     lambda dimension: dimension.domain.value(latent.suggest(trial, dimension))
                 )
-                frozen = self._storage.get_trial(trial.number)
+                frozen = self._storage.get_trial(number)
                 latents = {
                     name: latent.to_journal(value, frozen.distributions[name])
                     for name, value in frozen.params.items()
                 }
-                wrote = {
-                    "trial": dict(frozen.system_attrs),
-                    "study": _changed(before, self._storage.study_attrs),
-                }
-            finally:
-                self._storage.remove(trial.number)
-                self._storage.study_attrs = before
+                wrote = written()
         return TrialAsked(
             trial=number,
             params=params,
             latents=latents,
             seed=ask_seed(self._spec.seed, place),
-            wrote={part: values for part, values in wrote.items() if values},
+            wrote=wrote,
             told=len(state.iterations),
             running=sorted(state.running),
+            bracket=self.promotion.bracket(place),
         )
 
     def _configuration(self, place: int) -> dict[str, Any]:
@@ -144,18 +155,20 @@ class Search:
             return trial.verdicts[step], {}
         if self._pruner is None:
             raise ValueError("no early_terminate in the spec")
-        before = self._storage.get_trial(trial.number)
-        self._storage.set_trial_intermediate_value(trial.number, step, value)
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # of a trial whose reports are NaN, say
-            prune = self._pruner.prune(self._study, self._storage.get_trial(trial.number))
-        after = self._storage.get_trial(trial.number)
-        self._storage.put(before)
-        return bool(prune), _changed(before.system_attrs, after.system_attrs)
+        with self._storage.aside(trial.number) as written:
+            self._storage.set_trial_intermediate_value(trial.number, step, value)
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore")  # of a trial whose reports are NaN, say
+                prune = self._pruner.prune(self._study, self._storage.get_trial(trial.number))
+            return bool(prune), written().get("trial", {})
 
     def tell(self, state: StudyState, trial: Trial) -> TrialTold:
-        """Tell a trial that was completed or pruned, and say who is the incumbent now."""
-        wrote = self._after_trial(trial) if self._notes_results else {}
+        """Tell a trial that was completed or pruned, and say who is the incumbent now.
+
+        Raises:
+            ProgramError: the sampler failed.
+        """
+        wrote = self._after_trial(trial) if self.prepare().notes_results else {}
         best = self._incumbent(state, trial)
         return TrialTold(
             trial=trial.number,
@@ -164,17 +177,25 @@ class Search:
             best_trial=None if best is None else best.number,
             best_value=None if best is None else best.value,
             checkpoint=None if best is None else best.checkpoint,
-            wrote={part: values for part, values in wrote.items() if values},
+            wrote=wrote,
         )
 
     def apply(self, event: Event) -> None:
-        """Follow the journal by one event."""
+        """Follow the journal by one event.
+
+        To Optuna a paused trial is a pruned one, which runs again when it is promoted: TPE then
+        learns from what it came to at its rung. Were it one that runs, TPE would learn of most
+        trials at the end of the study only.
+        """
+        self.promotion.apply(event)
         match event:
             case SpecChanged():
-                self._adopt(StudySpec.model_validate(event.spec), event.project)
+                spec = StudySpec.model_validate(event.spec)
+                self._adopt(spec, event.project)
+                self.promotion.adopt(spec)
             case TrialAsked():
                 self._put_begun(event)
-                self._write(event.trial, event.wrote)
+                self._storage.write(event.trial, event.wrote)
             case TrialForked():
                 self._put_begun(event)
             case TrialReported(value=float(value)):
@@ -182,6 +203,10 @@ class Search:
                 self._storage.set_trial_intermediate_value(event.trial, event.step, value)
                 if event.wrote:
                     self._storage.change(event.trial, system_attrs={**attrs, **event.wrote})
+            case TrialPaused() if event.trial not in self._outside:
+                self._storage.change(event.trial, state=OptunaState.PRUNED)
+            case TrialPromoted():
+                self._storage.change(event.trial, state=OptunaState.RUNNING)
             case TrialRestored():
                 keep = -1 if event.step is None else event.step
                 values = self._storage.get_trial(event.trial).intermediate_values
@@ -195,30 +220,23 @@ class Search:
                 state = _STATES[event.state] if known else OptunaState.FAIL
                 self._storage.set_trial_state_values(event.trial, state, told if known else None)
             case TrialTold():
-                self._write(event.trial, event.wrote)
+                self._storage.write(event.trial, event.wrote)
             case _:
                 pass
 
     def _after_trial(self, trial: Trial) -> dict[str, dict[str, Any]]:
         """What the sampler writes when it learns of a result."""
-        before = self._storage.study_attrs
-        frozen = self._storage.get_trial(trial.number)
-        # A sampler learns of it before the trial is finished; the journal had it finish already.
-        self._storage.change(trial.number, state=OptunaState.RUNNING, values=None)
-        study = self._study_with_sampler(trial.number)
-        values = None if trial.value is None else [trial.value]
-        running = self._storage.get_trial(trial.number)
-        study.sampler.after_trial(study, running, _STATES[trial.state], values)
-        told = self._storage.get_trial(trial.number)
-        self._storage.put(frozen)
-        after, self._storage.study_attrs = self._storage.study_attrs, before
-        return {
-            "trial": _changed(frozen.system_attrs, told.system_attrs),
-            "study": _changed(before, after),
-        }
+        with self._storage.aside(trial.number) as written, self.prepare().guarded():
+            # A sampler learns of it before the trial is finished; the journal has it finished.
+            self._storage.change(trial.number, state=OptunaState.RUNNING, values=None)
+            study = self._study_with_sampler(trial.number)
+            values = None if trial.value is None else [trial.value]
+            running = self._storage.get_trial(trial.number)
+            study.sampler.after_trial(study, running, _STATES[trial.state], values)
+            return written()
 
     def _study_with_sampler(self, number: int) -> optuna.Study:
-        self._study.sampler = self._samplers.at(number)
+        self._study.sampler = self.prepare().at(number)
         return self._study
 
     def _put_begun(self, event: TrialAsked | TrialForked) -> None:
@@ -229,13 +247,6 @@ class Search:
         if isinstance(event, TrialForked) and not event.inside:
             self._outside.add(event.trial)
 
-    def _write(self, number: int, wrote: dict[str, dict[str, Any]]) -> None:
-        if "trial" in wrote:
-            attrs = {**self._storage.get_trial(number).system_attrs, **wrote["trial"]}
-            self._storage.change(number, system_attrs=attrs)
-        if "study" in wrote:
-            self._storage.study_attrs = {**self._storage.study_attrs, **wrote["study"]}
-
     def _incumbent(self, state: StudyState, trial: Trial) -> Trial | None:
         best = state.best
         if trial.state is not TrialState.COMPLETE or trial.value is None:
@@ -244,13 +255,6 @@ class Search:
             return trial
         better = trial.value > best.value if self._maximize else trial.value < best.value
         return trial if better else best
-
-
-def _changed(before: dict[str, Any], after: dict[str, Any]) -> dict[str, Any]:
-    """What of ``after`` is not so in ``before``."""
-    return {
-        name: value for name, value in after.items() if name not in before or before[name] != value
-    }
 
 
 def is_objective(value: float | None) -> bool:

@@ -7,7 +7,9 @@ a sampler wrote. This one is a list of frozen trials that are replaced, never ch
 from __future__ import annotations
 
 import copy
-from collections.abc import Container, Sequence
+import json
+from collections.abc import Callable, Container, Iterator, Sequence
+from contextlib import contextmanager
 from datetime import UTC, datetime
 from typing import Any
 
@@ -26,6 +28,7 @@ class HistoryStorage(BaseStorage):
     Attributes:
         trials: by number.
         study_attrs: what samplers keep with the study (a counter of QMC, say).
+        user_attrs: what a sampler of the user's keeps there as a user's own.
         direction: whether small or large values are better.
     """
 
@@ -33,7 +36,7 @@ class HistoryStorage(BaseStorage):
         self.direction = StudyDirection.MINIMIZE
         self.trials: list[FrozenTrial] = []
         self.study_attrs: dict[str, Any] = {}
-        self._user_attrs: dict[str, Any] = {}
+        self.user_attrs: dict[str, Any] = {}
         self._name = name
 
     def put(self, trial: FrozenTrial) -> None:
@@ -43,10 +46,54 @@ class HistoryStorage(BaseStorage):
         else:
             self.trials[trial.number] = trial
 
-    def remove(self, number: int) -> None:
-        """Forget the newest trial (an ask that was not recorded)."""
-        if number == len(self.trials) - 1:
-            self.trials.pop()
+    @contextmanager
+    def aside(self, number: int) -> Iterator[Callable[[], dict[str, dict[str, Any]]]]:
+        """Let Optuna write on the study and on trial ``number``, which may be the next one.
+
+        Yields what says which attributes it wrote, by part: ``trial`` and ``study``, and of those
+        that are a user's own ``trial_user`` and ``study_user``. All is as before at the end: what
+        was written is there once the journal has it, and as the journal gives it back.
+
+        Raises (what is yielded):
+            TypeError: JSON does not know an attribute.
+        """
+        before = self.trials[number] if number < len(self.trials) else running_trial(number)
+        known, study, user = len(self.trials), self.study_attrs, self.user_attrs
+
+        def wrote() -> dict[str, dict[str, Any]]:
+            after = self.trials[number]
+            parts = {
+                "trial": _changed(before.system_attrs, after.system_attrs),
+                "study": _changed(study, self.study_attrs),
+                "trial_user": _changed(before.user_attrs, after.user_attrs),
+                "study_user": _changed(user, self.user_attrs),
+            }
+            found = {part: values for part, values in parts.items() if values}
+            try:
+                plain: dict[str, dict[str, Any]] = json.loads(json.dumps(found)) if found else found
+            except TypeError as error:
+                raise TypeError(f"an attribute cannot be written down: {error}") from error
+            return plain
+
+        try:
+            yield wrote
+        finally:
+            if number < known:
+                self.trials[number] = before
+            del self.trials[known:]
+            self.study_attrs, self.user_attrs = study, user
+
+    def write(self, number: int, wrote: dict[str, dict[str, Any]]) -> None:
+        """Take over what `aside` has found, which the journal has by now."""
+        trial = self.trials[number]
+        if wrote:
+            self.change(
+                number,
+                system_attrs=trial.system_attrs | wrote.get("trial", {}),
+                user_attrs=trial.user_attrs | wrote.get("trial_user", {}),
+            )
+        self.study_attrs = self.study_attrs | wrote.get("study", {})
+        self.user_attrs = self.user_attrs | wrote.get("study_user", {})
 
     def change(self, number: int, **values: Any) -> None:
         """Replace trial ``number`` by one in which attributes have other values."""
@@ -66,7 +113,7 @@ class HistoryStorage(BaseStorage):
         raise NotImplementedError("a history cannot be deleted")
 
     def set_study_user_attr(self, study_id: int, key: str, value: Any) -> None:
-        self._user_attrs = {**self._user_attrs, key: value}
+        self.user_attrs = {**self.user_attrs, key: value}
 
     def set_study_system_attr(self, study_id: int, key: str, value: Any) -> None:
         self.study_attrs = {**self.study_attrs, key: value}
@@ -81,7 +128,7 @@ class HistoryStorage(BaseStorage):
         return [self.direction]
 
     def get_study_user_attrs(self, study_id: int) -> dict[str, Any]:
-        return self._user_attrs
+        return self.user_attrs
 
     def get_study_system_attrs(self, study_id: int) -> dict[str, Any]:
         return self.study_attrs
@@ -91,7 +138,7 @@ class HistoryStorage(BaseStorage):
             FrozenStudy(
                 study_name=self._name,
                 direction=self.direction,
-                user_attrs=self._user_attrs,
+                user_attrs=self.user_attrs,
                 system_attrs=self.study_attrs,
                 study_id=_STUDY_ID,
             )
@@ -170,3 +217,10 @@ def running_trial(number: int) -> FrozenTrial:
         system_attrs={},
         intermediate_values={},
     )
+
+
+def _changed(before: dict[str, Any], after: dict[str, Any]) -> dict[str, Any]:
+    """What of ``after`` is not so in ``before``."""
+    return {
+        name: value for name, value in after.items() if name not in before or before[name] != value
+    }

@@ -1,6 +1,6 @@
 """What was asked of a study: YAML in, a validated and frozen `StudySpec` out."""
 
-from sweep.spec.difference import ABSENT, Change, difference, refused, successor
+from sweep.spec.difference import ABSENT, Change, difference, inheriting, refused, successor
 from sweep.spec.distribution import Distribution
 from sweep.spec.domain import Domain
 from sweep.spec.dump import dump_spec
@@ -21,9 +21,11 @@ from sweep.spec.section import (
 from sweep.spec.space import Dimension, Space
 from sweep.spec.termination import (
     AshaPruning,
+    HyperbandPruning,
     MedianPruning,
     PatientPruning,
     PercentilePruning,
+    PruningMode,
     Termination,
     ThresholdPruning,
     WilcoxonPruning,
@@ -43,6 +45,7 @@ __all__ = [
     "Factory",
     "Fixed",
     "Goal",
+    "HyperbandPruning",
     "Integer",
     "Keep",
     "Latent",
@@ -53,6 +56,7 @@ __all__ = [
     "PatientPruning",
     "Pbt",
     "PercentilePruning",
+    "PruningMode",
     "Real",
     "Resources",
     "Sampler",
@@ -63,6 +67,7 @@ __all__ = [
     "WilcoxonPruning",
     "difference",
     "dump_spec",
+    "inheriting",
     "json_schema",
     "load_spec",
     "parse_spec",

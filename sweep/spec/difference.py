@@ -15,6 +15,7 @@ from typing import Any
 
 from sweep.spec.model import StudySpec
 from sweep.spec.suggestion import plain
+from sweep.spec.termination import AshaPruning, HyperbandPruning
 from sweep.spec.value import identity
 
 FALSIFYING = ("parameters", "metric", "method", "seed")
@@ -62,6 +63,21 @@ def successor(old: StudySpec, new: StudySpec) -> StudySpec:
     if problems:
         raise ValueError("; ".join(map(str, problems)))
     return new.model_copy(update={"parameters": old.parameters})
+
+
+def inheriting(old: StudySpec, new: StudySpec) -> StudySpec:
+    """The new spec, in which a study goes on to pause or to stop its trials at rungs as it did,
+    unless ``mode`` is written: its default is for studies that begin."""
+    was, now = old.early_terminate, new.early_terminate
+    if (
+        not isinstance(was, AshaPruning | HyperbandPruning)
+        or not isinstance(now, AshaPruning | HyperbandPruning)
+        or type(was) is not type(now)
+        or "mode" in now.model_fields_set
+        or was.max_resource != now.max_resource  # a spelling of its own, for one mode maybe
+    ):
+        return new
+    return new.model_copy(update={"early_terminate": now.model_copy(update={"mode": was.mode})})
 
 
 def _shown(value: Any) -> str:

@@ -93,7 +93,8 @@ class StudySpec(Section):
     checkpoint: CheckpointSpec = Field(default_factory=CheckpointSpec)
     """When trials are saved, and what is kept."""
     early_terminate: Termination = None
-    """Ends trials that do badly: {type: median}, asha, percentile, patient, threshold, wilcoxon."""
+    """Ends or pauses trials that do badly: {type: median}, asha, hyperband, percentile, patient,
+    threshold, wilcoxon."""
     retries: Natural = 1
     """How often a trial is tried again after an exception or the death of its worker."""
     strict_code: Flag = False

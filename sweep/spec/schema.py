@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from itertools import pairwise
 from typing import Any
 
-from sweep.spec import method, model, parameter, section, termination
+from sweep.spec import iteration, method, model, parameter, section, termination
 from sweep.spec.method import ALIASES, REFERENCE, Method
 from sweep.spec.model import NAME, StudySpec
 from sweep.spec.problem import Section
@@ -52,6 +52,10 @@ def _short_forms(properties: dict[str, Any], definitions: dict[str, Any]) -> Non
     definitions["Factory"]["properties"]["name"].update(factory)
     options = properties["method"].pop("oneOf")
     properties["method"]["anyOf"] = [named, factory, *options]
+    for pruning in ("AshaPruning", "HyperbandPruning"):
+        definitions[pruning]["properties"] |= iteration.SCHEMA
+    ends = [{"required": [key]} for key in ("max_resource", "max_iter", "min_iter", "brackets")]
+    definitions["HyperbandPruning"]["anyOf"] = ends
     whole = properties["checkpoint"]
     properties["checkpoint"] = {
         "anyOf": [{"$ref": whole.pop("$ref")}, {"const": "none"}],

@@ -6,11 +6,13 @@ Options and defaults are those of Optuna's pruners, without the ``n_`` of its na
 from __future__ import annotations
 
 from collections.abc import Mapping
+from enum import StrEnum
 from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import BeforeValidator, Field, model_validator
 
-from sweep.spec.field import Amount, Count, Factor, Natural, Number, Probability
+from sweep.spec.field import Amount, Count, Factor, Natural, Number, Probability, choice
+from sweep.spec.iteration import read_iterations
 from sweep.spec.problem import Problem, Section, wrong, wrongs
 from sweep.spec.suggestion import brief, did_you_mean, listed
 
@@ -85,6 +87,18 @@ class WilcoxonPruning(Section):
     """No trial is stopped before this many steps can be compared."""
 
 
+class PruningMode(StrEnum):
+    """What becomes of a trial at a rung."""
+
+    PAUSE = "pause"
+    """It is paused, and goes on when it is among the best of those that have reached the rung."""
+    STOP = "stop"
+    """It is stopped for good where it is not among the best so far."""
+
+
+Mode = Annotated[PruningMode, BeforeValidator(choice(PruningMode))]
+
+
 class AshaPruning(Section):
     """Asynchronous successive halving: of those that reach a rung, the best part goes on.
 
@@ -99,6 +113,79 @@ class AshaPruning(Section):
     """One trial of this many goes on from a rung, and has this many times the steps to the next."""
     min_early_stopping_rate: Natural = 0
     """How many of the lowest rungs are left out."""
+    max_resource: Count | None = None
+    """Steps of a whole trial: all rungs lie below. Default: there is a rung above each other."""
+    mode: Mode = PruningMode.PAUSE
+    """pause: a trial that does not go on is paused at its rung, gives its slot away, and may be
+    promoted later, from its checkpoint. stop: it is stopped for good."""
+
+    @model_validator(mode="after")
+    def _consistent(self) -> AshaPruning:
+        if self.max_resource is not None:
+            if self.mode is PruningMode.STOP:
+                raise wrongs([Problem(("max_resource",), "has no meaning with mode: stop")])
+            first = self.min_resource * self.reduction_factor**self.min_early_stopping_rate
+            if self.max_resource <= first:
+                raise wrongs([_below(self.max_resource, first)])
+        return self
+
+
+class HyperbandPruning(Section):
+    """Several brackets of asha, which begin at different rungs.
+
+    Li et al., Hyperband: A Novel Bandit-Based Approach to Hyperparameter Optimization, JMLR 2018.
+    """
+
+    type: Literal["hyperband"]
+    """The kind of early termination."""
+    min_resource: Count = 1
+    """Steps until the first rung of the first bracket."""
+    max_resource: Count | None = None
+    """Steps of a whole trial: all rungs lie below. It may be left out where brackets is 1."""
+    reduction_factor: Factor = 3
+    """One trial of this many goes on from a rung, and has this many times the steps to the next."""
+    brackets: Count | None = None
+    """How many brackets there are, from the one with the most rungs. Default: as many as fit."""
+    mode: Mode = PruningMode.PAUSE
+    """As of asha: pause or stop."""
+
+    @property
+    def possible_brackets(self) -> int:
+        """How many brackets fit below ``max_resource``; the last one has no rung."""
+        count, rung = 1, self.min_resource * self.reduction_factor
+        while self.max_resource is not None and rung <= self.max_resource:
+            count, rung = count + 1, rung * self.reduction_factor
+        return count
+
+    @model_validator(mode="after")
+    def _consistent(self) -> HyperbandPruning:
+        if self.max_resource is None:
+            if self.brackets != 1:
+                message = "is required: the steps of a whole trial (only brackets: 1 goes without)"
+                raise wrongs([Problem(("max_resource",), message)])
+            return self
+        if self.max_resource <= self.min_resource:
+            raise wrongs([_below(self.max_resource, self.min_resource)])
+        if self.brackets is not None and self.brackets > self.possible_brackets:
+            message = f"at most {self.possible_brackets} fit, not {self.brackets}"
+            raise wrongs([Problem(("brackets",), message)])
+        if self.mode is PruningMode.STOP and self.brackets not in (None, 1, self.possible_brackets):
+            message = f"must be 1 or {self.possible_brackets} with mode: stop"
+            raise wrongs([Problem(("brackets",), message)])
+        return self
+
+
+def _below(top: int, first: int) -> Problem:
+    return Problem(("max_resource",), f"must be above the first rung, which is at {first}: {top}")
+
+
+def read_then(given: Any) -> Any:
+    """After patience there is nothing to promote: a trial is stopped, or goes on."""
+    if not isinstance(given, Mapping) or given.get("type") != "asha":
+        return given
+    if given.get("mode", PruningMode.STOP) != PruningMode.STOP:
+        raise wrongs([Problem(("mode",), "must be stop after patience")])
+    return {**given, "mode": PruningMode.STOP}
 
 
 class PatientPruning(Section):
@@ -114,9 +201,14 @@ class PatientPruning(Section):
     """Steps without progress that a trial may have."""
     min_delta: Amount = 0.0
     """What counts as progress."""
-    then: MedianPruning | PercentilePruning | ThresholdPruning | AshaPruning | None = Field(
-        default=None, discriminator="type"
-    )
+    then: Annotated[
+        Annotated[
+            MedianPruning | PercentilePruning | ThresholdPruning | AshaPruning,
+            Field(discriminator="type"),
+        ]
+        | None,
+        BeforeValidator(read_then),
+    ] = None
     """A pruner that decides about a trial without progress. Default: it is stopped."""
 
 
@@ -126,6 +218,7 @@ _KINDS: Mapping[str, type[Section]] = {
     "threshold": ThresholdPruning,
     "wilcoxon": WilcoxonPruning,
     "asha": AshaPruning,
+    "hyperband": HyperbandPruning,
     "patient": PatientPruning,
 }
 
@@ -136,17 +229,12 @@ def read_termination(given: Any) -> Any:
     if not isinstance(given, Mapping):
         return given
     kind = given.get("type")
-    if kind == "hyperband":
-        first, factor = given.get("min_iter", 1), given.get("eta", 3)
-        asha = f"{{type: asha, min_resource: {first}, reduction_factor: {factor}}}"
-        there_is = f"there is {asha}, which is close, and {{type: median}}"
-        raise wrongs([Problem(("type",), f"hyperband is not supported; {there_is}")])
     if kind is None:
         raise wrongs([Problem(("type",), f"is required: there is {listed(_KINDS)}")])
     if not isinstance(kind, str) or kind not in _KINDS:
         hint = did_you_mean(kind, _KINDS) if isinstance(kind, str) else f"there is {listed(_KINDS)}"
         raise wrongs([Problem(("type",), f"{brief(kind)} is not supported; {hint}")])
-    return given
+    return read_iterations(given) if kind in ("asha", "hyperband") else given
 
 
 Termination = Annotated[
@@ -156,6 +244,7 @@ Termination = Annotated[
         | ThresholdPruning
         | WilcoxonPruning
         | AshaPruning
+        | HyperbandPruning
         | PatientPruning,
         Field(discriminator="type"),
     ]

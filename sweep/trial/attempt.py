@@ -202,6 +202,7 @@ def make_setting(assignment: Assignment, seed: int, world_size: int = 1) -> Sett
         scope=assignment.scope,
         metric=assignment.metric,
         verdicts=assignment.verdicts,
+        held=assignment.held,
         meta={
             "study": assignment.study,
             "program": assignment.program,

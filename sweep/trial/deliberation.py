@@ -35,15 +35,18 @@ class Deliberation:
         self._saving, self._reporting, self._forking = saving, reporting, forking
         self._warned = False
 
-    def at_safe_point(self, *, resumable: bool, patient: bool) -> Decision:
+    def at_safe_point(self, *, resumable: bool, patient: bool, over: bool) -> Decision:
         """At a step, a report or the end of an epoch. Forks that are wanted are asked for.
 
         ``resumable``: the code that runs now would be found again from what is saved here.
         ``patient``: a save that is due may wait for the one in flight.
+        ``over``: the loop is at its end; a trial that ends there is complete rather than paused.
         """
         saves = resumable and self._inventory.savable
         if self._position.prune and not self._position.within:
             return Decision(Demand(kind=Kind.PRUNED) if saves else None, Outcome.PRUNED)
+        if self._position.pause and not self._position.within and not over:
+            return Decision(Demand(kind=Kind.PAUSED) if saves else None, Outcome.PAUSED)
         if self._reporting.stop or self._link.stopping:
             return Decision(Demand(kind=Kind.STOP) if saves else None, Outcome.STOPPED)
         if self._position.forks and resumable:

@@ -79,6 +79,8 @@ class Inventory:
         position = self.position.to_tree()
         if kind is Kind.PRUNED:  # who goes on from here does so in spite of the verdict
             position["prune"] = False
+        if kind is Kind.PAUSED:  # it has been paused then
+            position["pause"] = False
         encoder, full = Encoder(self._buffers), content is Content.FULL
         tracked, parts = self._tracked(content)
         tree: dict[str, Any] = {
@@ -122,6 +124,6 @@ class Inventory:
 
 def _begin_fork(position: Position, source: str | None) -> None:
     """A fork goes on in spite of a verdict, and of an end: with more epochs, for one."""
-    position.prune = False
+    position.prune = position.pause = False
     if source is not None and source.endswith(f".{Kind.FINAL}"):
         position.loops = max(0, position.loops - 1)

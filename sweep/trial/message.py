@@ -52,6 +52,8 @@ class Assignment:
     """Threads that torch and BLAS may use, at least 1."""
     verdicts: bool = False
     """Whether each report that holds ``metric`` waits for the driver's verdict."""
+    held: bool = False
+    """Whether the trial is still to be paused where a checkpoint says so."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -119,6 +121,7 @@ class Verdict(StrEnum):
 
     CONTINUE = "continue"
     PRUNE = "prune"
+    PAUSE = "pause"
     STOP = "stop"
     YIELD = "yield"
     """As STOP, in answer to a report: others are to have the slot."""

@@ -12,6 +12,8 @@ class Outcome(StrEnum):
     """The function returned."""
     PRUNED = "pruned"
     """The driver judged it not worth going on; its state was saved first, if it is tracked."""
+    PAUSED = "paused"
+    """The driver gave its slot to another one; it may go on later from the state that was saved."""
     STOPPED = "stopped"
     """The driver asked the trial to leave; it goes on later from the state that was saved."""
     FAILED = "failed"
@@ -40,3 +42,15 @@ class TrialStopped(TrialExit):
     """Raised at a safe point after the driver asked the trial to stop and its state was saved."""
 
     outcome = Outcome.STOPPED
+
+
+class TrialPaused(TrialExit):
+    """Raised at a safe point after the driver paused the trial and its state was saved."""
+
+    outcome = Outcome.PAUSED
+
+
+def leaving(outcome: Outcome) -> TrialExit:
+    """What leaves the trial function with ``outcome``."""
+    kinds = {kind.outcome: kind for kind in (TrialPruned, TrialPaused, TrialStopped)}
+    return kinds[outcome]()

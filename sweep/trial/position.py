@@ -38,6 +38,8 @@ class Position:
     """Parameters that differ in the forks to be made from here; the driver may not know them."""
     prune: bool = False
     """The driver has said PRUNE, and the epoch is not at its end yet."""
+    pause: bool = False
+    """The driver has said PAUSE, and the epoch is not at its end yet."""
     best: float | None = None
     """Best value so far of the metric whose improvements are saved."""
     training_s: float = 0.0

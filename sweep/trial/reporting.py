@@ -77,4 +77,5 @@ class Reporting:
         if self._setting.verdicts and self._setting.metric in metrics:
             verdict = self._link.verdict()
             position.prune |= verdict is Verdict.PRUNE
+            position.pause |= verdict is Verdict.PAUSE
             self.stop |= verdict in (Verdict.STOP, Verdict.YIELD)

@@ -16,7 +16,7 @@ from sweep.trial.forking import Forking
 from sweep.trial.inventory import Inventory
 from sweep.trial.message import Link, Reported
 from sweep.trial.metric import Report
-from sweep.trial.outcome import Outcome, TrialExit, TrialPruned, TrialStopped
+from sweep.trial.outcome import Outcome, TrialExit, TrialStopped, leaving
 from sweep.trial.reporting import Reporting
 from sweep.trial.restoration import Restoration
 from sweep.trial.saving import Saving
@@ -43,6 +43,7 @@ class Session:
         inventory = self._inventory = Inventory(setting.scope, log, restored, self.rewind)
         self.position, self.state = inventory.position, inventory.state
         self.tracker, self.loaders = inventory.tracker, inventory.loaders
+        self.position.pause &= setting.held  # it may have been promoted since it was saved
         self._restoration = Restoration(setting.seed, restored, inventory)
         source, rank = self._restoration.id, self._agreement.rank
         saving = self._saving = Saving(setting, saver, inventory, rank=rank, parent=source)
@@ -94,7 +95,8 @@ class Session:
                 self.position.loops = loop + 1
                 raise
             self._end_epoch()
-            self._safe_point("the end of an epoch", resumable=True)
+            over = self.position.epoch >= count
+            self._safe_point("the end of an epoch", resumable=True, over=over)
         self.position.loops = loop + 1
 
     def step(self) -> None:
@@ -215,7 +217,7 @@ class Session:
         """The other processes have saved and ended."""
         self._theirs = dict(returned)
         if outcome is not Outcome.COMPLETE:
-            self._exit = TrialPruned() if outcome is Outcome.PRUNED else TrialStopped()
+            self._exit = leaving(outcome)
             raise self._exit
 
     # ---- for `sweep.trial.once`
@@ -255,10 +257,13 @@ class Session:
 
     # ---- safe points
 
-    def _safe_point(self, at: str, *, resumable: bool, patient: bool = True) -> None:
+    def _safe_point(
+        self, at: str, *, resumable: bool, patient: bool = True, over: bool = False
+    ) -> None:
         """``resumable``: the code that runs now would be found again from what is saved here.
 
-        ``patient``: a save that is due may wait for the one in flight.
+        ``patient``: a save that is due may wait for the one in flight. ``over``: the loop has come
+        to its end, and with it the trial, maybe.
         """
         if self._exit is not None:
             raise type(self._exit)
@@ -266,11 +271,12 @@ class Session:
         self._saving.check()
         decision = self._agreement.reach(
             self._place(at),
-            lambda: self._deliberation.at_safe_point(resumable=resumable, patient=patient),
+            lambda: self._deliberation.at_safe_point(
+                resumable=resumable, patient=patient, over=over
+            ),
         )
         if decision.leave is not None:
-            leaving = TrialPruned() if decision.leave is Outcome.PRUNED else TrialStopped()
-            self._leave(leaving, decision.demand)
+            self._leave(leaving(decision.leave), decision.demand)
         self._saving.deliver()
         if decision.demand is not None:
             self._saving.save(decision.demand)
@@ -284,11 +290,11 @@ class Session:
     def _settle(self) -> None:
         self._restoration.settle(self._agreement.size)
 
-    def _leave(self, leaving: TrialExit, demand: Demand | None) -> NoReturn:
+    def _leave(self, exit_: TrialExit, demand: Demand | None) -> NoReturn:
         if demand is not None:
             self._saving.save(demand)
         self._saving.wait()
         if demand is not None:
             self._forking.ask()
-        self._exit = leaving
-        raise leaving
+        self._exit = exit_
+        raise exit_

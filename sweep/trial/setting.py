@@ -22,5 +22,6 @@ class Setting:
     scope: Scope = field(default_factory=Scope)
     metric: str = ""
     verdicts: bool = False
+    held: bool = False
     meta: Mapping[str, Any] = field(default_factory=dict)
     """Written into each manifest."""

@@ -96,6 +96,36 @@ def test_sealed_nonsense_is_refused(body: str) -> None:
         load(sealed(body), "m.json")
 
 
+@pytest.mark.parametrize("field", ["trial", "attempt", "session", "epoch", "new_bytes", "metrics"])
+def test_a_field_of_another_type_is_refused(field: str) -> None:
+    """Who seals a manifest may be anybody: what is not of its type goes no further."""
+    for wrong in (None, "x", -1, [], {"$": "tuple", "items": []}):
+        body = {**json.loads(dump(MANIFEST)), field: wrong}
+        del body["sha256"]
+        with pytest.raises(CheckpointDamagedError, match=r"m\.json"):
+            load(sealed(json.dumps(body)), "m.json")
+
+
+@pytest.mark.parametrize(
+    ("field", "wrong"),
+    [
+        ("path", 7),
+        ("path", "a\0b"),
+        ("bytes", "x"),
+        ("bytes", -1),
+        ("arrays", "abc"),
+        ("arrays", [["a"]]),
+        ("packed", {"codec": "zstd", "bytes": "7"}),
+    ],
+)
+def test_a_file_that_is_not_described_as_one_is_refused(field: str, wrong: object) -> None:
+    body = json.loads(dump(MANIFEST))
+    del body["sha256"]
+    body["blobs"][1][field] = wrong
+    with pytest.raises(CheckpointDamagedError, match=r"m\.json"):
+        load(sealed(json.dumps(body)), "m.json")
+
+
 def test_another_codec_is_refused() -> None:
     """A file that is packed with something else is not read as if it were zstd."""
     body = json.loads(dump(MANIFEST))

@@ -183,7 +183,9 @@ def test_the_auditor_unpacks_each_file_once(tmp_path: Path) -> None:
     assert "its content is not what was saved" in flaw.problem
 
 
-@pytest.mark.parametrize("raw", [b"", bytes(8), b"\xff" * 64, b"\x10" + bytes(7) + b"[" * 16])
+@pytest.mark.parametrize(
+    "raw", [b"", bytes(8), b"\xff" * 64, b"\x10" + bytes(7) + b"[" * 16, b"\x02" + bytes(7) + b"[]"]
+)
 def test_hostile_content_only_raises(tmp_path: Path, raw: bytes) -> None:
     """A whole packed file of the right digest that holds no arrays is refused like a plain one."""
     path = tmp_path / "x"

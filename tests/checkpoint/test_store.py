@@ -2,10 +2,16 @@
 
 from __future__ import annotations
 
+import json
+import os
+import resource
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
 import torch
+from checkpoint_maker import flip
 
 from sweep.checkpoint.blob import Array, OpenBlob, Written
 from sweep.checkpoint.codec import encode
@@ -201,3 +207,59 @@ def test_what_is_being_read_may_be_deleted(tmp_path: Path, monkeypatch: pytest.M
     found = store.read(record.manifest).tree
     assert all(torch.equal(found[name], value) for name, value in tree.items())
     assert not [path for path in tmp_path.rglob("*") if path.is_file()]
+
+
+@pytest.fixture
+def few_files() -> Iterator[Callable[[int], None]]:
+    """The process holds hundreds of files, and is left room for so many more."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    with ExitStack() as held:
+        for _ in range(200):
+            held.enter_context(Path("/dev/null").open())
+
+        def leave(room: int) -> None:
+            with Path("/dev/null").open() as first_free:
+                resource.setrlimit(resource.RLIMIT_NOFILE, (first_free.fileno() + room, hard))
+
+        yield leave
+        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+
+
+def test_too_many_open_files_are_no_damage(
+    tmp_path: Path, few_files: Callable[[int], None]
+) -> None:
+    """Where the process holds many files itself, a restore makes do with the rest."""
+    store = CheckpointStore(tmp_path)
+    tree = {f"a{each}": torch.full((70_000,), float(each)) for each in range(40)}
+    record = store.write(draft(1), encode(tree))
+    few_files(20)
+    found = store.read(record.manifest).tree
+    assert all(torch.equal(found[name], value) for name, value in tree.items())
+    few_files(0)
+    for act in (store.read, store.resume, store.verify, store.record):
+        with pytest.raises(CheckpointError, match="Too many open files") as caught:
+            act(record.manifest)
+        assert not isinstance(caught.value, CheckpointDamagedError)
+        assert isinstance(caught.value.__cause__, OSError)
+
+
+def test_the_rest_is_not_read_where_one_file_is_damaged(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A trial that must go on from an older checkpoint does not wait for all of a newer one."""
+    store = CheckpointStore(tmp_path)
+    tree = {f"a{each}": torch.full((1_000_000,), float(each)) for each in range(20)}
+    record = store.write(draft(1), encode(tree))
+    manifest = json.loads((tmp_path / "manifests" / record.manifest).read_bytes())
+    first = Path(manifest["blobs"][0]["path"])
+    flip(tmp_path / "blobs" / first, 200)
+    read, real = [], os.preadv
+
+    def preadv(descriptor: int, buffers: list[memoryview], offset: int) -> int:
+        read.append(real(descriptor, buffers, offset))
+        return read[-1]
+
+    monkeypatch.setattr(os, "preadv", preadv)
+    with pytest.raises(CheckpointDamagedError, match=first.name):
+        store.read(record.manifest)
+    assert sum(read) < record.bytes / 2

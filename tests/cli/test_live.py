@@ -20,6 +20,7 @@ from sweep.journal.event import (
     TrialDispatched,
     TrialFinished,
     TrialForked,
+    TrialPaused,
     TrialReported,
     TrialState,
     TrialTold,
@@ -94,6 +95,27 @@ def test_a_fork_says_where_it_began() -> None:
     with console.capture() as capture:
         console.print(render([(SPEC, Limits.of(SPEC), shown)], now=15.0))
     assert "digits/2 < 0@1.0" in capture.get()
+
+
+def test_paused_trials_are_counted_where_there_are_any() -> None:
+    """A study whose trials are paused says how many are, and others give no room to it."""
+
+    def shown(study: StudyState) -> str:
+        console = Console(width=80, record=True, file=None, force_terminal=False)
+        with console.capture() as capture:
+            console.print(render([(SPEC, Limits.of(SPEC), study)], now=15.0))
+        return capture.get()
+
+    study = state()
+    assert "paused" not in shown(study)
+    reached = TrialReported(trial=1, attempt=1, step=2, value=0.7, metrics={}, prune=None, rung=3)
+    paused = TrialPaused(trial=1, attempt=1, step=2, value=0.7, checkpoint=None, rung=3)
+    for event in (reached, paused):
+        apply(study, Entry(seq=study.seq + 1, time=15.0, event=event))
+    text = shown(study)
+    assert "paused" in text
+    assert all(len(line) <= 80 for line in text.splitlines())
+    assert "digits/1" not in text  # it holds no slot
 
 
 def test_time_left_counts_what_runs() -> None:

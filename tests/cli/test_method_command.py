@@ -6,6 +6,8 @@ import json
 
 from conftest import Project
 
+import sweep
+
 FACTORIES = """
 import optuna
 
@@ -37,6 +39,33 @@ def test_a_factory_that_is_not_there(project: Project) -> None:
     assert "method 'mine:make': there is no module 'mine' in" in ran.stderr
     assert ran.stderr.count("\n") == 1
     assert not project.store.exists()
+
+
+FORGETFUL = """
+import optuna
+
+class Forgetful(optuna.samplers.RandomSampler):
+    def after_trial(self, study, trial, state, values):
+        if trial.number == 1:
+            raise RuntimeError("what was it?")
+"""
+
+
+def test_a_result_that_a_sampler_failed_on_is_told_when_it_is_mended(project: Project) -> None:
+    """The error is one line; the study goes on, and no result is missing among the iterations."""
+    mine = project.root / "mine.py"
+    mine.write_text(FORGETFUL)
+    spec = project.spec("own", method="mine:Forgetful", trials=4)
+    ran = project.run("run", spec, "--inline")
+    assert ran.returncode == 2
+    raised = f"method 'mine:Forgetful': raised RuntimeError: what was it? ({mine}:7)"
+    assert ran.stderr.strip() == f"sweep: {raised}"
+    assert raised in project.run("resume", "own", "--inline").stderr
+    mine.write_text(FORGETFUL.replace("== 1", "== 9"))
+    assert project.run("resume", "own", "--inline").returncode == 0
+    told = sweep.open_study(project.store / "own").iterations
+    assert sorted(told["trial"]) == [0, 1, 2, 3]
+    assert project.run("replay", "own").returncode == 0
 
 
 def test_another_option_is_refused(project: Project) -> None:

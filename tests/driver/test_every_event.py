@@ -18,6 +18,8 @@ from sweep.cli.output import Output
 from sweep.driver import prepare
 from sweep.journal.event import Entry, Event
 from sweep.journal.journal import Journal
+from sweep.journal.segment import read_entries
+from sweep.search.replay import replay
 
 SHAPES = [
     "epochs",
@@ -81,6 +83,8 @@ def tables(study: Path) -> dict[str, pd.DataFrame]:
 
 
 MEDIAN = {"type": "median", "startup_trials": 1}
+ASHA = {"type": "asha", "reduction_factor": 2, "max_resource": 3}
+HYPERBAND = {"type": "hyperband", "reduction_factor": 2, "max_resource": 3}
 
 
 @pytest.mark.parametrize(
@@ -88,6 +92,11 @@ MEDIAN = {"type": "median", "startup_trials": 1}
     [
         *((shape, MEDIAN) for shape in SHAPES),
         *((shape, None) for shape in SHAPES[:2]),
+        *(
+            pytest.param(shape, pruner, marks=pytest.mark.long)
+            for shape in SHAPES
+            for pruner in (ASHA, HYPERBAND)
+        ),
         *(pytest.param(shape, None, marks=pytest.mark.long) for shape in SHAPES[2:]),
     ],
 )
@@ -118,4 +127,7 @@ def test_every_prefix_goes_on_to_the_same_tables(
         assert run(project, spec, prefix) == code, prefix.name
         for name, table in tables(prefix / "s").items():
             pd.testing.assert_frame_equal(table, whole[name], obj=f"{name} after {prefix.name}")
+        if pruner in (ASHA, HYPERBAND):
+            found = replay(read_entries(prefix / "s" / "journal"), {})
+            assert found.passed, found.deviations[:3]
     capsys.readouterr()

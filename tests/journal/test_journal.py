@@ -28,10 +28,13 @@ from sweep.journal.event import (
     DriverStarted,
     Entry,
     Event,
+    SpecChanged,
     StudyCreated,
     TrialAsked,
     TrialFinished,
     TrialForked,
+    TrialPaused,
+    TrialPromoted,
     TrialReported,
     TrialState,
     decode,
@@ -39,7 +42,7 @@ from sweep.journal.event import (
 )
 from sweep.journal.journal import FAN_IN, Journal, due_compaction, read_state
 from sweep.journal.segment import Segment, changed_events, list_segments, read_entries
-from sweep.journal.state import HANDLED, fold
+from sweep.journal.state import HANDLED, StudyState, apply, fold
 
 
 def created() -> StudyCreated:
@@ -222,6 +225,48 @@ def test_older_events_are_read() -> None:
         older = decode({**row, "version": 1, "data": json.dumps(data)}).event
         assert not getattr(older, added)
         assert type(older).version == 2
+
+
+@pytest.mark.parametrize("kind", ["study_created", "spec_changed"])
+def test_asha_of_an_older_spec_stops_its_trials(kind: str) -> None:
+    """A spec of before trials were paused means what it meant when it was written."""
+    asha = {"type": "asha", "min_resource": 2}
+    patient = {"type": "patient", "patience": 1, "then": asha}
+    for written, read in (
+        (asha, asha | {"mode": "stop"}),
+        (patient, patient | {"then": asha | {"mode": "stop"}}),
+        (asha | {"mode": "pause"}, asha | {"mode": "pause"}),
+        ({"type": "median"}, {"type": "median"}),
+        (None, None),
+    ):
+        event = EVENTS[kind]
+        more = {"changes": ["x"]} if event is SpecChanged else {}
+        made = event(spec={"early_terminate": written}, project="", **more)
+        row = encode(Entry(seq=0, time=0.0, event=made))
+        assert decode({**row, "version": 1}).event.spec["early_terminate"] == read
+        assert decode(row).event == made
+
+
+def test_fold_of_a_paused_trial() -> None:
+    """Paused and promoted, a trial changes its state, its counts, and where it is listed."""
+    state = StudyState()
+    events = [
+        created(),
+        asked(0),
+        replace(reported(0, 0, 1.0), rung=1),
+        TrialPaused(trial=0, attempt=1, step=0, value=1.0, checkpoint=None, rung=1),
+        TrialPromoted(trial=0, rung=1),
+    ]
+    seen = []
+    for seq, event in enumerate(events):
+        apply(state, decode(encode(Entry(seq=seq, time=float(seq), event=event))))
+        listed = [sorted(state.running), sorted(state.paused)]
+        held = state.trials[0].held_at if state.trials else None
+        seen.append((listed, held, state.counts[TrialState.PAUSED]))
+    assert seen[2:] == [([[0], []], 1, 0), ([[], [0]], 1, 1), ([[0], []], None, 0)]
+    late = Entry(seq=5, time=5.0, event=replace(events[3], rung=4))
+    with pytest.raises(JournalError, match="which the journal does not know"):
+        apply(state, late)
 
 
 def test_fold_knows_every_event() -> None:

@@ -15,6 +15,7 @@ PRUNERS: dict[str, dict[str, Any]] = {
     "percentile": {"type": "percentile", "percentile": 40.0, "startup_trials": 2},
     "threshold": {"type": "threshold", "upper": 2.0, "warmup_steps": 1},
     "wilcoxon": {"type": "wilcoxon", "p_threshold": 0.3},
+    "hyperband": {"type": "hyperband", "max_resource": 4, "reduction_factor": 2, "mode": "stop"},
     "patient": {"type": "patient", "patience": 1},
     "patient-median": {"type": "patient", "patience": 0, "min_delta": 0.2, "then": MEDIAN},
 }

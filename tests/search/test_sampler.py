@@ -12,7 +12,9 @@ import optuna
 import pytest
 
 from sweep.errors import ProgramError
+from sweep.journal.event import SpecChanged
 from sweep.search.sampler import SamplerSource, ask_seed, independent
+from sweep.search.search import Search
 from sweep.spec import StudySpec
 
 
@@ -136,6 +138,9 @@ def broken(seed):
 def whole_study(seed, study_seed):
     return optuna.samplers.QMCSampler(seed=study_seed, scramble=True)
 
+def leaves(seed):
+    raise SystemExit(3)
+
 NUMBER = 3
 """
 
@@ -166,13 +171,27 @@ def test_factory_of_the_users(project: str) -> None:
         ("factories:seedless", r"is called with seed= and the options, .*\(startup=5\)"),
         ({"name": "factories:make", "start": 2}, r"unexpected .* 'start'; did you mean startup\?"),
         ("factories:wrong", r"method 'factories:wrong': made int, not a sampler of Optuna's"),
-        ("factories:broken", r"method 'factories:broken': raised RuntimeError: no licence$"),
+        (
+            "factories:broken",
+            r"method 'factories:broken': raised RuntimeError: no licence \(.*:14\)$",
+        ),
+        ("factories:leaves", r"method 'factories:leaves': raised SystemExit: 3 \(.*:\d+\)$"),
+        ("builtins:dict", r"method 'builtins:dict': no signature found .*write a function around"),
     ],
 )
 def test_a_factory_that_cannot_be_used(project: str, method: object, message: str) -> None:
     """One line that says what is wrong, before anything is run."""
     with pytest.raises(ProgramError, match=message):
         source(method, project)
+
+
+def test_a_factory_that_has_moved_with_its_study(project: str, tmp_path: Path) -> None:
+    """Where it was is of no interest once the journal says where it is."""
+    spec = study_spec("factories:make")
+    search = Search(spec, str(tmp_path / "gone"))
+    described = spec.model_dump(mode="json")
+    search.apply(SpecChanged(spec=described, project=project, changes=[]))
+    assert proposals(search.prepare().at(4)) == proposals(source("factories:make", project).at(4))
 
 
 def test_what_is_drawn_at_random_all_the_same() -> None:

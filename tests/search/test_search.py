@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from sweep.errors import ProgramError
 from sweep.journal.event import (
     Entry,
     Event,
@@ -44,7 +45,7 @@ FINITE: dict[str, Any] = {
 PRUNERS: list[dict[str, Any] | None] = [
     None,
     {"type": "median", "startup_trials": 2},
-    {"type": "asha", "min_resource": 1, "reduction_factor": 2},
+    {"type": "asha", "min_resource": 1, "reduction_factor": 2, "mode": "stop"},
 ]
 
 
@@ -324,3 +325,39 @@ def test_ask_leaves_no_trace() -> None:
     study.ask()
     first = study.search.ask(study.state)
     assert study.search.ask(study.state) == first
+
+
+def own_study(method: str) -> Study:
+    parameters = {"width": {"min": 0.0, "max": 1.0}}
+    described = spec_of("random").model_dump(mode="json") | {"method": method}
+    return Study(StudySpec.model_validate(described | {"parameters": parameters}))
+
+
+def test_notes_of_a_sampler_of_the_users_are_in_the_journal() -> None:
+    """Its attributes are as they will be read again, and a rebuilt study has them all."""
+    kept, rebuilt = own_study("noting_sampler:Noting"), own_study("noting_sampler:Noting")
+    for study in (kept, rebuilt):
+        for _ in range(6):
+            if study is rebuilt:
+                study.rebuild()
+            number = study.ask()
+            study.report(number, 0, float(number))
+            study.finish(number)
+    assert kept.entries == rebuilt.entries
+    assert len({str(trial.params) for trial in kept.state.trials.values()}) == 6
+    asked = kept.search.ask(kept.state)
+    assert asked.wrote == {"trial_user": {"place": [6, 1]}, "study_user": {"asked": 7}}
+    assert asked == kept.search.ask(kept.state)
+    assert replay(kept.entries, {}).passed
+
+
+def test_a_sampler_that_fails_is_an_error_of_its_study() -> None:
+    """One line, and no trace of the ask."""
+    study = own_study("noting_sampler:Failing")
+    for _ in range(2):
+        study.ask()
+    for _ in range(2):
+        says = r"method 'noting_sampler:Failing': raised RuntimeError: no idea"
+        with pytest.raises(ProgramError, match=says):
+            study.search.ask(study.state)
+    assert len(study.state.trials) == 2

@@ -116,7 +116,13 @@ def specs(draw: st.DrawFn) -> dict[str, Any]:
             [{"every": {"steps": 5, "minutes": 0.5}}, {"keep": {"best": 0}}]
         ),
         "early_terminate": st.sampled_from(
-            [{"type": "median"}, {"type": "asha", "min_resource": 2}]
+            [
+                {"type": "median"},
+                {"type": "asha", "min_resource": 2},
+                {"type": "asha", "mode": "stop"},
+                {"type": "hyperband", "max_resource": 9},
+                {"type": "hyperband", "max_iter": 27, "s": 2},
+            ]
         ),
         "retries": st.integers(0, 3),
         "strict_code": st.booleans(),

@@ -115,9 +115,9 @@ from sweep.spec import (
             "checkpoint.every: must be none or a mapping such as {epochs: 1}, not never",
         ),
         (
-            "early_terminate: {type: hyperband, min_iter: 3}",
-            "early_terminate.type: hyperband is not supported; there is {type: asha, "
-            "min_resource: 3, reduction_factor: 3}, which is close, and {type: median}",
+            "early_terminate: {type: hyperband}",
+            "early_terminate.max_resource: is required: the steps of a whole trial (only "
+            "brackets: 1 goes without)",
         ),
         (
             "early_terminate: {type: medium}",
@@ -126,7 +126,7 @@ from sweep.spec import (
         (
             "early_terminate: {warmup_steps: 1}",
             "early_terminate.type: is required: there is median, percentile, threshold, wilcoxon, "
-            "asha and patient",
+            "asha, hyperband and patient",
         ),
         ("early_terminate: median", "early_terminate: must be a mapping: write {type: median}"),
         (

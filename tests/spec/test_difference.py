@@ -6,7 +6,16 @@ import pytest
 from hypothesis import given
 from spec_strategy import calm, specs
 
-from sweep.spec import ABSENT, Change, StudySpec, difference, parse_spec, refused, successor
+from sweep.spec import (
+    ABSENT,
+    Change,
+    StudySpec,
+    difference,
+    inheriting,
+    parse_spec,
+    refused,
+    successor,
+)
 
 TEXT = """\
 program: digits:train
@@ -137,3 +146,24 @@ def test_removed_parameter():
     text = TEXT.replace("  layers: {min: 1, max: 3}\n", "")
     (change,) = difference(parse_spec(TEXT), parse_spec(text))
     assert (change.path, change.new) == ("parameters.layers", ABSENT)
+
+
+@pytest.mark.parametrize(
+    ("was", "now", "mode"),
+    [
+        ("{type: asha, mode: stop}", "{type: asha}", "stop"),
+        ("{type: asha, mode: stop}", "{type: asha, eta: 2}", "stop"),
+        ("{type: asha, mode: stop}", "{type: asha, mode: pause}", "pause"),
+        ("{type: asha}", "{type: asha, mode: stop}", "stop"),
+        ("{type: asha}", "{type: asha}", "pause"),
+        ("{type: asha, mode: stop}", "{type: asha, max_resource: 9}", "pause"),
+        ("{type: hyperband, min_iter: 3, mode: stop}", "{type: asha}", "pause"),
+        ("{type: median}", "{type: asha}", "pause"),
+    ],
+)
+def test_mode_is_inherited_where_it_is_not_written(was: str, now: str, mode: str) -> None:
+    """A study that stops its trials does so until its spec says otherwise."""
+    old, new = (
+        parse_spec(TEXT, overrides=[f"early_terminate={written}"]) for written in (was, now)
+    )
+    assert inheriting(old, new).early_terminate.mode == mode

@@ -32,6 +32,11 @@ def read(written: str) -> Any:
         ("{type: percentile, percentile: 25}", {"percentile": 25.0, "warmup_steps": 0}),
         ("{type: threshold, upper: 10}", {"lower": None, "upper": 10}),
         ("{type: wilcoxon, p_threshold: 0.2}", {"p_threshold": 0.2, "startup_steps": 2}),
+        ("{type: asha}", {"mode": "pause", "min_resource": 1, "max_resource": None}),
+        ("{type: asha, mode: stop}", {"mode": "stop", "reduction_factor": 4}),
+        ("{type: hyperband, max_resource: 81}", {"mode": "pause", "possible_brackets": 5}),
+        ("{type: hyperband, max_resource: 80}", {"brackets": None, "possible_brackets": 4}),
+        ("{type: hyperband, brackets: 1}", {"max_resource": None, "reduction_factor": 3}),
         ("{type: patient, patience: 3}", {"patience": 3, "min_delta": 0.0, "then": None}),
     ],
 )
@@ -41,7 +46,8 @@ def test_forms(written: str, names: dict[str, Any]) -> None:
 
 
 def test_patience_before_another_pruner() -> None:
-    assert read("{type: patient, patience: 3, then: {type: asha}}").then.reduction_factor == 4
+    then = read("{type: patient, patience: 3, then: {type: asha}}").then
+    assert (then.reduction_factor, then.mode) == (4, "stop")
 
 
 @pytest.mark.parametrize(
@@ -60,6 +66,18 @@ def test_patience_before_another_pruner() -> None:
         ("{type: patient}", "early_terminate.patience: is required"),
         ("{type: patient, patience: 2, wrapped_pruner: 3}", "wrapped_pruner: is called then here"),
         ("patient", "must be a mapping: write {type: patient}"),
+        (
+            "{type: patient, patience: 2, then: {type: asha, mode: pause}}",
+            "then.mode: must be stop after patience",
+        ),
+        ("{type: asha, mode: pauze}", "mode: there is no pauze; did you mean pause?"),
+        ("{type: asha, min_resource: 4, max_resource: 4}", "must be above the first rung, which"),
+        ("{type: asha, mode: stop, max_resource: 9}", "has no meaning with mode: stop"),
+        ("{type: hyperband, max_resource: 9, brackets: 4}", "brackets: at most 3 fit, not 4"),
+        (
+            "{type: hyperband, max_resource: 9, brackets: 2, mode: stop}",
+            "brackets: must be 1 or 3 with mode: stop",
+        ),
     ],
 )
 def test_mistakes(written: str, message: str) -> None:

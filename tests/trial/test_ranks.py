@@ -157,14 +157,15 @@ def test_a_damaged_part_is_passed_over(
 
 
 @pytest.mark.long
-def test_a_verdict_is_every_ranks(tmp_path: Path) -> None:
-    """A trial that is pruned by a report of rank 0 is saved and left by all ranks at one step."""
+@pytest.mark.parametrize("verdict", [Verdict.PRUNE, Verdict.PAUSE])
+def test_a_verdict_is_every_ranks(tmp_path: Path, verdict: Verdict) -> None:
+    """A trial that is to leave by a report of rank 0 is saved and left by all ranks at one step."""
     made = Runner(tmp_path, TRAIN, policy=Policy(steps=2), verdicts=True)
     link = made.run(
-        Recorder(verdict=lambda report: Verdict.PRUNE if report.step == 1 else Verdict.CONTINUE)
+        Recorder(verdict=lambda report: verdict if report.step == 1 else Verdict.CONTINUE)
     )
-    assert link.ended.outcome is Outcome.PRUNED, link.ended.error
-    assert (link.records[-1].id, link.records[-1].kind) == ("3@2.6", "pruned")
+    assert link.ended.outcome == f"{verdict}d", link.ended.error
+    assert (link.records[-1].id, link.records[-1].kind) == ("3@2.6", f"{verdict}d")
     for rank in (0, 1):
         position = made.store.read(link.records[-1].manifest, rank=rank).tree["position"]
         assert (position["epoch"], position["global_step"]) == (2, 6)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from trial_harness import Recorder, Runner
+from trial_harness import Recorder, Runner, same
 from trial_programs import counting
 
 from sweep.checkpoint.record import Kind
@@ -146,3 +146,73 @@ def test_leaving_cannot_be_swallowed(tmp_path: Path) -> None:
     assert link.ended.outcome is Outcome.STOPPED
     assert cleaned == [TrialStopped] * 3
     assert len(link.records) == 1
+
+
+def pausing(step: int) -> Recorder:
+    """A driver that pauses the trial at its report at ``step``, and at later ones."""
+    return Recorder(
+        verdict=lambda report: Verdict.PAUSE if report.step >= step else Verdict.CONTINUE
+    )
+
+
+def test_pause_saves_and_leaves_at_the_end_of_the_epoch(tmp_path: Path) -> None:
+    """A paused trial saves where its epoch ends, and goes on from there when it is promoted."""
+    runner = Runner(tmp_path, counting, verdicts=True)
+    paused = runner.run(pausing(1))
+    assert paused.ended == Ended(outcome=Outcome.PAUSED)
+    assert paused.records[-1].kind is Kind.PAUSED
+    promoted = runner.run(Recorder())
+    assert promoted.ended.outcome is Outcome.COMPLETE
+    assert [message.step for message in promoted.of(Reported)] == [2]
+    whole = Runner(tmp_path / "whole", counting, verdicts=True)
+    assert same(runner.final(promoted), whole.final(whole.run()))
+
+
+@pytest.mark.parametrize("leave", ["return", "break", "last epoch"])
+def test_pause_where_the_function_ends_first(tmp_path: Path, leave: str) -> None:
+    """A trial that ends by itself in the epoch in which it was to be paused is complete."""
+
+    def train(trial):
+        trial.track()
+        for _ in trial.epochs(1 if leave == "last epoch" else 5):
+            trial.report(loss=1)
+            if leave == "return":
+                return
+            if leave == "break":
+                break
+
+    link = Runner(tmp_path, train, verdicts=True).run(pausing(0))
+    assert link.ended.outcome is Outcome.COMPLETE
+    assert link.records[-1].kind is Kind.FINAL
+
+
+@pytest.mark.parametrize("held", [True, False])
+def test_pause_outlives_a_stop_until_a_promotion(tmp_path: Path, held: bool) -> None:
+    """Stopped before the end of its epoch, a trial is paused there, unless it was promoted."""
+
+    def train(trial):
+        loader = trial.loader(list(range(4)))
+        trial.track()
+        for _ in trial.epochs(2):
+            for number in loader:
+                if number == 1:
+                    trial.report(loss=1)
+                trial.step()
+
+    runner = Runner(tmp_path, train, verdicts=True)
+    stopped = runner.run(Recorder(stop_at=3, verdict=lambda report: Verdict.PAUSE))
+    assert stopped.ended.outcome is Outcome.STOPPED
+    later = runner.run(Recorder(), held=held)
+    assert later.ended.outcome is (Outcome.PAUSED if held else Outcome.COMPLETE)
+
+
+def test_pause_of_what_saves_nothing(tmp_path: Path) -> None:
+    """A trial that tracks nothing gives its slot away too, and begins anew when it goes on."""
+
+    def train(trial):
+        for value in range(3):
+            trial.report(loss=value)
+
+    runner = Runner(tmp_path, train, verdicts=True)
+    assert runner.run(pausing(1)).ended == Ended(outcome=Outcome.PAUSED)
+    assert [message.step for message in runner.run(Recorder()).of(Reported)] == [0, 1, 2]

@@ -1,0 +1,53 @@
+"""Arrow columns of Python values, without pandas.
+
+`pyarrow.array` imports pandas when it is first called, which takes as long as all else that a short
+command does. The layout is Arrow's columnar format: a bitmap of what is there, and the values; for
+texts their offsets and their bytes, too.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+
+
+def column(values: Sequence[Any], kind: pa.DataType) -> pa.Array:
+    """``values`` as an array of ``kind``: integers, times (as integers), floats, booleans or texts.
+
+    None is null there.
+
+    Raises:
+        OverflowError: an integer is too large for ``kind``, or texts are 2 GiB together.
+        UnicodeEncodeError: a text is not Unicode (half of a surrogate pair).
+    """
+    there = np.fromiter((value is not None for value in values), bool, len(values))
+    bitmap = None if there.all() else _bits(there)
+    if pa.types.is_string(kind):
+        return _texts(values, bitmap)
+    filled = [0 if value is None else value for value in values]
+    if pa.types.is_boolean(kind):
+        content = _bits(np.array(filled, bool))
+    else:
+        content = pa.py_buffer(np.array(filled, _number(kind)).tobytes())
+    return pa.Array.from_buffers(kind, len(values), [bitmap, content])
+
+
+def _texts(values: Sequence[str | None], bitmap: pa.Buffer | None) -> pa.Array:
+    encoded = [b"" if value is None else value.encode() for value in values]
+    ends = np.cumsum([0, *map(len, encoded)])
+    if ends[-1] > np.iinfo(np.int32).max:
+        raise OverflowError(f"{ends[-1]} bytes of text are too many for one column")
+    offsets = pa.py_buffer(ends.astype(np.int32).tobytes())
+    content = pa.py_buffer(b"".join(encoded))
+    return pa.Array.from_buffers(pa.string(), len(values), [bitmap, offsets, content])
+
+
+def _bits(flags: np.ndarray[Any, Any]) -> pa.Buffer:
+    return pa.py_buffer(np.packbits(flags, bitorder="little").tobytes())
+
+
+def _number(kind: pa.DataType) -> str:
+    return f"{'f' if pa.types.is_floating(kind) else 'i'}{kind.bit_width // 8}"

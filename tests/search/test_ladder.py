@@ -1,0 +1,66 @@
+"""Rungs and brackets, against the tables of the papers."""
+
+from __future__ import annotations
+
+from collections import Counter
+from typing import Any
+
+import pytest
+from test_search import spec_of
+
+from sweep.search.ladder import Ladder, bracket_size
+
+
+def ladder(kind: str, **options: Any) -> Ladder:
+    made = Ladder.of(spec_of("random", {"type": kind, **options}).early_terminate)
+    assert made is not None
+    return made
+
+
+def rungs(made: Ladder, bracket: int | None, steps: int) -> list[int]:
+    """The rungs that a trial meets in so many steps."""
+    found: list[int] = []
+    for step in range(1, steps + 1):
+        rung = made.rung(bracket, step, found[-1] if found else 0)
+        if rung is not None:
+            assert rung == step
+            found.append(rung)
+    return found
+
+
+@pytest.mark.parametrize(("rate", "expected"), [(0, [1, 3]), (1, [3]), (2, [])])
+def test_brackets_of_the_paper(rate: int, expected: list[int]) -> None:
+    """Figure 1 of arXiv 1810.05934: r = 1, R = 9, eta = 3; at R a trial is at its end."""
+    made = ladder("hyperband", min_resource=1, max_resource=9, reduction_factor=3)
+    assert rungs(made, rate, 9) == expected
+
+
+def test_sizes_of_brackets_in_hyperband() -> None:
+    """Table 1 of Hyperband, JMLR 18: R = 81, eta = 3."""
+    assert [bracket_size(5, 3, rate) for rate in range(5)] == [81, 34, 15, 8, 5]
+
+
+def test_rungs_without_an_end() -> None:
+    """Where nobody says how long a trial is, there is always a further rung."""
+    assert rungs(ladder("asha"), None, 70) == [1, 4, 16, 64]
+    assert rungs(ladder("asha", min_early_stopping_rate=1), None, 70) == [4, 16, 64]
+    assert rungs(ladder("asha", min_resource=2, max_resource=32), None, 70) == [2, 8]
+
+
+def test_rungs_that_were_passed_over() -> None:
+    """A trial that reports seldom reaches the highest rung that it has passed, each once."""
+    made = ladder("asha", reduction_factor=2)
+    assert [made.rung(None, steps, 0) for steps in (1, 3, 5, 10)] == [1, 2, 4, 8]
+    assert made.rung(None, 10, 8) is None
+
+
+def test_brackets_come_in_proportion_from_the_beginning() -> None:
+    """Each bracket has its share of any number of trials, to within two of them."""
+    made = ladder("hyperband", max_resource=81)
+    counts: Counter[int | None] = Counter()
+    for place in range(500):
+        counts[made.bracket(place)] += 1
+        for bracket, size in enumerate(made.weights):
+            assert abs(counts[bracket] - (place + 1) * size / sum(made.weights)) < 2
+    assert ladder("asha").bracket(3) is None
+    assert ladder("hyperband", max_resource=81, brackets=1).bracket(3) is None
