@@ -13,6 +13,7 @@ from sweep.checkpoint.store import CheckpointStore
 from sweep.errors import UsageError
 from sweep.journal.maintenance import maintenance
 from sweep.paths import StudyPaths
+from sweep.search.define import space_of
 from sweep.search.fork import forked, vary
 from sweep.spec import StudySpec
 
@@ -69,7 +70,7 @@ def fork_trial(
                 "what you change gives it more epochs (--force). Fork an earlier one: "
                 f"{', '.join(kept) or 'none is kept; see checkpoint.keep'}"
             )
-        space = StudySpec.model_validate(state.spec).space
+        space = space_of(StudySpec.model_validate(state.spec), state.project)
         varied = vary(space, parent.params, changes, force=force)
         record = write_fork(
             CheckpointStore(paths.checkpoints),

@@ -28,7 +28,8 @@ def select(state: StudyState, study: str, trial: int, which: str | int = LATEST)
     """A checkpoint of ``trial`` that is kept.
 
     Args:
-        which: ``"latest"`` that has a state; ``"best"`` by the study's metric, the newer of equals;
+        which: ``"latest"`` that has a state; ``"best"`` by the study's metric (of
+            several the first), the newer of equals;
             the step of a
             report, of which the newest one is taken; or an id as the tables give it, with or
             without the trial's number before the ``@``.
@@ -81,7 +82,7 @@ def _why_not(trial: Trial, which: str) -> str:
 
 
 def _best(state: StudyState, kept: list[Checkpoint]) -> Checkpoint | None:
-    metric = state.spec["metric"]
+    metric = state.spec["metric"][0] if state.several else state.spec["metric"]
     sign = -1.0 if metric["goal"] == "maximize" else 1.0
     ranked = [
         (sign * value, -place)

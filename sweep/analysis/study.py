@@ -78,9 +78,27 @@ class Study:
 
     @property
     def best(self) -> pd.Series | None:
-        """The row of the incumbent, or None while no trial is complete."""
+        """The row of the incumbent, or None while no trial is complete (and keeps the constraints).
+
+        Raises:
+            UsageError: there are several objectives, so none is the best: see `pareto`.
+        """
+        if self._state.several:
+            count = len(self._state.objectives)
+            raise UsageError(
+                f"{self.name}: with {count} objectives no trial is the best one: use study.pareto"
+            )
         best = self._state.best
         return None if best is None else self.trials.iloc[best.number]
+
+    @property
+    def pareto(self) -> pd.DataFrame:
+        """The rows of the Pareto front, the best by the first objective first.
+
+        Trials that exceed a constraint are not on it. With one objective it is that of the
+        incumbent, if there is one.
+        """
+        return self.trials.iloc[[trial.number for trial in self._state.pareto]]
 
     def load_checkpoint(
         self,

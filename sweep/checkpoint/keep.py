@@ -58,11 +58,15 @@ class Standing:
     """A trial among the others; ``value`` is its objective where it is complete.
 
     ``order`` is when its result was known, in any count that grows: of equals the first leads.
+    One that is on the ``front`` of several objectives is always among the best; one that is not
+    ``feasible`` comes after all that are.
     """
 
     fate: Fate
     value: float | None = None
     order: int = 0
+    front: bool = False
+    feasible: bool = True
 
 
 class Reason(StrEnum):

@@ -68,7 +68,8 @@ class Pressure:
         1. of failed and pruned trials;
         2. of completed trials what is not their best;
         3. of unfinished trials what is not needed to go on;
-        4. the best checkpoint of completed trials, that of the worst trial first.
+        4. the best checkpoint of completed trials, that of the worst trial first (before it those
+           of trials that exceed a constraint).
         """
         match standing.fate:
             case Fate.UNSUCCESSFUL:
@@ -76,7 +77,8 @@ class Pressure:
             case Fate.UNFINISHED:
                 return 3, 0.0
             case Fate.COMPLETE:
-                return (4, self._worth(standing.value)) if is_prize else (2, 0.0)
+                kept = 5 if standing.feasible else 4
+                return (kept, self._worth(standing.value)) if is_prize else (2, 0.0)
 
     def _worth(self, value: float | None) -> float:
         if not hold.counts(value):

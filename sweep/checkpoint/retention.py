@@ -109,13 +109,23 @@ def retired(
 
 
 def incumbents(trials: Mapping[int, Standing], count: int, maximize: bool) -> set[int]:
-    """The ``count`` completed trials with the best values; of equals the first ones."""
+    """The ``count`` completed trials with the best values; of equals the first ones.
+
+    All that are on a Pareto front are among them, however many, and come before the others.
+    """
+    front = {number for number, standing in trials.items() if standing.front}
     ranked = (
-        (-standing.value if maximize else standing.value, standing.order, number)
+        (
+            number not in front,
+            not standing.feasible,
+            -standing.value if maximize else standing.value,
+            standing.order,
+            number,
+        )
         for number, standing in trials.items()
         if standing.fate is Fate.COMPLETE and hold.counts(standing.value)
     )
-    return {number for *_, number in heapq.nsmallest(count, ranked)}
+    return front | {number for *_, number in heapq.nsmallest(count, ranked)}
 
 
 def _left(

@@ -14,6 +14,7 @@ from sweep.cli.standing import (
     summary_record,
     total_of,
     trial_record,
+    values_of,
 )
 from sweep.errors import SweepError
 from sweep.journal.event import TrialState
@@ -35,23 +36,28 @@ def list_studies(store: Path, out: Output) -> None:
         out.table(columns, [_row(record) for record in records])
 
 
-def best(store: Path, name: str, count: int, out: Output) -> None:
-    """The best completed trials."""
+COUNT = 5
+"""How many of the best trials are listed where nobody says; a Pareto front is listed whole."""
+
+
+def best(store: Path, name: str, count: int | None, out: Output) -> None:
+    """The best completed trials that keep the constraints; of several objectives the front."""
     paths = find_begun(store, name)
     spec, state = read_study(paths)
-    ranked = rank(spec, state)[:count]
+    ranked = state.pareto[:count] if state.several else rank(spec, state)[: count or COUNT]
     if out.as_json:
         out.data([trial_record(trial) | {"metrics": final_metrics(trial)} for trial in ranked])
         return
     if not ranked:
         counts = counts_text(state, status_of(paths, spec, state))
-        out.line(f"{paths.name}: no trial is complete yet ({counts})")
+        lacking = "keeps the constraints" if state.counts[TrialState.COMPLETE] else "is complete"
+        out.line(f"{paths.name}: no trial {lacking} yet ({counts})")
         return
     names = searched_names(spec, ranked)
     rows = [
         [
             trial.number,
-            trial.value,
+            *values_of(trial),
             *(trial.params.get(name) for name in names),
             len(trial.reports),
             duration_text(trial.duration),
@@ -59,13 +65,21 @@ def best(store: Path, name: str, count: int, out: Output) -> None:
         ]
         for trial in ranked
     ]
-    out.table(["trial", spec.metric.name, *names, "steps", "time", "checkpoint"], rows)
+    values = [each.name for each in spec.objectives]
+    out.table(["trial", *values, *names, "steps", "time", "checkpoint"], rows)
 
 
 def rank(spec: StudySpec, state: StudyState) -> list[Trial]:
-    """Completed trials, the best first (of equals the one that was known first)."""
-    sign = -1.0 if spec.metric.goal is Goal.MAXIMIZE else 1.0
-    complete = [trial for trial in state.trials.values() if trial.state is TrialState.COMPLETE]
+    """Completed trials that keep the constraints, by the first objective.
+
+    The best first; of equals the one that was known first.
+    """
+    sign = -1.0 if spec.objective.goal is Goal.MAXIMIZE else 1.0
+    complete = [
+        trial
+        for trial in state.trials.values()
+        if trial.state is TrialState.COMPLETE and trial.feasible
+    ]
     return sorted(complete, key=lambda trial: (sign * (trial.value or 0.0), trial.told or 0))
 
 
@@ -84,6 +98,10 @@ def _record(paths: StudyPaths) -> dict[str, Any]:
     }
 
 
+def _value(best: dict[str, Any] | None) -> float | None:
+    return None if best is None else best["value"]
+
+
 def _row(record: dict[str, Any]) -> list[Any]:
     best = record.get("best")
     states = record.get("states", {})
@@ -92,7 +110,7 @@ def _row(record: dict[str, Any]) -> list[Any]:
         record["study"],
         record["status"],
         f"{done}/{record['total']}" if "total" in record else "-",
-        record.get("metric", "-"),
-        None if best is None else best["value"],
+        ", ".join(each["name"] for each in record.get("objectives", [])) or "-",
+        f"{len(record['front'])} on the front" if record.get("front") else _value(best),
         record.get("error", "") if best is None else params_text(record["searched"]),
     ]

@@ -12,6 +12,7 @@ from rich.table import Table
 from rich.text import Text
 
 from sweep.cli.output import duration_text, params_text, text
+from sweep.cli.standing import front_text
 from sweep.driver.plan import Limits
 from sweep.journal.event import TrialState
 from sweep.journal.state import StudyState, Trial
@@ -55,6 +56,7 @@ def render(rows: Sequence[Row], now: float) -> RenderableType:
 def _studies(rows: Sequence[Row], now: float) -> Table:
     table = Table(box=None, pad_edge=False, header_style="bold", expand=False)
     paused = ["paused"] if any(state.paused for _, _, state in rows) else []
+    bar = 8 if paused else 16  # so that all has room at 80 columns
     for name in ("study", "trials", "", *paused, "pruned", "failed", "left", "best", "parameters"):
         right = name in ("trials", "paused", "pruned", "failed", "left")
         table.add_column(
@@ -68,15 +70,23 @@ def _studies(rows: Sequence[Row], now: float) -> Table:
         table.add_row(
             spec.name,
             f"{state.finished}/{limits.total + state.forks}",
-            ProgressBar(total=limits.total + state.forks, completed=state.finished, width=16),
+            ProgressBar(total=limits.total + state.forks, completed=state.finished, width=bar),
             *(str(len(state.paused)) for _ in paused),
             str(state.counts[TrialState.PRUNED]),
             str(state.counts[TrialState.FAILED]),
             duration_text(time_left(state, limits, now)),
-            "-" if best is None else f"{spec.metric.name} {text(best.value)} (trial {best.number})",
+            _best(spec, state),
             "" if best is None else params_text(spec.space.searched(best.params)),
         )
     return table
+
+
+def _best(spec: StudySpec, state: StudyState) -> str:
+    if state.several:
+        return front_text(state)
+    if state.best is None:
+        return "-"
+    return f"{spec.objective.name} {text(state.best.value)} (trial {state.best.number})"
 
 
 def _slots(rows: Sequence[Row], now: float) -> Table:

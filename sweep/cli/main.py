@@ -130,11 +130,13 @@ def show(study: TrialArgument, store: StoreOption = RUNS, as_json: JsonOption = 
 @app.command()
 def best(
     study: StudyArgument,
-    count: Annotated[int, typer.Option("-n", min=1, help="How many.")] = 5,
+    count: Annotated[
+        int | None, typer.Option("-n", min=1, help="How many: 5, or all of a Pareto front.")
+    ] = None,
     store: StoreOption = RUNS,
     as_json: JsonOption = False,
 ) -> None:
-    """Show the best trials of a study, the incumbent first."""
+    """Show the best trials of a study, the incumbent first; of several metrics the Pareto front."""
     from sweep.cli import listing as command
 
     command.best(store, study, count, output.Output(as_json))

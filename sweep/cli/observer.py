@@ -11,7 +11,16 @@ from typing import Self
 
 from sweep.cli.live import LiveView
 from sweep.cli.output import Output, duration_text, store_option, text
-from sweep.cli.standing import counts_text, searched_text, summary_record, trial_record
+from sweep.cli.standing import (
+    best_text,
+    counts_text,
+    exceeded_text,
+    front_text,
+    searched_text,
+    summary_record,
+    trial_record,
+    values_text,
+)
 from sweep.driver.saving import resumable
 from sweep.driver.study import DrivenStudy
 from sweep.journal.event import (
@@ -221,12 +230,10 @@ def _saved(conclusion: Conclusion) -> str:
 
 
 def _best(conclusion: Conclusion) -> str:
-    best = conclusion.state.best
+    best = best_text(conclusion.spec, conclusion.state)
     if best is None:
         return ""
-    params = searched_text(conclusion.spec, best)
-    metric = conclusion.spec.metric.name
-    return f"; best {metric} {text(best.value)} in trial {best.number} ({params})"
+    return f"; {best}" if conclusion.state.several else f"; best {best}"
 
 
 def finished_line(study: DrivenStudy, event: TrialFinished) -> str:
@@ -234,11 +241,15 @@ def finished_line(study: DrivenStudy, event: TrialFinished) -> str:
     trial, state = study.state.trials[event.trial], study.state
     done = f"[{study.shown}/{study.limits.total + state.forks}]"
     result = (
-        f"{study.spec.metric.name} {text(event.value)}"
+        values_text(study.spec, event.values or [event.value])
         if event.value is not None
         else event.reason or ""
     )
+    exceeded = exceeded_text(study.spec, trial)
+    result += f" ({exceeded})" if exceeded else ""
     incumbent = "" if state.best is None else f"; best {text(state.best.value)}"
+    if state.several:
+        incumbent = f"; {front_text(state)}"
     kind = str(event.state).lower()
     took = duration_text(trial.duration)
     return (
@@ -261,7 +272,7 @@ def paused_line(study: DrivenStudy, event: TrialPaused) -> str:
     trial = study.state.trials[event.trial]
     return (
         f"{study.name} trial {event.trial} paused at {counted(event.rung, 'step')}: "
-        f"{study.spec.metric.name} {text(event.value)} ({searched_text(study.spec, trial)})"
+        f"{study.spec.objective.name} {text(event.value)} ({searched_text(study.spec, trial)})"
     )
 
 

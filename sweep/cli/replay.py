@@ -7,11 +7,14 @@ from pathlib import Path
 
 from sweep.cli.output import Output
 from sweep.cli.place import find_begun
+from sweep.driver.prepare import space_source
 from sweep.errors import ReplayError
+from sweep.journal.journal import read_state
 from sweep.journal.segment import changed_events, read_entries
 from sweep.journal.version import versions
 from sweep.quantity import counted
 from sweep.search.replay import replay as derive
+from sweep.spec import StudySpec
 
 
 def replay(store: Path, name: str, out: Output) -> int:
@@ -21,7 +24,10 @@ def replay(store: Path, name: str, out: Output) -> int:
         ReplayError: something deviates (not raised with ``--json``, which lists it; exit code 3).
     """
     paths = find_begun(store, name)
-    found = derive(read_entries(paths.journal), versions(), changed_events(paths.journal))
+    state = read_state(paths.journal)
+    sources = space_source(StudySpec.model_validate(state.spec), state.project)
+    changed = changed_events(paths.journal)
+    found = derive(read_entries(paths.journal), versions(), changed, sources)
     if out.as_json:
         out.data(asdict(found) | {"study": paths.name, "passed": found.passed})
         return 0 if found.passed else ReplayError.exit_code

@@ -16,7 +16,7 @@ from sweep.driver.inline import InlineBackend
 from sweep.driver.mirroring import catch_up, is_behind, study_mirror
 from sweep.driver.plan import Limits
 from sweep.driver.prepare import Request, open_study, request_resume, request_run
-from sweep.driver.source import check_source
+from sweep.driver.source import check_source, check_space
 from sweep.driver.stopping import StopSignals
 from sweep.driver.study import DrivenStudy
 from sweep.errors import (
@@ -51,7 +51,7 @@ def run(files: Sequence[Path], overrides: Sequence[str], options: Options, out: 
     problems = []
     for file in files:
         try:
-            specs.append(load_spec(file, overrides))
+            specs.append(load_spec(file, overrides, lambda line: error(f"warning: {line}")))
         except SpecError as problem:
             problems.append(str(problem))
     if problems:
@@ -116,8 +116,9 @@ def _drive(requests: Sequence[Request], options: Options, out: Output) -> int:
     over = [request for request in requests if _is_over(request)]
     open_requests = [request for request in requests if not _is_over(request)]
     for request in open_requests:
-        if (warning := check_source(request)) is not None:
-            error(warning)
+        for warning in (check_source(request), check_space(request)):
+            if warning is not None:
+                error(warning)
         _warn_of_independent(request)
     codes = [_report_over(request, options, out) for request in over]
     if open_requests:

@@ -9,18 +9,20 @@ from typing import Any
 
 from sweep.analysis import selection
 from sweep.checkpoint.usage import Usage, usage
-from sweep.cli.output import Output, duration_text, text
+from sweep.cli.output import Output, duration_text
 from sweep.cli.place import find_trial, read_study
 from sweep.cli.standing import (
+    best_text,
     counts_text,
+    exceeded_text,
     searched_names,
-    searched_text,
     spent,
     state_text,
     status_of,
     summary_record,
     total_of,
     trial_record,
+    values_of,
 )
 from sweep.driver.mirroring import Lag, read_lag
 from sweep.driver.plan import elapsed
@@ -82,7 +84,7 @@ def _print_study(
             "program": spec.program,
             "method": plain(spec.model_dump(mode="json")["method"]),
             "trials": f"{counts_text(state, status)} of {total_of(spec, state)}",
-            "best": _best_text(spec, state),
+            "front" if state.several else "best": best_text(spec, state),
             "sessions": f"{state.sessions}, {duration_text(elapsed(state, state.time))} in all",
             "store": str(paths.root),
             "disk": _usage_text(usage(paths.checkpoints)),
@@ -91,19 +93,11 @@ def _print_study(
     )
     if state.trials:
         out.line("")
-        out.table(*_trials_table(spec, list(state.trials.values()), status))
+        out.table(*_trials_table(spec, state, status))
 
 
 def _lag(paths: StudyPaths, spec: StudySpec) -> Lag | None:
     return None if spec.checkpoint.mirror is None else read_lag(paths)
-
-
-def _best_text(spec: StudySpec, state: StudyState) -> str | None:
-    best = state.best
-    if best is None:
-        return None
-    value = f"{spec.metric.name} {text(best.value)}"
-    return f"{value} in trial {best.number} ({searched_text(spec, best)})"
 
 
 def _usage_text(taken: Usage) -> str:
@@ -116,27 +110,35 @@ def _usage_text(taken: Usage) -> str:
 
 
 def _trials_table(
-    spec: StudySpec, trials: Sequence[Trial], status: str
+    spec: StudySpec, state: StudyState, status: str
 ) -> tuple[list[str], list[list[Any]]]:
+    trials = list(state.trials.values())
     names = searched_names(spec, trials)
     forks = any(trial.fork is not None for trial in trials)
     rows = [
         [
             trial.number,
             state_text(trial, status),
-            _value(trial),
+            *_values(spec, trial),
             *(trial.params.get(name) for name in names),
             len(trial.reports),
             trial.attempts,
             duration_text(spent(trial)),
             *([] if not forks else [None if trial.fork is None else trial.fork.source]),
-            _short(trial.reason or ""),
+            _remark(spec, state, trial),
         ]
         for trial in trials
     ]
+    values = [each.name for each in spec.objectives]
     lineage = ["forked from"] if forks else []
-    header = ["trial", "state", spec.metric.name, *names, "steps", "attempts", "time", *lineage, ""]
+    header = ["trial", "state", *values, *names, "steps", "attempts", "time", *lineage, ""]
     return header, rows
+
+
+def _remark(spec: StudySpec, state: StudyState, trial: Trial) -> str:
+    """Why it was not completed, or how it stands to the constraints and the front."""
+    on_front = "on the front" if trial.number in state.front else ""
+    return _short(trial.reason or exceeded_text(spec, trial) or on_front)
 
 
 def _short(reason: str) -> str:
@@ -144,10 +146,12 @@ def _short(reason: str) -> str:
     return reason if len(reason) <= REASON_WIDTH else f"{reason[: REASON_WIDTH - 3]}..."
 
 
-def _value(trial: Trial) -> float | None:
+def _values(spec: StudySpec, trial: Trial) -> list[float | None]:
+    """Of each objective; while the trial has no result, what it reported last."""
     if trial.value is not None or trial.step is None:
-        return trial.value
-    return trial.reports[trial.step].value
+        return values_of(trial) if trial.values else [trial.value] * len(spec.objectives)
+    last = trial.reports[trial.step].metrics
+    return [last.get(each.name) for each in spec.objectives]
 
 
 def _trial_record(paths: StudyPaths, trial: Trial) -> dict[str, Any]:
@@ -172,12 +176,17 @@ def _print_trial(
     paths: StudyPaths, spec: StudySpec, trial: Trial, status: str, out: Output
 ) -> None:
     log, state = _log(paths, trial), state_text(trial, status)
+    exceeded = exceeded_text(spec, trial)
     out.pairs(
         {
             "trial": f"{spec.name}/{trial.number} ({state})",
             **_lineage(spec.name, trial),
             **{f"params.{name}": value for name, value in trial.params.items()},
-            spec.metric.name: _value(trial),
+            **{
+                each.name: value
+                for each, value in zip(spec.objectives, _values(spec, trial), strict=True)
+            },
+            **({"constraints": exceeded} if exceeded else {}),
             "attempts": trial.attempts,
             "time": duration_text(spent(trial)),
             **({} if log is None else {"log": str(log)}),

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from sweep.cli.output import params_text
+from sweep.cli.output import params_text, text
 from sweep.driver.plan import Limits, is_complete, timed_out
 from sweep.journal.event import TrialState
 from sweep.journal.lock import holder
@@ -75,6 +75,39 @@ def searched_text(spec: StudySpec, trial: Trial) -> str:
     return params_text(spec.space.searched(trial.params))
 
 
+def values_text(spec: StudySpec, values: Sequence[float | None]) -> str:
+    """The values of the objectives: ``loss 0.31, latency_ms 17``."""
+    names = (each.name for each in spec.objectives)
+    return ", ".join(f"{name} {text(value)}" for name, value in zip(names, values, strict=True))
+
+
+def values_of(trial: Trial) -> list[float | None]:
+    """The values of the objectives of a trial that has them, one or several."""
+    return [trial.value] if trial.values is None else list(trial.values)
+
+
+def exceeded_text(spec: StudySpec, trial: Trial) -> str:
+    """The constraints that a trial does not keep: ``latency_ms <= 20 exceeded by 3``."""
+    named = zip(spec.constraints, trial.violations, strict=False)
+    return "; ".join(f"{each} exceeded by {text(much)}" for each, much in named if much > 0)
+
+
+def front_text(state: StudyState) -> str:
+    """``3 trials on the Pareto front``."""
+    return f"{counted(len(state.front), 'trial')} on the Pareto front"
+
+
+def best_text(spec: StudySpec, state: StudyState) -> str | None:
+    """The incumbent: ``loss 0.31 in trial 3 (lr=0.1)``; or how large the front is."""
+    if state.several:
+        return front_text(state) if state.front else None
+    best = state.best
+    if best is None:
+        return None
+    where = f"in trial {best.number} ({searched_text(spec, best)})"
+    return f"{values_text(spec, [best.value])} {where}"
+
+
 def trial_record(trial: Trial) -> dict[str, Any]:
     """A trial for JSON."""
     return {
@@ -82,6 +115,8 @@ def trial_record(trial: Trial) -> dict[str, Any]:
         "state": str(trial.state),
         "queued": trial.queued,
         "value": trial.value,
+        "values": trial.values,
+        "feasible": None if trial.value is None else trial.feasible,
         "params": trial.params,
         "attempts": trial.attempts,
         "step": trial.step,
@@ -100,9 +135,11 @@ def summary_record(paths: StudyPaths, spec: StudySpec, state: StudyState) -> dic
     return {
         "study": spec.name,
         "path": str(paths.root),
-        "metric": spec.metric.name,
-        "goal": str(spec.metric.goal),
+        "metric": spec.objective.name,
+        "goal": str(spec.objective.goal),
+        "objectives": [{"name": each.name, "goal": str(each.goal)} for each in spec.objectives],
         "trials": len(state.trials),
         "states": {str(kind): count for kind, count in state.counts.items() if count},
         "best": None if best is None else trial_record(best),
+        "front": sorted(state.front) if state.several else None,
     }

@@ -23,6 +23,7 @@ from sweep.journal.event import (
 )
 from sweep.journal.state import Checkpoint, Trial
 from sweep.paths import StudyPaths
+from sweep.search.define import space_of
 from sweep.search.fork import Variation, forked, vary
 from sweep.search.population import Succession
 from sweep.spec import StudySpec
@@ -111,10 +112,12 @@ class Archive:
 
         Raises:
             UsageError: the space does not allow the changes.
+            ProgramError: a space function raised.
             CheckpointError: the checkpoint of the fork cannot be written; nothing is recorded.
         """
         state, source = self._logbook.state, parent.checkpoints[message.checkpoint]
-        varied = vary(self._spec.space, parent.params, message.changes, force=not parent.searched)
+        space = space_of(self._spec, state.project)
+        varied = vary(space, parent.params, message.changes, force=not parent.searched)
         if state.fork_of(parent.number, source.id, varied.params) is not None:
             return
         self._add(source, varied)
@@ -125,11 +128,13 @@ class Archive:
         A source that is found to be damaged is recorded as such, and no trial is added.
 
         Raises:
+            ProgramError: a space function raised.
             CheckpointError: the checkpoint of the fork cannot be written; nothing is recorded.
         """
-        parent = self._logbook.state.trials[succession.parent]
+        state = self._logbook.state
+        parent = state.trials[succession.parent]
         source = parent.checkpoints[succession.source]
-        varied = vary(self._spec.space, succession.params, {})
+        varied = vary(space_of(self._spec, state.project), succession.params, {})
         try:
             self._add(source, varied, exploits=succession.exploits)
         except CheckpointDamagedError as error:

@@ -36,7 +36,7 @@ def next_assignment(
         scope=scope_of(spec),
         restore=tuple(restore),
         fork=trial.fork is not None,
-        metric=spec.metric.name,
+        metric=spec.objective.name,
         mirror=study_mirror(spec),
         level=level_of(spec),
         threads=max(1, int(spec.resources.cpu)),

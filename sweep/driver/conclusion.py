@@ -1,4 +1,4 @@
-"""What a trial has come to: its state and its value, or why it has none."""
+"""What a trial has come to: its state and its values, or why it has none."""
 
 from __future__ import annotations
 
@@ -8,7 +8,9 @@ from dataclasses import dataclass
 from sweep.journal.event import TrialState
 from sweep.journal.state import Trial
 from sweep.search.population import EXPLOITED
+from sweep.search.result import known, values_of, violations_of
 from sweep.search.search import is_objective
+from sweep.spec import StudySpec
 
 
 @dataclass(frozen=True, slots=True)
@@ -16,11 +18,14 @@ class Conclusion:
     """How a trial is recorded as finished."""
 
     state: TrialState
-    value: float | None
     reason: str | None
     """Why it has failed, if it has."""
+    values: tuple[float, ...] = ()
+    """Those of all objectives; none where it has failed."""
+    violations: tuple[float, ...] = ()
+    """Those of the constraints; none where it has failed, or was pruned before they were known."""
     unreported: bool = False
-    """Whether it failed only since it has never reported the metric."""
+    """Whether it failed only since it has never reported a metric."""
 
     @classmethod
     def of(
@@ -28,47 +33,47 @@ class Conclusion:
         trial: Trial,
         state: TrialState,
         returned: Mapping[str, float],
-        metric: str,
+        spec: StudySpec,
         reason: str | None,
     ) -> Conclusion:
-        """Of a trial that ended in ``state`` for ``reason``; without an objective it has failed."""
+        """Of a trial that ended in ``state`` for ``reason``.
+
+        Without all objectives it has failed, and so has a completed one that does not say whether
+        it keeps the constraints.
+        """
         if state is TrialState.FAILED:
-            return cls(state, None, reason)
-        value = objective(trial, metric, returned)
-        if is_objective(value):
-            return cls(state, value, reason)
+            return cls(state, reason)
+        values = values_of(spec, trial, returned)
+        violations = violations_of(spec, trial, returned)
         if reason == EXPLOITED:  # for a NaN, maybe: that is what makes way first
-            return cls(state, None, reason)
+            return cls(state, reason, known(values), known(violations))
         if trial.fork is not None and trial.fork.exploits is not None and not trial.reports:
             nothing = f"nothing was left to do after {trial.fork.source}"
-            return cls(TrialState.PRUNED, None, nothing)
-        if value is None:
-            missing = _missing_metric(trial, metric, returned)
-            return cls(TrialState.FAILED, None, missing, unreported=True)
-        return cls(TrialState.FAILED, None, f"{metric} is NaN")
+            return cls(TrialState.PRUNED, nothing)
+        needed = {("metric.name", name): value for name, value in values.items()}
+        if state is TrialState.COMPLETE:
+            needed |= {
+                ("constraints", bound.name): violation
+                for bound, violation in zip(spec.bounds, violations.values(), strict=True)
+            }
+        for (path, name), value in needed.items():
+            if value is None:
+                missing = _missing(trial, path, name, returned)
+                return cls(TrialState.FAILED, missing, unreported=True)
+            if not is_objective(value):
+                return cls(TrialState.FAILED, f"{name} is NaN")
+        return cls(state, reason, known(values), known(violations))
 
 
-def objective(trial: Trial, metric: str, returned: Mapping[str, float]) -> float | None:
-    """The value of a trial: what the function returned, else the last that it reported."""
-    if metric in returned:
-        return returned[metric]
-    values = [
-        trial.reports[step].value
-        for step in sorted(trial.reports)
-        if trial.reports[step].value is not None
-    ]
-    return values[-1] if values else None
-
-
-def _missing_metric(trial: Trial, metric: str, returned: Mapping[str, float]) -> str:
+def _missing(trial: Trial, path: str, metric: str, returned: Mapping[str, float]) -> str:
     names = {name for report in trial.reports.values() for name in report.metrics}
-    known = ", ".join(sorted(names | set(returned))) or "nothing"
-    if trial.fork is not None and known == "nothing":
+    reported = ", ".join(sorted(names | set(returned))) or "nothing"
+    if trial.fork is not None and reported == "nothing":
         return (
             f"trial {trial.number} is a fork and reported nothing: nothing was left to do "
             f"after {trial.fork.source}; fork an earlier checkpoint, or give it more epochs"
         )
     return (
-        f"metric.name: trial {trial.number} finished and never reported "
-        f"{metric!r}; it reported {known}"
+        f"{path}: trial {trial.number} finished and never reported {metric!r}; "
+        f"it reported {reported}"
     )

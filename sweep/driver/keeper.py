@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 
 from sweep.checkpoint.budget import Ledger
 from sweep.checkpoint.record import CheckpointRecord
@@ -47,8 +47,9 @@ class Keeper:
         """Begin with the checkpoints that ``state`` knows; `follow` takes it from there."""
         self._name = spec.name
         self._keep = keep_of(spec)
-        self._metric = spec.metric.name
-        self._maximize = spec.metric.goal is Goal.MAXIMIZE
+        self._metric = spec.objective.name
+        self._maximize = spec.objective.goal is Goal.MAXIMIZE
+        self._state = state
         self._trials: Mapping[int, Trial] = state.trials
         self._of_trial: dict[int, dict[str, CheckpointRecord]] = {}
         self._ledger = Ledger()
@@ -98,7 +99,7 @@ class Keeper:
             return []
         gone = plan_trial(
             list(self._of_trial.get(trial, {}).values()),
-            _standing(self._trials[trial]),
+            _standing(self._trials[trial], self._state.front),
             self._keep,
             metric=self._metric,
             maximize=self._maximize,
@@ -127,9 +128,10 @@ class Keeper:
         records = {
             record.id: record for known in self._of_trial.values() for record in known.values()
         }
+        front = frozenset(self._state.front)
         gone = plan(
             records.values(),
-            {number: _standing(self._trials[number]) for number in self._of_trial},
+            {number: _standing(self._trials[number], front) for number in self._of_trial},
             self._keep,
             metric=self._metric,
             maximize=self._maximize,
@@ -154,7 +156,8 @@ class Keeper:
     def _incumbents(self) -> set[int]:
         if self._keep.incumbents is None:
             return set()
-        standings = {number: _standing(trial) for number, trial in self._trials.items()}
+        front = frozenset(self._state.front)
+        standings = {number: _standing(trial, front) for number, trial in self._trials.items()}
         return incumbents(standings, self._keep.incumbents, self._maximize)
 
     def _pinned(self) -> frozenset[str]:
@@ -185,10 +188,16 @@ def keep_of(spec: StudySpec) -> Keep:
     )
 
 
-def _standing(trial: Trial) -> Standing:
+def _standing(trial: Trial, front: Collection[int]) -> Standing:
     match trial.state:
         case TrialState.COMPLETE:
-            return Standing(Fate.COMPLETE, trial.value, trial.told or 0)
+            return Standing(
+                Fate.COMPLETE,
+                trial.value,
+                trial.told or 0,
+                front=trial.number in front,
+                feasible=trial.feasible,
+            )
         case TrialState.PRUNED | TrialState.FAILED:
             return Standing(Fate.UNSUCCESSFUL)
         case TrialState.RUNNING | TrialState.PAUSED:

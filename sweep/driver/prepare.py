@@ -17,6 +17,7 @@ from sweep.journal.lock import Lock, holder
 from sweep.journal.state import StudyState
 from sweep.journal.version import versions
 from sweep.paths import StudyPaths
+from sweep.search.define import space_of
 from sweep.search.sampler import SamplerSource
 from sweep.search.search import Search
 from sweep.spec import (
@@ -28,6 +29,7 @@ from sweep.spec import (
     refused,
     successor,
 )
+from sweep.trial.source import source_digest
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -62,9 +64,10 @@ def request_run(store: Path, spec: StudySpec, project: str) -> Request:
         SpecChangedError: the study exists with another space, metric, method or seed.
         StudyLockedError: another driver runs it.
         StoreError: its journal cannot be read.
-        ProgramError: the sampler that ``method`` names cannot be had.
+        ProgramError: the sampler that ``method`` names, or the space, cannot be had.
     """
     SamplerSource(spec, project)
+    space_of(spec, project)
     paths = StudyPaths.of(store, spec.name)
     state = _look(paths)
     check_mirror(paths, spec, begun=state is not None)
@@ -123,7 +126,7 @@ def open_study(request: Request) -> DrivenStudy:
         fsio.write_bytes(paths.spec, dump_spec(spec).encode())
         paths.stop.unlink(missing_ok=True)
         study = DrivenStudy(paths, lock, journal, search, spec)
-        study.begin(versions())
+        study.begin(versions(), space_source(spec, request.project))
     except OSError as error:
         lock.release()
         if isinstance(error, StoreError):
@@ -135,6 +138,13 @@ def open_study(request: Request) -> DrivenStudy:
         lock.release()
         raise
     return study
+
+
+def space_source(spec: StudySpec, project: str) -> dict[str, str]:
+    """The digest of the file of the space function, if there is one, as `DriverStarted` has it."""
+    name = spec.space_function
+    digest = None if name is None else source_digest(name, project)
+    return {} if digest is None else {f"space {name}": digest}
 
 
 def _accept(journal: Journal, request: Request) -> None:
@@ -176,7 +186,9 @@ def _refuse(paths: StudyPaths, state: StudyState, changes: Sequence[Change]) -> 
         for report in trial.reports.values()
     )
     wrong = [
-        change for change in refused(changes) if judged or not change.path.startswith("metric")
+        change
+        for change in refused(changes)
+        if judged or change.path.split(".")[0] not in ("metric", "constraints")
     ]
     if wrong:
         lines = "\n".join(f"  {change}" for change in wrong)

@@ -180,7 +180,7 @@ def _events(held: Maintenance, one: Unknown, record: CheckpointRecord) -> list[E
         trial=one.trial,
         attempt=record.attempt,
         step=record.step,
-        value=record.metrics.get(_spec(held).metric.name),
+        value=record.metrics.get(_spec(held).objective.name),
         metrics=dict(record.metrics),
         prune=None,
     )

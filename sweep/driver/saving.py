@@ -58,6 +58,8 @@ def _improvement(spec: StudySpec) -> Improvement | None:
     on = spec.checkpoint.on
     if on is None or on.improvement is False:
         return None
-    if on.improvement is True or (on.improvement == spec.metric.name and on.goal is None):
-        return Improvement(metric=spec.metric.name, maximize=spec.metric.goal is Goal.MAXIMIZE)
-    return Improvement(metric=on.improvement, maximize=on.goal is Goal.MAXIMIZE)
+    # Of several objectives the first stands for the study; another one has a goal, too.
+    goals = {each.name: each.goal for each in spec.objectives}
+    name = on.improvement if isinstance(on.improvement, str) else spec.objective.name
+    goal = goals.get(name) if on.goal is None else on.goal
+    return Improvement(metric=name, maximize=goal is Goal.MAXIMIZE)

@@ -1,10 +1,11 @@
-"""Whether the trial's source is the one that unfinished trials were saved with."""
+"""Whether the sources are those of before: of trials to go on, of the space to suggest more."""
 
 from __future__ import annotations
 
 import json
 
-from sweep.driver.prepare import Request
+from sweep.driver.plan import Limits
+from sweep.driver.prepare import Request, space_source
 from sweep.errors import SpecChangedError
 from sweep.journal.state import Trial
 from sweep.trial.source import source_digest
@@ -34,6 +35,27 @@ def check_source(request: Request) -> str | None:
             f"{name}: {what}: put it back, or go on all the same with --set strict_code=false"
         )
     return f"{name}: {what}; it goes on with the new one"
+
+
+def check_space(request: Request) -> str | None:
+    """A warning, where another source of the space function has suggested the trials so far.
+
+    Raises:
+        SpecChangedError: so under ``strict_code: true``; nothing was run or written yet.
+    """
+    state, spec = request.state, request.spec
+    if state is None or not 0 < state.asked < Limits.of(spec).total:
+        return None
+    for name, digest in space_source(spec, request.project).items():
+        if state.sources.get(name, digest) != digest:
+            what = f"the source of {name} is not the one that suggested the trials so far"
+            if spec.strict_code:
+                raise SpecChangedError(
+                    f"{spec.name}: {what}: put it back, or go on all the same with "
+                    "--set strict_code=false"
+                )
+            return f"{spec.name}: {what}; it goes on with the new one"
+    return None
 
 
 def _saved_with(request: Request, trial: Trial) -> str | None:

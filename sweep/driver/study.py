@@ -6,6 +6,7 @@ import logging
 import os
 import socket
 from collections.abc import Callable, Mapping
+from types import MappingProxyType
 from typing import Any
 
 from sweep.driver.archive import Archive
@@ -105,7 +106,9 @@ class DrivenStudy:
         """How many trials were finished at the entry that was shown last."""
         return self._logbook.shown
 
-    def begin(self, versions: Mapping[str, str]) -> None:
+    def begin(
+        self, versions: Mapping[str, str], sources: Mapping[str, str] = MappingProxyType({})
+    ) -> None:
         """Open a session, durably, and clear away what an earlier one left behind.
 
         Raises:
@@ -118,6 +121,7 @@ class DrivenStudy:
                 host=socket.gethostname(),
                 pid=os.getpid(),
                 versions=dict(versions),
+                sources=dict(sources),
             )
         )
         for trial in self.state.trials.values():
@@ -253,7 +257,7 @@ class DrivenStudy:
         return self._archive.mirrored
 
     def _reported(self, trial: Trial, message: Reported) -> Verdict | None:
-        value = message.metrics.get(self.spec.metric.name)
+        value = message.metrics.get(self.spec.objective.name)
         pruned_at = trial.pruned_at
         judged = value is not None and self._waits_for_verdicts(trial)
         late = pruned_at is not None and message.step > pruned_at
@@ -395,17 +399,19 @@ class DrivenStudy:
         reason: str | None = None,
         error: str | None = None,
     ) -> None:
-        metric = self.spec.metric.name
         if state is TrialState.PRUNED and self.limits.population is not None:
             reason = EXPLOITED
-        conclusion = Conclusion.of(trial, state, returned, metric, reason)
+        conclusion = Conclusion.of(trial, state, returned, self.spec, reason)
+        values = list(conclusion.values)
         newest = trial.newest
         self._logbook.record(
             TrialFinished(
                 trial=trial.number,
                 attempt=trial.attempts,
                 state=conclusion.state,
-                value=conclusion.value,
+                value=values[0] if values else None,
+                values=values if len(values) > 1 else None,
+                violations=list(conclusion.violations),
                 checkpoint=None if newest is None else newest.id,
                 metrics=returned,
                 reason=conclusion.reason,

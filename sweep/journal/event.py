@@ -77,13 +77,19 @@ class SpecChanged(Event):
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class DriverStarted(Event):
-    """A driver took the study over. ``session`` counts the drivers from 1."""
+    """A driver took the study over. ``session`` counts the drivers from 1.
+
+    ``sources`` has the SHA-256 of the file of each function of the user's that suggestions follow
+    from, by ``space module:function`` (empty in events of version 1).
+    """
 
     type: ClassVar[str] = "driver_started"
+    version: ClassVar[int] = 2
     session: int
     host: str
     pid: int
     versions: dict[str, str]
+    sources: dict[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -289,9 +295,15 @@ class AttemptFailed(Event):
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class TrialFinished(Event):
-    """The trial is over. ``checkpoint`` is its last one, ``reason`` why it was not completed."""
+    """The trial is over. ``checkpoint`` is its last one, ``reason`` why it was not completed.
+
+    Of several objectives ``values`` has all in the order of the spec, and ``value`` is the first;
+    of one it is None. ``violations`` says of each constraint how much it is exceeded (0 or less: it
+    is kept); it is empty where there is none, or where a pruned trial never came to measure it.
+    """
 
     type: ClassVar[str] = "trial_finished"
+    version: ClassVar[int] = 2
     trial: int
     attempt: int
     state: TrialState
@@ -300,16 +312,21 @@ class TrialFinished(Event):
     metrics: dict[str, float] = field(default_factory=dict)
     reason: str | None = None
     error: str | None = None
+    values: list[float] | None = None
+    violations: list[float] = field(default_factory=list)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class TrialTold(Event):
     """One Bayesian iteration: a finished trial was told to the sampler.
 
-    The incumbent after it is ``best_trial`` with ``best_value`` and its ``checkpoint``.
+    The incumbent after it is ``best_trial`` with ``best_value`` and its ``checkpoint``. Several
+    objectives have no incumbent, but a Pareto front: ``values`` are those of the trial, ``entered``
+    says whether it is on the front now, and ``left`` holds the trials that it displaced from there.
     """
 
     type: ClassVar[str] = "trial_told"
+    version: ClassVar[int] = 2
     trial: int
     value: float | None
     checkpoint: str | None
@@ -317,6 +334,9 @@ class TrialTold(Event):
     best_trial: int | None
     best_value: float | None
     wrote: dict[str, dict[str, Any]]
+    values: list[float] | None = None
+    entered: bool = False
+    left: list[int] = field(default_factory=list)
 
 
 EVENTS: Mapping[str, type[Event]] = {

@@ -82,6 +82,11 @@ class Trial:
     updated: float
     state: TrialState = TrialState.RUNNING
     value: float | None = None
+    """The objective's; of several objectives the first one's."""
+    values: list[float] | None = None
+    """Those of several objectives, in the order of the spec."""
+    violations: list[float] = field(default_factory=list)
+    """How much each constraint is exceeded; 0 or less where it is kept."""
     reports: dict[int, Report] = field(default_factory=dict)
     verdicts: dict[int, bool] = field(default_factory=dict)
     told: int | None = None
@@ -128,6 +133,11 @@ class Trial:
         return self.fork is None or self.fork.inside
 
     @property
+    def feasible(self) -> bool:
+        """Whether it keeps every constraint, as far as is known."""
+        return all(violation <= 0 for violation in self.violations)
+
+    @property
     def step(self) -> int | None:
         """The last step that was reported."""
         return max(self.reports, default=None)
@@ -165,7 +175,7 @@ class Trial:
 
 @dataclass(slots=True)
 class Iteration:
-    """One finished trial told to the sampler, and the incumbent after it."""
+    """One finished trial told to the sampler, and the incumbent (or the front) after it."""
 
     number: int
     trial: int
@@ -174,6 +184,8 @@ class Iteration:
     best_value: float | None
     best_checkpoint: str | None
     time: float
+    front: int | None = None
+    """How many trials are on the Pareto front; None with one objective."""
 
 
 @dataclass(slots=True)
@@ -188,6 +200,8 @@ class StudyState:
     sessions: int = 0
     session: DriverStarted | None = None
     stopped: DriverStopped | None = None
+    sources: dict[str, str] = field(default_factory=dict)
+    """Digests of the functions that suggestions follow from, as last recorded."""
     active_s: float = 0.0
     session_started: float = 0.0
     trials: dict[int, Trial] = field(default_factory=dict)
@@ -197,6 +211,8 @@ class StudyState:
     """Unfinished trials that are not paused."""
     paused: dict[int, Trial] = field(default_factory=dict)
     iterations: list[Iteration] = field(default_factory=list)
+    front: list[int] = field(default_factory=list)
+    """Trials on the Pareto front of several objectives, in the order in which they came there."""
     counts: dict[TrialState, int] = field(default_factory=lambda: dict.fromkeys(TrialState, 0))
 
     @property
@@ -233,8 +249,34 @@ class StudyState:
         return None
 
     @property
+    def objectives(self) -> list[str]:
+        """Names of the metrics that the study optimises."""
+        metric = self.spec["metric"]
+        return [each["name"] for each in (metric if isinstance(metric, list) else [metric])]
+
+    @property
+    def several(self) -> bool:
+        """Whether there are several objectives: then there is a front, and no incumbent."""
+        return isinstance(self.spec.get("metric"), list)
+
+    @property
+    def pareto(self) -> list[Trial]:
+        """The trials on the front, the best by the first objective first.
+
+        With one objective it is the incumbent, if there is one.
+        """
+        if not self.several:
+            return [] if self.best is None else [self.best]
+        sign = -1.0 if self.spec["metric"][0]["goal"] == "maximize" else 1.0
+        front = [self.trials[number] for number in self.front]
+        return sorted(front, key=lambda trial: (sign * (trial.value or 0.0), trial.number))
+
+    @property
     def best(self) -> Trial | None:
-        """The incumbent: the best completed trial (the first of equals)."""
+        """The incumbent: the best completed trial that keeps the constraints (the first of equals).
+
+        None with several objectives, which have a `pareto` front.
+        """
         if not self.iterations or self.iterations[-1].best_trial is None:
             return None
         return self.trials[self.iterations[-1].best_trial]
@@ -279,6 +321,7 @@ def _driver_started(state: StudyState, event: DriverStarted, time: float) -> Non
     _end_session(state)
     state.session, state.stopped, state.sessions = event, None, event.session
     state.session_started = time
+    state.sources = state.sources | event.sources
 
 
 def _driver_stopped(state: StudyState, event: DriverStopped, time: float) -> None:
@@ -424,6 +467,7 @@ def _finished(state: StudyState, event: TrialFinished, time: float) -> None:
     _end_attempt(trial, time)
     _enter(state, trial, event.state)
     trial.value, trial.finished = event.value, time
+    trial.values, trial.violations = event.values, event.violations
     trial.checkpoint, trial.metrics = event.checkpoint, event.metrics
     trial.reason, trial.error = event.reason, event.error
     del unfinished[event.trial]
@@ -431,6 +475,10 @@ def _finished(state: StudyState, event: TrialFinished, time: float) -> None:
 
 def _told(state: StudyState, event: TrialTold, time: float) -> None:
     state.trials[event.trial].told = event.iteration
+    if event.left:
+        state.front = [number for number in state.front if number not in event.left]
+    if event.entered:
+        state.front.append(event.trial)
     state.iterations.append(
         Iteration(
             number=event.iteration,
@@ -440,6 +488,7 @@ def _told(state: StudyState, event: TrialTold, time: float) -> None:
             best_value=event.best_value,
             best_checkpoint=event.checkpoint,
             time=time,
+            front=len(state.front) if state.several else None,
         )
     )
 

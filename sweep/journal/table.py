@@ -26,11 +26,13 @@ def trials_table(state: StudyState) -> pa.Table:
     """One row a trial, running and paused ones too, by number.
 
     ``number state value params.* metrics.* started finished duration_s attempts steps checkpoint
-    parent source exploits reason error``. ``metrics.*`` are the last of each; ``steps`` counts the
-    reported steps; ``duration_s`` is the time on a slot, all attempts together; ``checkpoint`` is
-    the newest one;
-    ``parent`` is the number of the trial that a fork was forked off, ``source`` the checkpoint of
-    it, ``exploits`` the member of a population whose place the fork took.
+    parent source exploits reason error``. Several objectives have ``values_0``, ``values_1``, ...
+    in their order after ``value``, which is the first of them; with those or with constraints
+    ``feasible`` says of those that have a result whether they keep all. ``metrics.*`` are the last
+    of each; ``steps`` counts the reported steps; ``duration_s`` is the time on a slot, all attempts
+    together; ``checkpoint`` is the newest one; ``parent`` is the number of the trial that a fork
+    was forked off, ``source`` the checkpoint of it, ``exploits`` the member of a population whose
+    place the fork took.
     """
     trials = list(state.trials.values())
     finals = [final_metrics(trial) for trial in trials]
@@ -38,6 +40,7 @@ def trials_table(state: StudyState) -> pa.Table:
         "number": _int(trial.number for trial in trials),
         "state": _text(str(trial.state) for trial in trials),
         "value": _float(trial.value for trial in trials),
+        **_objectives(state, trials),
         **_params([trial.params for trial in trials]),
         **_metrics(finals),
         "started": _time(trial.started for trial in trials),
@@ -100,7 +103,8 @@ def checkpoints_table(state: StudyState) -> pa.Table:
 def iterations_table(state: StudyState) -> pa.Table:
     """One row a Bayesian iteration, in the order in which the results were told.
 
-    ``iteration trial value best_trial best_value best_checkpoint time``.
+    ``iteration trial value best_trial best_value best_checkpoint time``; with several objectives
+    there is ``front``, too: how many trials were on the Pareto front.
     """
     rows = state.iterations
     columns: dict[str, pa.Array] = {
@@ -110,6 +114,7 @@ def iterations_table(state: StudyState) -> pa.Table:
         "best_trial": _int(row.best_trial for row in rows),
         "best_value": _float(row.best_value for row in rows),
         "best_checkpoint": _text(row.best_checkpoint for row in rows),
+        **({"front": _int(row.front for row in rows)} if state.several else {}),
         "time": _time(row.time for row in rows),
     }
     return pa.table(columns)
@@ -142,6 +147,20 @@ def final_metrics(trial: Trial) -> dict[str, float]:
 def newest_checkpoint(trial: Trial) -> str | None:
     """Id of the newest checkpoint that is kept, see `Trial.newest`."""
     return None if trial.newest is None else trial.newest.id
+
+
+def _objectives(state: StudyState, trials: Sequence[Trial]) -> dict[str, pa.Array]:
+    """What only studies with several objectives, or with constraints, have."""
+    columns: dict[str, pa.Array] = {}
+    if state.several:
+        nothing: list[float | None] = [None] * len(state.objectives)
+        values = [trial.values or nothing for trial in trials]
+        for index in range(len(state.objectives)):
+            columns[f"values_{index}"] = _float(row[index] for row in values)
+    if state.several or state.spec.get("constraints"):
+        known = [trial.feasible if trial.value is not None else None for trial in trials]
+        columns["feasible"] = column(known, pa.bool_())
+    return columns
 
 
 def _int(values: Iterable[int | None]) -> pa.Array:

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import hashlib
 import io
 import pickle
 from collections.abc import Sequence
 from typing import Any
 
+import optuna
 from optuna.distributions import BaseDistribution
 from optuna.samplers import CmaEsSampler
 from optuna.trial import FrozenTrial
@@ -18,16 +20,29 @@ class Cmaes(CmaEsSampler):
     """CMA-ES over the parameters that are ``always`` there.
 
     Optuna's own takes those that all trials had so far, and fails where the first ones had a
-    conditional parameter and a later one has not.
+    conditional parameter and a later one has not. Where ``always`` is None nobody knows: it takes
+    those, too, and begins anew whenever they become fewer.
     """
 
-    def __init__(self, *, always: frozenset[str], **options: Any) -> None:
+    def __init__(self, *, always: frozenset[str] | None, **options: Any) -> None:
         super().__init__(**options)
         self._always = always
 
     def infer_relative_search_space(self, *args: Any) -> dict[str, BaseDistribution]:
         common = super().infer_relative_search_space(*args)
-        return {name: range_ for name, range_ in common.items() if name in self._always}
+        always = common if self._always is None else self._always
+        return {name: range_ for name, range_ in common.items() if name in always}
+
+    def sample_relative(
+        self,
+        study: optuna.Study,
+        trial: FrozenTrial,
+        search_space: dict[str, BaseDistribution],
+    ) -> dict[str, Any]:
+        if self._always is None:
+            names = hashlib.sha256("\n".join(search_space).encode()).hexdigest()
+            self._attr_prefix = f"{self._attr_prefix}{names[:12]}:"
+        return super().sample_relative(study, trial, search_space)
 
     def _init_optimizer(self, *args: Any) -> Any:
         # The state is written down, and the package leaves a part of it as the memory happened to

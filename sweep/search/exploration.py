@@ -11,8 +11,9 @@ from bisect import bisect_left
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
+from sweep.search.define import DefinedSpace
 from sweep.spec import Choice, Dimension, Domain, Fixed, Integer, Latent, Real, Space
-from sweep.spec.domain import Categorical, Quantized, Weighted, multiple
+from sweep.spec.domain import Categorical, Quantized, Stepped, Weighted, multiple
 from sweep.spec.inverse import latent_of
 
 Chance = Callable[[], float]
@@ -20,7 +21,7 @@ Chance = Callable[[], float]
 
 
 def explored(
-    space: Space,
+    space: Space | DefinedSpace,
     params: Mapping[str, Any],
     *,
     factors: Sequence[float],
@@ -72,6 +73,9 @@ def drawn(latent: Latent, chance: Chance) -> Any:
         case Real(log=True) as real:
             number = real.low * math.exp((math.log(real.high) - math.log(real.low)) * chance())
             return min(max(number, real.low), real.high)
+        case Real(step=float(step)) as real:
+            steps = round((real.high - real.low) / step)
+            return real.low + step * min(int(chance() * (steps + 1)), steps)
         case Real() as real:
             share = chance()
             return min(max(real.low * (1 - share) + real.high * share, real.low), real.high)
@@ -86,6 +90,10 @@ def perturbed(domain: Domain, value: Any, factor: float) -> Any:
     if isinstance(domain, Quantized):
         return _quantized(domain, value, factor)
     low, high = _ends(domain)
+    if isinstance(domain, Stepped):
+        place, moved = domain.value(value), domain.value(value * factor)
+        step = domain.step * _direction(value, factor)
+        return min(max(moved if moved != place else domain.value(place + step), low), high)
     return min(max(value * factor, low), high)
 
 

@@ -47,6 +47,19 @@ def distribution(range_: Latent) -> BaseDistribution:
             raise ValueError("a constant has no distribution")
 
 
+def same_kind(older: BaseDistribution, range_: Latent) -> bool:
+    """Whether a parameter that was drawn from ``older`` may be drawn from ``range_``, too.
+
+    Samplers compare its values: the kind and the number of choices must stay, bounds may move.
+    """
+    if isinstance(range_, Fixed):
+        return False
+    newer = distribution(range_)
+    if isinstance(newer, CategoricalDistribution):
+        return newer == older
+    return type(newer) is type(older)
+
+
 def to_journal(value: Any, distribution: BaseDistribution) -> list[Any]:
     """A latent value with its range, in JSON's types."""
     return [value, *_described(distribution)]

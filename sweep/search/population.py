@@ -22,6 +22,7 @@ from typing import Any
 
 from sweep.journal.event import TrialState
 from sweep.journal.state import Checkpoint, StudyState, Trial
+from sweep.search.define import space_of
 from sweep.search.exploration import explored
 from sweep.spec import Goal, Pbt, StudySpec
 
@@ -43,8 +44,9 @@ class Population:
     """The rules of one study; it holds no state of its own."""
 
     def __init__(self, method: Pbt, spec: StudySpec) -> None:
-        self._method, self._space, self._seed = method, spec.space, spec.seed
-        self._metric, self._maximize = spec.metric.name, spec.metric.goal is Goal.MAXIMIZE
+        self._method, self._spec = method, spec
+        self._metric = spec.objective.name
+        self._maximize = spec.objective.goal is Goal.MAXIMIZE
 
     @classmethod
     def of(cls, spec: StudySpec) -> Population | None:
@@ -150,15 +152,18 @@ class Population:
 
         The parent is drawn among the best at the step at which the trial made way, of those that
         are better than it was. The draws are seeded with the number of the trial that begins.
+
+        Raises:
+            ProgramError: a space function raised.
         """
         parents = self._parents(state, state.trials[number])
         if not parents:
             return None
-        digest = hashlib.sha256(f"exploit:{self._seed}:{len(state.trials)}".encode()).digest()
+        digest = hashlib.sha256(f"exploit:{self._spec.seed}:{len(state.trials)}".encode()).digest()
         chance = random.Random(int.from_bytes(digest[:8], "big")).random
         parent, source = parents[int(chance() * len(parents))]
         params = explored(
-            self._space,
+            space_of(self._spec, state.project),
             parent.params,
             factors=self._method.factors,
             resample=self._method.resample,

@@ -69,7 +69,7 @@ class Promotion:
     def adopt(self, spec: StudySpec) -> None:
         """Go on under another spec."""
         self._ladder = Ladder.of(spec.early_terminate)
-        self._sign = -1.0 if spec.metric.goal is Goal.MAXIMIZE else 1.0
+        self._sign = -1.0 if spec.objective.goal is Goal.MAXIMIZE else 1.0
 
     @property
     def pauses(self) -> bool:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from types import MappingProxyType
 from typing import Any
 
 from sweep.errors import ProgramError, UsageError
@@ -22,7 +23,9 @@ from sweep.journal.event import (
     TrialTold,
 )
 from sweep.journal.state import StudyState, apply
+from sweep.search.define import space_of
 from sweep.search.fork import vary
+from sweep.search.result import known, values_of, violations_of
 from sweep.search.search import Search
 from sweep.spec import StudySpec
 
@@ -48,7 +51,8 @@ class Deviation:
 
 @dataclass(slots=True)
 class Replay:
-    """What a replay found. ``drift`` maps a package to (recorded, installed) versions."""
+    """What a replay found. ``drift`` maps a package to (recorded, installed) versions,
+    and a space function to the beginnings of its source's digests."""
 
     suggestions: int = 0
     forks: int = 0
@@ -74,14 +78,19 @@ _ASKED = ("trial", "seed", "params", "latents", "wrote", "told", "running", "bra
 
 
 def replay(
-    entries: Iterable[Entry], installed: Mapping[str, str], changed: Sequence[int] = ()
+    entries: Iterable[Entry],
+    installed: Mapping[str, str],
+    changed: Sequence[int] = (),
+    sources: Mapping[str, str] = MappingProxyType({}),
 ) -> Replay:
-    """Derive every suggestion, verdict, promotion and incumbent of ``entries`` again.
+    """Derive every suggestion, verdict, promotion, incumbent and front of ``entries`` again.
 
-    ``installed`` are the versions at hand, ``changed`` the events whose digests do not fit.
+    ``installed`` are the versions at hand, ``sources`` the digests of functions at hand (as in
+    `DriverStarted`), ``changed`` the events whose digests do not fit.
 
     Raises:
-        ProgramError: a sampler of the user's cannot be had, or fails on a result.
+        ProgramError: a sampler or a space of the user's cannot be had, or the sampler fails on a
+            result.
     """
     found = Replay()
     for seq in changed:
@@ -101,6 +110,10 @@ def replay(
                 was, now = event.versions.get(name, "-"), installed.get(name, "-")
                 if was != now:
                     found.drift[name] = (was, now)
+            for name, was in event.sources.items():
+                now = sources.get(name, was)
+                if was != now:
+                    found.drift[name] = (was[:12], now[:12])
         if search is not None:
             _compare(found, state, search, entry)
             apply(state, entry)
@@ -147,32 +160,45 @@ def _compare(found: Replay, state: StudyState, search: Search, entry: Entry) -> 
             found.promotions += 1
             _check_promotion(found, state, search, seq, event)
         case TrialFinished():
-            trial = state.trials[event.trial]
-            if trial.state is TrialState.PAUSED:
+            if state.trials[event.trial].state is TrialState.PAUSED:
                 _check_nothing_waits(found, search, entry, event.trial)
-            metric = StudySpec.model_validate(state.spec).metric.name
-            reported = [trial.reports[s].value for s in sorted(trial.reports)]
-            known = [value for value in reported if value is not None]
-            value = event.metrics.get(metric, known[-1] if known else None)
-            if value is not None and math.isnan(value):
-                value = None  # of a member of a population that made way
             if event.state is not TrialState.FAILED:
-                _check(found, seq, event.trial, "value", event.value, value)
+                _check_result(found, state, seq, event)
         case TrialTold():
             found.tellings += 1
             told = search.tell(state, state.trials[event.trial])
-            for name in ("value", "iteration", "best_trial", "best_value", "checkpoint", "wrote"):
+            for name in _TOLD:
                 _check(found, seq, event.trial, name, getattr(event, name), getattr(told, name))
         case _:
             pass
 
 
+_TOLD = (
+    *("value", "values", "iteration", "best_trial", "best_value", "checkpoint"),
+    *("entered", "left", "wrote"),
+)
+"""What is derived again of a result that was told."""
+
+
+def _check_result(found: Replay, state: StudyState, seq: int, event: TrialFinished) -> None:
+    spec, trial = StudySpec.model_validate(state.spec), state.trials[event.trial]
+    values = values_of(spec, trial, event.metrics)
+    several = list(known(values)) if len(values) > 1 else None
+    violations = list(known(violations_of(spec, trial, event.metrics)))
+    first = next(iter(values.values()))
+    if first is not None and math.isnan(first):
+        first = None  # of a member of a population that made way
+    _check(found, seq, event.trial, "value", event.value, first)
+    _check(found, seq, event.trial, "values", event.values, several)
+    _check(found, seq, event.trial, "violations", event.violations, violations)
+
+
 def _check_fork(found: Replay, state: StudyState, seq: int, event: TrialForked) -> None:
     """A fork's parameters are its user's choice; what the sampler knows of them follows."""
-    space = StudySpec.model_validate(state.spec).space
+    space = space_of(StudySpec.model_validate(state.spec), state.project)
     try:
         derived = vary(space, event.params, event.params, force=not event.inside)
-    except UsageError as error:
+    except (UsageError, ProgramError) as error:
         found.deviations.append(Deviation(seq, event.trial, "fork", event.params, str(error)))
         return
     for name in ("params", "latents", "inside"):
@@ -216,7 +242,7 @@ def _check_nothing_waits(found: Replay, search: Search, entry: Entry, trial: int
 def _check_report(
     found: Replay, state: StudyState, search: Search, seq: int, event: TrialReported
 ) -> None:
-    metric = state.spec["metric"]["name"]
+    metric = state.objectives[0]
     _check(
         found,
         seq,

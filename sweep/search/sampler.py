@@ -209,7 +209,10 @@ def _random_sampler(seed: int) -> samplers.RandomSampler:
 _made = threading.local()
 
 
-def _always(spec: StudySpec) -> frozenset[str]:
+def _always(spec: StudySpec) -> frozenset[str] | None:
+    """Parameters that every trial has; None where only a function of the user's could say."""
+    if spec.space_function is not None:
+        return None
     return frozenset(each.name for each in spec.space.dimensions if not each.when)
 
 

@@ -16,6 +16,7 @@ import optuna
 from optuna.study import StudyDirection
 from optuna.trial import TrialState as OptunaState
 
+from sweep.errors import ProgramError
 from sweep.journal.event import (
     Event,
     SpecChanged,
@@ -30,14 +31,15 @@ from sweep.journal.event import (
     TrialTold,
 )
 from sweep.journal.state import StudyState, Trial
-from sweep.search import latent
+from sweep.search import front, latent
+from sweep.search.define import DefinedSpace, space_of
 from sweep.search.permutation import permuted
 from sweep.search.population import Population
 from sweep.search.promotion import Promotion
 from sweep.search.pruner import make_pruner
 from sweep.search.sampler import SamplerSource, ask_seed
 from sweep.search.storage import HistoryStorage, running_trial
-from sweep.spec import Goal, Method, StudySpec
+from sweep.spec import Dimension, Goal, Method, Space, StudySpec
 
 _STATES = {
     TrialState.COMPLETE: OptunaState.COMPLETE,
@@ -57,23 +59,27 @@ class Search:
     def __init__(self, spec: StudySpec, project: str = "") -> None:
         """Begin with the spec that the study began with; a change of it is an event.
 
-        ``project`` is where a sampler of the user's is imported from, once it is needed.
+        ``project`` is where a sampler and a space of the user's are imported from, once they are
+        needed.
         """
         optuna.logging.set_verbosity(optuna.logging.ERROR)
         self._storage = HistoryStorage(spec.name)
         self._outside: set[int] = set()
         """Trials outside of the space: to samplers they are failed ones."""
+        self._ranges: dict[str, optuna.distributions.BaseDistribution] = {}
+        """What each parameter was drawn from last."""
         self.promotion = Promotion(spec)
         self._adopt(spec, project)
 
     def _adopt(self, spec: StudySpec, project: str) -> None:
         self._spec = spec
-        self._space = spec.space
-        self._maximize = spec.metric.goal is Goal.MAXIMIZE
-        self._storage.direction = (
-            StudyDirection.MAXIMIZE if self._maximize else StudyDirection.MINIMIZE
-        )
-        # Made anew, since Optuna's study asks for its direction once.
+        self._space: Space | DefinedSpace | None = None
+        self._maximize = [each.goal is Goal.MAXIMIZE for each in spec.objectives]
+        self._storage.directions = [
+            StudyDirection.MAXIMIZE if larger else StudyDirection.MINIMIZE
+            for larger in self._maximize
+        ]
+        # Made anew, since Optuna's study asks for its directions once.
         self._study = optuna.load_study(
             study_name=spec.name, storage=self._storage, sampler=optuna.samplers.RandomSampler()
         )
@@ -83,16 +89,23 @@ class Search:
         self._samplers: SamplerSource | None = None
 
     def prepare(self) -> SamplerSource:
-        """Have the samplers at hand; every question does so by itself.
+        """Have the samplers and the space at hand; every question does so by itself.
 
         Raises:
-            ProgramError: a factory of the user's cannot be had, or does not take its options.
+            ProgramError: a factory or a space function of the user's cannot be had, or does not
+                take what it is given.
         """
         # Not before they are needed: where a study has moved, with a factory of the user's, the
         # journal says so after it has named the place where that was.
         if self._samplers is None:
             self._samplers = SamplerSource(self._spec, self._project)
+        self._searched()
         return self._samplers
+
+    def _searched(self) -> Space | DefinedSpace:
+        if self._space is None:
+            self._space = space_of(self._spec, self._project)
+        return self._space
 
     @property
     def prunes(self) -> bool:
@@ -113,16 +126,15 @@ class Search:
             ProgramError: the sampler failed.
         """
         number, place = len(state.trials), state.asked
-        if self._spec.method.ends:
-            params = self._configuration(place)
+        space = self._searched()
+        if isinstance(space, Space) and self._spec.method.ends:
+            params = self._configuration(space, place)
             latents: dict[str, list[Any]] = {}
             wrote: dict[str, dict[str, Any]] = {}
         else:
             with self._storage.aside(number) as written, self.prepare().guarded():
                 trial = self._study_with_sampler(place).ask()
-                params = self._space.complete(
-                    lambda dimension: dimension.domain.value(latent.suggest(trial, dimension))
-                )
+                params = space.complete(lambda dimension: self._suggest(trial, dimension))
                 frozen = self._storage.get_trial(number)
                 latents = {
                     name: latent.to_journal(value, frozen.distributions[name])
@@ -140,11 +152,27 @@ class Search:
             bracket=self.promotion.bracket(place),
         )
 
-    def _configuration(self, place: int) -> dict[str, Any]:
+    def _suggest(self, trial: optuna.Trial, dimension: Dimension) -> Any:
+        """The sampler's value of one parameter.
+
+        Raises:
+            ProgramError: a space function has made another kind of parameter of it.
+        """
+        defined = isinstance(self._space, DefinedSpace)
+        older = self._ranges.get(dimension.name) if defined else None
+        if older is not None and not latent.same_kind(older, dimension.domain.latent):
+            raise ProgramError(
+                f"space {self._spec.space_function!r}: {dimension.name}: was another kind of "
+                "parameter, or had another number of choices, in an earlier trial: where it "
+                "differs, give it another name"
+            )
+        return dimension.domain.value(latent.suggest(trial, dimension))
+
+    def _configuration(self, space: Space, place: int) -> dict[str, Any]:
         """What a method that goes through all configurations has at ``place``."""
         if self._spec.method.name == Method.BRUTE:
-            place = permuted(place, self._space.grid_size or 0, self._spec.seed)
-        return next(itertools.islice(self._space.grid(), place, None))
+            place = permuted(place, space.grid_size or 0, self._spec.seed)
+        return next(itertools.islice(space.grid(), place, None))
 
     def judge(self, trial: Trial, step: int, value: float) -> tuple[bool, dict[str, Any]]:
         """The pruner's verdict on a report, and the trial attributes that it wrote.
@@ -165,11 +193,18 @@ class Search:
     def tell(self, state: StudyState, trial: Trial) -> TrialTold:
         """Tell a trial that was completed or pruned, and say who is the incumbent now.
 
+        Of several objectives: how the Pareto front changes.
+
         Raises:
             ProgramError: the sampler failed.
         """
         wrote = self._after_trial(trial) if self.prepare().notes_results else {}
-        best = self._incumbent(state, trial)
+        best, entered, left = None, False, list[int]()
+        if len(self._maximize) > 1:
+            on_it = (state.trials[number] for number in state.front)
+            entered, left = front.change(on_it, trial, self._maximize)
+        else:
+            best = self._incumbent(state, trial)
         return TrialTold(
             trial=trial.number,
             value=trial.value,
@@ -178,6 +213,9 @@ class Search:
             best_value=None if best is None else best.value,
             checkpoint=None if best is None else best.checkpoint,
             wrote=wrote,
+            values=trial.values,
+            entered=entered,
+            left=left,
         )
 
     def apply(self, event: Event) -> None:
@@ -198,7 +236,7 @@ class Search:
                 self._storage.write(event.trial, event.wrote)
             case TrialForked():
                 self._put_begun(event)
-            case TrialReported(value=float(value)):
+            case TrialReported(value=float(value)) if len(self._maximize) == 1:
                 attrs = self._storage.get_trial(event.trial).system_attrs
                 self._storage.set_trial_intermediate_value(event.trial, event.step, value)
                 if event.wrote:
@@ -215,9 +253,12 @@ class Search:
                     intermediate_values={step: v for step, v in values.items() if step <= keep},
                 )
             case TrialFinished():
-                told = None if event.value is None else [event.value]
+                told = event.values or (None if event.value is None else [event.value])
                 known = event.trial not in self._outside
                 state = _STATES[event.state] if known else OptunaState.FAIL
+                if known and event.violations:
+                    named = zip(self._spec.constraints, event.violations, strict=False)
+                    self._storage.constrain(event.trial, dict(named))
                 self._storage.set_trial_state_values(event.trial, state, told if known else None)
             case TrialTold():
                 self._storage.write(event.trial, event.wrote)
@@ -230,7 +271,7 @@ class Search:
             # A sampler learns of it before the trial is finished; the journal has it finished.
             self._storage.change(trial.number, state=OptunaState.RUNNING, values=None)
             study = self._study_with_sampler(trial.number)
-            values = None if trial.value is None else [trial.value]
+            values = trial.values or (None if trial.value is None else [trial.value])
             running = self._storage.get_trial(trial.number)
             study.sampler.after_trial(study, running, _STATES[trial.state], values)
             return written()
@@ -243,17 +284,18 @@ class Search:
         trial = running_trial(event.trial)
         for name, known in event.latents.items():
             trial.params[name], trial.distributions[name] = latent.from_journal(known)
+        self._ranges |= trial.distributions
         self._storage.put(trial)
         if isinstance(event, TrialForked) and not event.inside:
             self._outside.add(event.trial)
 
     def _incumbent(self, state: StudyState, trial: Trial) -> Trial | None:
         best = state.best
-        if trial.state is not TrialState.COMPLETE or trial.value is None:
+        if trial.state is not TrialState.COMPLETE or trial.value is None or not trial.feasible:
             return best
         if best is None or best.value is None:
             return trial
-        better = trial.value > best.value if self._maximize else trial.value < best.value
+        better = trial.value > best.value if self._maximize[0] else trial.value < best.value
         return trial if better else best
 
 

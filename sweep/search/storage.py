@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import copy
 import json
-from collections.abc import Callable, Container, Iterator, Sequence
+from collections.abc import Callable, Container, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from typing import Any
@@ -29,11 +29,11 @@ class HistoryStorage(BaseStorage):
         trials: by number.
         study_attrs: what samplers keep with the study (a counter of QMC, say).
         user_attrs: what a sampler of the user's keeps there as a user's own.
-        direction: whether small or large values are better.
+        directions: of each objective, whether small or large values are better.
     """
 
     def __init__(self, name: str) -> None:
-        self.direction = StudyDirection.MINIMIZE
+        self.directions = [StudyDirection.MINIMIZE]
         self.trials: list[FrozenTrial] = []
         self.study_attrs: dict[str, Any] = {}
         self.user_attrs: dict[str, Any] = {}
@@ -102,6 +102,14 @@ class HistoryStorage(BaseStorage):
             setattr(trial, name, value)
         self.trials[number] = trial
 
+    def constrain(self, number: int, violations: Mapping[str, float]) -> None:
+        """Note of a trial how much it exceeds each constraint, as ``Trial.set_constraint`` does.
+
+        All samplers find it there (`FrozenTrial.constraints`): they need no function of their own.
+        """
+        named = {f"constraints:{text}": violation for text, violation in violations.items()}
+        self.change(number, system_attrs={**self.trials[number].system_attrs, **named})
+
     # What Optuna calls.
 
     def create_new_study(
@@ -125,7 +133,7 @@ class HistoryStorage(BaseStorage):
         return self._name
 
     def get_study_directions(self, study_id: int) -> list[StudyDirection]:
-        return [self.direction]
+        return self.directions
 
     def get_study_user_attrs(self, study_id: int) -> dict[str, Any]:
         return self.user_attrs
@@ -137,7 +145,8 @@ class HistoryStorage(BaseStorage):
         return [
             FrozenStudy(
                 study_name=self._name,
-                direction=self.direction,
+                direction=None,
+                directions=self.directions,
                 user_attrs=self.user_attrs,
                 system_attrs=self.study_attrs,
                 study_id=_STUDY_ID,

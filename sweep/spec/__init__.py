@@ -1,5 +1,6 @@
 """What was asked of a study: YAML in, a validated and frozen `StudySpec` out."""
 
+from sweep.spec.constraint import Constraint
 from sweep.spec.difference import ABSENT, Change, difference, inheriting, refused, successor
 from sweep.spec.distribution import Distribution
 from sweep.spec.domain import Domain
@@ -37,6 +38,7 @@ __all__ = [
     "Change",
     "CheckpointSpec",
     "Choice",
+    "Constraint",
     "Crossover",
     "Dimension",
     "Distribution",

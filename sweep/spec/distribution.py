@@ -99,6 +99,8 @@ def form_of(distribution: Distribution) -> Form:
             return Form((), {"mu": 0, "sigma": 1, **step})
         case "beta":
             return Form((), {"a": 1, "b": 1, **step})
+        case "int_uniform":
+            return Form(("min", "max"), {"step": 1})
     return Form(("min", "max"), step)
 
 
@@ -128,7 +130,8 @@ def domain_of(parameter: Parameter) -> Domain:
             return Weighted(parameter.values or (), parameter.probabilities or ())
         case Distribution.INT_UNIFORM | Distribution.INT_LOG_UNIFORM_VALUES as whole:
             log = whole is Distribution.INT_LOG_UNIFORM_VALUES
-            return Whole(int(parameter.min or 0), int(parameter.max or 0), log)
+            step = parameter.step or 1
+            return Whole(int(parameter.min or 0), int(parameter.max or 0), log, step)
     inner = _continuous(parameter)
     return Quantized(inner, parameter.q or 1) if parameter.distribution.quantized else inner
 

@@ -47,13 +47,17 @@ class Document:
 
     def error(self, problems: list[Problem]) -> SpecError:
         """All problems as one error, in the order of the file, then of the command line."""
+        return SpecError("\n".join(self.told(problems)))
+
+    def told(self, problems: list[Problem]) -> list[str]:
+        """A line for each problem, in that order."""
         lines = []
         for problem in problems:
             line, place = self.place(problem.path)
             path = dotted(problem.path)
             text = f"{place}: {path}: {problem.message}" if path else f"{place}: {problem.message}"
             lines.append((line is None, line or 0, text))
-        return SpecError("\n".join(dict.fromkeys(text for *_, text in sorted(lines, key=_order))))
+        return list(dict.fromkeys(text for *_, text in sorted(lines, key=_order)))
 
 
 def _order(line: tuple[bool, int, str]) -> tuple[bool, int]:

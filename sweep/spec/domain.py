@@ -111,25 +111,26 @@ class Weighted(Domain):
 
 @dataclass(frozen=True)
 class Whole(Domain):
-    """Whole numbers from ``low`` to ``high``, both included."""
+    """Whole numbers from ``low`` by ``step`` up to ``high``, both included if a step meets it."""
 
     low: int
     high: int
     log: bool = False
+    step: int = 1
 
     @property
     def latent(self) -> Integer:
-        return Integer(self.low, self.high, self.log)
+        return Integer(self.low, self.values[-1], self.log, self.step)
 
     def value(self, latent: int) -> int:
         return int(latent)
 
     @property
     def values(self) -> Sequence[int]:
-        return range(self.low, self.high + 1)
+        return range(self.low, self.high + 1, self.step)
 
     def __contains__(self, value: Any) -> bool:
-        return not isinstance(value, bool) and value in range(self.low, self.high + 1)
+        return not isinstance(value, bool) and value in self.values
 
 
 @dataclass(frozen=True)
@@ -146,6 +147,42 @@ class Continuous(Domain):
 
     def value(self, latent: float) -> float:
         return float(latent)
+
+
+@dataclass(frozen=True)
+class Stepped(Domain):
+    """Numbers from ``low`` by ``step`` up to ``high``, as one would write them in decimals."""
+
+    low: float
+    high: float
+    step: float
+
+    @property
+    def latent(self) -> Real:
+        return Real(self.low, self._at(self._last), step=self.step)
+
+    def value(self, latent: float) -> float:
+        return self._at(self._nearest(latent))
+
+    def __contains__(self, value: Any) -> bool:
+        if isinstance(value, bool) or not isinstance(value, int | float):
+            return False
+        inside = math.isfinite(value) and 0 <= self._nearest(value) <= self._last
+        return inside and self.value(value) == value
+
+    @cached_property
+    def _last(self) -> int:
+        return int((_decimal(self.high) - _decimal(self.low)) // _decimal(self.step))
+
+    def _nearest(self, value: float) -> int:
+        return round((value - self.low) / self.step)
+
+    def _at(self, number: int) -> float:
+        return float(_decimal(self.low) + number * _decimal(self.step))
+
+
+def _decimal(number: float) -> Decimal:
+    return Decimal(repr(number))
 
 
 @dataclass(frozen=True)

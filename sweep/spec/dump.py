@@ -18,14 +18,16 @@ def dump_spec(spec: StudySpec) -> str:
     from ruamel.yaml.comments import CommentedMap
 
     described = _tidy(spec.model_dump(mode="json", exclude={"parameters"}))
-    described["parameters"] = {
-        name: _flow(_shortest(parameter.model_dump(mode="json")))
-        for name, parameter in spec.parameters.items()
-    }
+    if spec.parameters:
+        described["parameters"] = {
+            name: _flow(_shortest(parameter.model_dump(mode="json")))
+            for name, parameter in spec.parameters.items()
+        }
+    keys = (field.alias or name for name, field in StudySpec.model_fields.items())
     ordered = CommentedMap(
-        (key, described[key]) for key in StudySpec.model_fields if key in described
+        (key, described[key]) for key in keys if key in described and described[key] != []
     )
-    for key in ("metric", "resources", "early_terminate"):
+    for key in ("metric", "constraints", "resources", "early_terminate"):
         if key in ordered:
             ordered[key] = _flow(ordered[key])
     ordered["checkpoint"] = {
@@ -73,9 +75,9 @@ def _tidy(value: Any) -> Any:
 
 
 def _flow(value: Any) -> Any:
-    """``value`` in one line: ``{min: 1, max: 5}``."""
-    from ruamel.yaml.comments import CommentedMap
+    """``value``, a mapping or a list, in one line: ``{min: 1, max: 5}``."""
+    from ruamel.yaml.comments import CommentedMap, CommentedSeq
 
-    flowing = CommentedMap(value)
+    flowing = CommentedSeq(value) if isinstance(value, list) else CommentedMap(value)
     flowing.fa.set_flow_style()
     return flowing

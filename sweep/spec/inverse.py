@@ -14,6 +14,7 @@ from sweep.spec.domain import (
     Domain,
     Normal,
     Quantized,
+    Stepped,
     Weighted,
     Whole,
 )
@@ -37,12 +38,19 @@ def latent_of(domain: Domain, value: Any) -> Any:
             return _choice(domain, value)
         case Whole():
             if value not in domain:
-                raise ValueError(
-                    f"must be a whole number from {domain.low} to {domain.high}, not {plain(value)}"
-                )
+                by = f" by steps of {domain.step}" if domain.step > 1 else ""
+                bounds = f"from {domain.low} to {domain.high}{by}"
+                raise ValueError(f"must be a whole number {bounds}, not {plain(value)}")
             return int(value)
         case Quantized():
             return _quantized(domain, value)
+        case Stepped():
+            if value not in domain:
+                bounds = f"from {plain(domain.low)} to {plain(domain.high)}"
+                raise ValueError(
+                    f"must be {bounds} by steps of {plain(domain.step)}, not {plain(value)}"
+                )
+            return float(value)
         case Continuous() | Normal() | Beta():
             return _real(domain, value)
         case _:

@@ -2,36 +2,53 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import logging
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path as FilePath
 from typing import Any
 
 from pydantic import TypeAdapter, ValidationError
 
+from sweep.spec.constraint import Constraints
 from sweep.spec.document import Document, parse_document, read_text
+from sweep.spec.group import Flat, flatten
 from sweep.spec.method import AnySampler, Sampler
 from sweep.spec.model import StudySpec, study_problems
+from sweep.spec.objective import objective_problems
 from sweep.spec.override import SYNONYMS, override
 from sweep.spec.parameter import Parameter
 from sweep.spec.problem import Problem, problems_of
+from sweep.spec.service import leave_out_service
+
+_log = logging.getLogger("sweep")
 
 
-def load_spec(path: str | FilePath, overrides: Sequence[str] = ()) -> StudySpec:
+def load_spec(
+    path: str | FilePath,
+    overrides: Sequence[str] = (),
+    warn: Callable[[str], None] = _log.warning,
+) -> StudySpec:
     """Read the spec of a study from a YAML file.
 
     Args:
         path: the file; its stem names the study where it has no ``name``.
         overrides: settings such as ``trials=50`` that take the place of what the file says.
+        warn: is told what of W&B's service is read past, a line each.
 
     Raises:
         SpecError: with one line per problem, ``file:line: path: what is wrong``.
     """
     path = FilePath(path)
-    return parse_spec(read_text(path), str(path), overrides)
+    return parse_spec(read_text(path), str(path), overrides, warn)
 
 
-def parse_spec(text: str, source: str = "spec.yaml", overrides: Sequence[str] = ()) -> StudySpec:
+def parse_spec(
+    text: str,
+    source: str = "spec.yaml",
+    overrides: Sequence[str] = (),
+    warn: Callable[[str], None] = _log.warning,
+) -> StudySpec:
     """Read the spec of a study from YAML text; ``source`` is what messages call it.
 
     Raises:
@@ -40,14 +57,23 @@ def parse_spec(text: str, source: str = "spec.yaml", overrides: Sequence[str] = 
     document = parse_document(text, source)
     override(document, overrides)
     document.data.setdefault("name", FilePath(source).stem)
+    ignored = leave_out_service(document.data)
     problems, data = _one_spelling(document.data)
+    flat = Flat()
+    if isinstance(data.get("parameters"), Mapping):
+        flat = flatten(data["parameters"])
+        data = {**data, "parameters": flat.parameters}
     try:
         spec = StudySpec.model_validate(data)
     except ValidationError as error:
         problems += problems_of(error, StudySpec, data)
         problems += _between_valid_parts(data)
+    problems = [Problem(flat.written(each.path), each.message) for each in problems]
+    problems += flat.problems
     if problems:
         raise document.error([_as_written(document, problem) for problem in problems])
+    for line in document.told(ignored):
+        warn(line)
     return spec
 
 
@@ -61,10 +87,11 @@ def _one_spelling(data: Mapping[str, Any]) -> tuple[list[Problem], Mapping[str, 
 
 def _between_valid_parts(data: Mapping[str, Any]) -> list[Problem]:
     """Problems between parts, which pydantic looks for only where all parts are valid."""
-    written = data.get("parameters")
+    written = data.get("parameters", {})
     parameters: dict[str, Parameter] = {}
     if not isinstance(written, dict):
         return []
+    names = tuple(written) if "parameters" in data else None
     for name, parameter in written.items():
         with suppress(ValidationError):
             parameters[name] = Parameter.model_validate(parameter)
@@ -72,7 +99,20 @@ def _between_valid_parts(data: Mapping[str, Any]) -> list[Problem]:
     with suppress(ValidationError):
         method = TypeAdapter[Sampler](AnySampler).validate_python(data.get("method"))
     trials = data.get("trials", data.get("run_cap"))
-    return list(study_problems(parameters, tuple(written), method, trials))
+    metric, constraints = data.get("metric"), list[str]()
+    with suppress(ValidationError):
+        adapter = TypeAdapter[tuple[str, ...]](Constraints)
+        constraints = list(adapter.validate_python(data.get("constraints", [])))
+    return [
+        *study_problems(parameters, names, method, trials, space=data.get("space")),
+        *objective_problems(
+            method,
+            len(metric) if isinstance(metric, list) else 1,
+            constraints,
+            parameters,
+            prunes=data.get("early_terminate") is not None,
+        ),
+    ]
 
 
 def _as_written(document: Document, problem: Problem) -> Problem:

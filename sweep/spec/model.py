@@ -7,9 +7,10 @@ from collections.abc import Iterator, Mapping
 from functools import cached_property
 from typing import Annotated, Any, ClassVar
 
-from pydantic import AliasChoices, BeforeValidator, Field, model_validator
+from pydantic import AliasChoices, BeforeValidator, ConfigDict, Field, model_validator
 
 from sweep.spec.condition import condition_problems, grid_problems
+from sweep.spec.constraint import Constraint, Constraints
 from sweep.spec.field import (
     Count,
     Flag,
@@ -19,17 +20,17 @@ from sweep.spec.field import (
     Text,
 )
 from sweep.spec.method import REFERENCE, AnySampler, Sampler, population_problem
+from sweep.spec.objective import Metrics, objective_problems
 from sweep.spec.parameter import Parameter
 from sweep.spec.population import training_problems
 from sweep.spec.problem import Problem, Section, wrong, wrongs
+from sweep.spec.rule import wrong_name
 from sweep.spec.section import CheckpointSpec, Metric, Resources
 from sweep.spec.space import Space
 from sweep.spec.suggestion import brief
 from sweep.spec.termination import Termination
 
 NAME = re.compile(r"\w[\w.-]{0,99}")
-_PARAMETER_NAME = re.compile(r"[^\W\d][\w.-]*")
-_SERVICE = "belongs to W&B's service and has no meaning here: remove it"
 
 
 def _name(given: Any) -> Any:
@@ -52,20 +53,20 @@ def _program(given: Any) -> Any:
     raise wrong(f"{given} {what}: write module:function, such as {spelling}")
 
 
+def _reference(given: Any) -> Any:
+    if not isinstance(given, str) or REFERENCE.fullmatch(given):
+        return given
+    raise wrong(f"must be package.module:function, not {brief(given)}")
+
+
 class StudySpec(Section):
     """One study: what to run, what to search, and with what."""
 
+    model_config = ConfigDict(serialize_by_alias=True)
+
     foreign: ClassVar[Mapping[str, str]] = {
-        "command": "has no meaning here, where program is a function: remove it",
-        "project": _SERVICE,
-        "entity": _SERVICE,
-        "controller": _SERVICE,
-        "scheduler": _SERVICE,
-        "job": _SERVICE,
-        "image_uri": _SERVICE,
-        "apiVersion": _SERVICE,
-        "kind": _SERVICE,
-        "metrics": "several objectives are not supported: write metric",
+        "scheduler": "is W&B's: write a sampler as method, and its search space as space",
+        "metrics": "is called metric here: write metric: [{name: loss}, {name: latency_ms}]",
     }
 
     name: Annotated[Text, BeforeValidator(_name)]
@@ -76,10 +77,16 @@ class StudySpec(Section):
     """The trial function, package.module:function. It takes a sweep.Trial."""
     method: AnySampler
     """How the next trial is chosen: a sampler's name, or {name: tpe, multivariate: true}."""
-    metric: Metric
-    """The number that the study optimises."""
-    parameters: dict[str, Parameter]
+    metric: Metrics
+    """The number that the study optimises, or a list of them: the first is the leading one."""
+    constraints: Constraints = ()
+    """Bounds on metrics or parameters, such as latency_ms <= 20: others are no candidates."""
+    parameters: dict[str, Parameter] = Field(default_factory=dict)
     """The hyperparameters by name."""
+    space_function: Annotated[Text, BeforeValidator(_reference)] | None = Field(
+        default=None, alias="space"
+    )
+    """In place of parameters: a function that suggests them, package.module:function."""
     trials: Annotated[Count | None, Field(validation_alias=AliasChoices("trials", "run_cap"))] = (
         None
     )
@@ -104,18 +111,46 @@ class StudySpec(Section):
 
     @cached_property
     def space(self) -> Space:
-        """The parameters as dimensions to choose values for."""
+        """The parameters as dimensions to choose values for; none where a function suggests."""
         return Space.of(self.parameters)
+
+    @property
+    def objectives(self) -> tuple[Metric, ...]:
+        """The metrics that the study optimises, one or several."""
+        return (self.metric,) if isinstance(self.metric, Metric) else self.metric
+
+    @property
+    def objective(self) -> Metric:
+        """The leading metric: of several the first. It decides where only one can."""
+        return self.objectives[0]
+
+    @cached_property
+    def bounds(self) -> tuple[Constraint, ...]:
+        """The constraints, each read."""
+        return tuple(map(Constraint.parse, self.constraints))
 
     @model_validator(mode="after")
     def _consistent(self) -> StudySpec:
-        names = tuple(self.parameters)
-        problems = list(study_problems(self.parameters, names, self.method, self.trials))
+        names = tuple(self.parameters) if "parameters" in self.model_fields_set else None
+        problems = list(
+            study_problems(
+                self.parameters, names, self.method, self.trials, space=self.space_function
+            )
+        )
         problems += training_problems(
             self.method,
             self.trials,
             self.parameters,
             self.checkpoint,
+            objectives=len(self.objectives),
+            constrained=bool(self.constraints),
+            prunes=self.early_terminate is not None,
+        )
+        problems += objective_problems(
+            self.method,
+            len(self.objectives),
+            self.constraints,
+            self.parameters,
             prunes=self.early_terminate is not None,
         )
         if problems:
@@ -125,25 +160,37 @@ class StudySpec(Section):
 
 def study_problems(
     parameters: Mapping[str, Parameter],
-    names: tuple[str, ...],
+    names: tuple[str, ...] | None,
     method: Sampler | None,
     trials: Any,
+    *,
+    space: Any = None,
 ) -> Iterator[Problem]:
     """What is wrong between the parts of a study, each of them valid.
 
-    ``names`` are all parameters that were written, ``parameters`` the valid ones, ``method`` is
-    None where it is not valid, ``trials`` None where there is none.
+    ``names`` are all parameters that were written (None: not even the key), ``parameters`` the
+    valid ones, ``method`` is None where it is not valid, ``trials`` None where there is none, and
+    ``space`` the function that suggests parameters, if one does.
     """
-    if not names:
-        yield Problem(("parameters",), "is empty: needs at least one parameter")
+    if space is None:
+        if not names:
+            missing = "is required" if names is None else "is empty: needs at least one parameter"
+            yield Problem(("parameters",), missing)
+    elif names:
+        message = "cannot stand beside space, whose function suggests parameters: keep one"
+        yield Problem(("parameters",), message)
+    names = names or ()
     for name in names:
-        if not _PARAMETER_NAME.fullmatch(name):
-            meant = "a parameter's name begins with a letter and has letters, digits and . _ - only"
-            yield Problem(("parameters", name), meant)
+        wrong_one = wrong_name(name)
+        if wrong_one is not None:
+            yield Problem(("parameters", name), wrong_one)
     yield from condition_problems(parameters, names)
     if method is None:
         return
-    if method.ends:
+    if method.ends and space is not None:
+        advice = "write parameters, or choose another method"
+        yield Problem(("space",), f"has no end that method {method.name} could come to: {advice}")
+    elif method.ends:
         yield from grid_problems(parameters, method.name)
     elif trials is None:
         message = "is required: only methods grid and brute have an end of their own"

@@ -33,14 +33,21 @@ def override(document: Document, settings: Sequence[str]) -> None:
         _put(document, _keys(document.data, name), parse_value(text, place), place)
 
 
-def _keys(data: Any, name: str) -> tuple[str, ...]:
-    """The keys that a dotted name stands for; a key that has dots itself is preferred whole."""
+def _keys(data: Any, name: str, *, group: bool = False) -> tuple[str, ...]:
+    """The keys that a dotted name stands for; a key that has dots itself is preferred whole.
+
+    In a ``group`` of parameters the key ``parameters`` may be left out.
+    """
     if isinstance(data, dict):
         for key in sorted(data, key=len, reverse=True):
             if name == key:
                 return (key,)
             if name.startswith(key + "."):
-                return (key, *_keys(data[key], name[len(key) + 1 :]))
+                inner = data[key]
+                opens = isinstance(inner, dict) and "parameters" in inner
+                return (key, *_keys(inner, name[len(key) + 1 :], group=opens))
+        if group and name.split(".")[0] != "when":
+            return ("parameters", *_keys(data["parameters"], name))
     return tuple(name.split("."))
 
 

@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from functools import cached_property
-from typing import Annotated, Any, ClassVar
+from typing import Annotated, Any
 
 from pydantic import BeforeValidator, Field, WithJsonSchema, model_serializer, model_validator
 
 from sweep.spec.distribution import Distribution, domain_of, form_of, inferred
 from sweep.spec.domain import Domain
-from sweep.spec.field import Number, choice
+from sweep.spec.field import Count, Number, choice
 from sweep.spec.problem import Problem, Section, wrong, wrongs
 from sweep.spec.rule import misplaced, wrong_conditions, wrong_values
 from sweep.spec.suggestion import brief
@@ -33,10 +32,6 @@ class Parameter(Section):
     so two spellings of the same are equal.
     """
 
-    foreign: ClassVar[Mapping[str, str]] = {
-        "parameters": "nested parameters are not supported: write each at the top of parameters",
-    }
-
     distribution: Annotated[
         Distribution,
         BeforeValidator(choice(Distribution)),
@@ -54,6 +49,8 @@ class Parameter(Section):
     """Lower bound. For log_uniform it is an exponent (of e), for log_uniform_values a value."""
     max: Number | None = None
     """Upper bound, included. An exponent or a value, as min."""
+    step: Count | None = None
+    """Distance from one whole number to the next, from min on (int_uniform). Default 1."""
     mu: Number | None = None
     """Mean of a normal distribution, or of the logarithm of a log-normal one. Default 0."""
     sigma: Number | None = None
@@ -85,7 +82,9 @@ class Parameter(Section):
     @model_validator(mode="after")
     def _complete(self) -> Parameter:
         given = {key: getattr(self, key) for key in self.model_fields_set & _KEYS}
-        given = {key: item for key, item in given.items() if key == "value" or item is not None}
+        empty = [key for key, item in given.items() if item is None and key != "value"]
+        if empty:
+            raise wrongs([Problem((key,), "is empty: fill it in or remove it") for key in empty])
         explicit = "distribution" in self.model_fields_set
         distribution = self.distribution if explicit else inferred(given)
         if distribution is None:
@@ -108,7 +107,8 @@ class Parameter(Section):
         written: dict[str, Any] = {"distribution": self.distribution.value}
         for key in form_of(self.distribution).keys:
             item = getattr(self, key)
-            written[key] = list(item) if isinstance(item, tuple) else item
+            if key != "step" or item != 1:  # which no spec had at first
+                written[key] = list(item) if isinstance(item, tuple) else item
         if self.when:
             written["when"] = {parent: _shortest(values) for parent, values in self.when.items()}
         return written

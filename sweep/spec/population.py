@@ -19,15 +19,26 @@ def training_problems(
     parameters: Mapping[str, Parameter],
     checkpoint: CheckpointSpec,
     *,
+    objectives: int,
+    constrained: bool,
     prunes: bool,
 ) -> Iterator[Problem]:
     """Why method ``pbt`` cannot work; nothing for other methods.
 
-    ``prunes``: trials are ended early, too.
+    ``objectives`` is their number; ``constrained``: there are constraints; ``prunes``: trials are
+    ended early, too.
     """
     if not isinstance(method, Pbt):
         return
     yield from _size_problems(method, trials)
+    if objectives > 1:
+        message = (
+            f"pbt compares members by one metric, and there are {objectives}: use nsga2 or tpe"
+        )
+        yield Problem(("method",), message)
+    if constrained:
+        message = "mean nothing to method pbt, which compares members by the metric: remove them"
+        yield Problem(("constraints",), message)
     if prunes:
         message = "cannot be beside method pbt, which ends what does badly itself: remove it"
         yield Problem(("early_terminate",), message)

@@ -125,7 +125,8 @@ def _unknown_key(key: str, section: type[Section] | None) -> str:
         return "unknown key"
     if key in section.foreign:
         return section.foreign[key]
-    return f"unknown key; {did_you_mean(key, section.model_fields)}"
+    known = (field.alias or name for name, field in section.model_fields.items())
+    return f"unknown key; {did_you_mean(key, known)}"
 
 
 def _real_path(location: Path, data: Any, *, missing: bool) -> Path:
@@ -164,6 +165,8 @@ def _section_at(model: type[Section], path: Path, data: Any) -> type[Section] | 
             annotation = None if field is None else _unwrapped(field.annotation, data)
         elif get_origin(annotation) is dict:
             annotation = _unwrapped(get_args(annotation)[1], data)
+        elif get_origin(annotation) is tuple:
+            annotation = _unwrapped(get_args(annotation)[0], data)
         else:
             return None
     is_section = isinstance(annotation, type) and issubclass(annotation, Section)
@@ -179,6 +182,8 @@ def _unwrapped(annotation: Any, data: Any) -> Any:
         members = [_unwrapped(member, data) for member in get_args(annotation)]
         members = [member for member in members if member is not None]
         return next((member for member in members if _tagged(member, data)), None)
+    if origin is tuple:
+        return annotation if isinstance(data, list) else None
     if origin is dict or (isinstance(annotation, type) and issubclass(annotation, Section)):
         return annotation
     return None
@@ -188,6 +193,8 @@ def _tagged(member: Any, data: Any) -> bool:
     """True where ``member`` is the one that ``data`` names with its tag (or has no tag)."""
     if not (isinstance(member, type) and issubclass(member, Section)):
         return True
+    if isinstance(data, list):
+        return False
     field = member.model_fields.get(member.tag)
     allowed = () if field is None else get_args(field.annotation)
     return not allowed or _child(data, member.tag) in allowed

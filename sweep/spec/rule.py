@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Callable, Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
@@ -19,8 +20,20 @@ _EXACT = 2**53
 _MANY = 40
 """Exponents above this (values above 10 ** 17) are taken for values."""
 
+_NAME = re.compile(r"[^\W\d][\w.-]*")
+
+_TOTAL = 1.001e-5
+"""How far probabilities may sum up from 1, as in W&B (numpy's isclose)."""
+
 _BEARERS = {"q": "q_uniform", "mu": "normal", "sigma": "normal", "a": "beta", "b": "beta"}
 """A distribution that takes a key which means nothing alone."""
+
+
+def wrong_name(name: str) -> str | None:
+    """What is wrong with the name of a parameter or of a group of them."""
+    if _NAME.fullmatch(name):
+        return None
+    return "a parameter's name begins with a letter and has letters, digits and . _ - only"
 
 
 def misplaced(
@@ -35,6 +48,9 @@ def misplaced(
             yield Problem(
                 (key,), f"has no meaning for distribution {explicit}, which takes {takes}"
             )
+        elif key == "step":
+            advice = "for others write distribution: q_uniform and q"
+            yield Problem((key,), f"goes with whole numbers as min and max; {advice}")
         elif key in ("q", "mu", "sigma", "a", "b"):
             yield Problem((key,), "needs a distribution, such as " + _BEARERS[key])
         else:
@@ -103,7 +119,7 @@ def _wrong_choice(parameter: Parameter) -> Iterator[Problem]:
     for position in negative:
         yield Problem(("probabilities", position), "must be 0 or more")
     total = math.fsum(probabilities)
-    if not negative and abs(total - 1) > 1e-6:
+    if not negative and abs(total - 1) > _TOTAL:
         yield Problem(("probabilities",), f"must sum to 1, not {total:.6g}")
 
 

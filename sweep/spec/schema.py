@@ -13,6 +13,7 @@ from sweep.spec import iteration, method, model, parameter, section, termination
 from sweep.spec.method import ALIASES, REFERENCE, Method
 from sweep.spec.model import NAME, StudySpec
 from sweep.spec.problem import Section
+from sweep.spec.service import IGNORED
 
 DIALECT = "https://json-schema.org/draft/2020-12/schema"
 
@@ -34,7 +35,11 @@ def json_schema() -> dict[str, Any]:
     properties["parameters"]["minProperties"] = 1
     properties["run_cap"] = {**properties["trials"], "description": "W&B's name of trials."}
     _short_forms(properties, definitions)
+    properties["space"] = {**properties["space"], "pattern": f"^{REFERENCE.pattern}$"}
+    _groups(properties["parameters"], definitions)
+    _service(schema, definitions)
     schema["required"].remove("name")
+    schema["oneOf"] = [{"required": ["parameters"]}, {"required": ["space"]}]
     schema["anyOf"] = [
         {"required": ["trials"]},
         {"required": ["run_cap"]},
@@ -69,6 +74,29 @@ def _short_forms(properties: dict[str, Any], definitions: dict[str, Any]) -> Non
         saved[key]["anyOf"] = [listed, {"type": "string", "minLength": 1}]
 
 
+def _groups(parameters: dict[str, Any], definitions: dict[str, Any]) -> None:
+    """Parameters in parameters, to any depth."""
+    either = {"anyOf": [parameters.pop("additionalProperties"), {"$ref": "#/$defs/Group"}]}
+    inner = {"type": "object", "minProperties": 1, "additionalProperties": either}
+    inner["description"] = "The parameters of the group, by the last part of their names."
+    when = definitions["Parameter"]["properties"]["when"]
+    parameters["additionalProperties"] = either
+    definitions["Group"] = {
+        "type": "object",
+        "description": "Parameters that share the beginning of their names.",
+        "properties": {"parameters": inner, "when": when},
+        "required": ["parameters"],
+        "additionalProperties": False,
+    }
+
+
+def _service(schema: dict[str, Any], definitions: dict[str, Any]) -> None:
+    """What W&B's own files may have besides."""
+    for (*above, key), message in IGNORED.items():
+        section = definitions["Metric"] if above else schema
+        section["properties"][key] = {"description": f"W&B's, {message}."}
+
+
 def _spelled(*methods: str) -> list[dict[str, Any]]:
     """A method by its name, alone or in a mapping."""
     name = {"enum": list(methods)}
@@ -98,7 +126,8 @@ def _describe(schema: dict[str, Any], section: type[Section]) -> None:
     """Put the docstrings of the fields of ``section`` into its schema."""
     for each in reversed(section.__mro__):
         if issubclass(each, Section) and each is not Section:
-            for name, text in _docstrings(each).items():
+            for field, text in _docstrings(each).items():
+                name = getattr(each.model_fields.get(field), "alias", None) or field
                 if name in schema.get("properties", {}):
                     schema["properties"][name]["description"] = text
 

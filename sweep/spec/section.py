@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from enum import StrEnum
-from typing import Annotated, Any, ClassVar, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import BeforeValidator, Discriminator, Field, Tag, model_validator
 
@@ -34,12 +34,6 @@ class Goal(StrEnum):
 
 class Metric(Section):
     """The number that the study optimises."""
-
-    foreign: ClassVar[Mapping[str, str]] = {
-        "target": "is not supported: remove it (trials and timeout end a study)",
-        "impute": "is not supported: remove it (a failed trial is not told to the sampler)",
-        "impute_while_running": "is not supported: remove it",
-    }
 
     name: Text
     """Its name in trial.report(...) or in what the trial returns."""

@@ -148,6 +148,22 @@ def test_incumbents_keep_the_others_lose() -> None:
         assert incumbents(equal, 1, maximize=maximize) == {1}
 
 
+def test_front_and_constraints_come_before_values() -> None:
+    """All of a front are incumbents; a trial that exceeds a constraint is one after all others."""
+    trials = {
+        0: Standing(Fate.COMPLETE, 9.0, front=True),
+        1: Standing(Fate.COMPLETE, 8.0, front=True),
+        2: Standing(Fate.COMPLETE, 1.0, feasible=False),
+        3: Standing(Fate.COMPLETE, 2.0),
+    }
+    assert incumbents(trials, 1, maximize=False) == {0, 1}
+    assert incumbents(trials, 3, maximize=False) == {0, 1, 3}
+    assert incumbents(trials, 4, maximize=False) == {0, 1, 2, 3}
+    records = [record(f"{trial}.1", float(trial)) for trial in trials]
+    keep = Keep(last=1, best=1, bytes=20)
+    assert gone(records, trials, keep) == {"2.1": Reason.BYTES, "3.1": Reason.BYTES}
+
+
 def test_age() -> None:
     """What is older goes, but for the study's best, the last of what runs, and every n-th."""
     records = [record(f"{t}.{e}", e, saved=900.0 + e) for t in range(4) for e in (1, 2, 3)]

@@ -137,3 +137,24 @@ def test_rate_is_of_this_attempt() -> None:
 def test_durations_are_for_people(seconds: float | None, text: str) -> None:
     """A duration has the two units that matter."""
     assert duration_text(seconds) == text
+
+
+def test_table_says_how_many_are_on_the_front() -> None:
+    """With several metrics there is no best trial, but a Pareto front."""
+    metrics = [{"name": "loss"}, {"name": "size"}]
+    spec = StudySpec.model_validate(SPEC.model_dump(mode="json") | {"metric": metrics})
+    events: list[Event] = [StudyCreated(spec=spec.model_dump(mode="json"), project="")]
+    for number, values in enumerate([[1.0, 2.0], [2.0, 1.0]]):
+        events += [
+            asked(number),
+            TrialDispatched(trial=number, attempt=1, session=1, checkpoint=None),
+            TrialFinished(trial=number, attempt=1, state=TrialState.COMPLETE, value=values[0],
+                          values=values, checkpoint=None),
+            TrialTold(trial=number, value=values[0], values=values, checkpoint=None,
+                      iteration=number, best_trial=None, best_value=None, wrote={}, entered=True),
+        ]  # fmt: skip
+    told = fold(Entry(seq=seq, time=0.0, event=event) for seq, event in enumerate(events))
+    console = Console(width=120, record=True, file=None, force_terminal=False)
+    with console.capture() as capture:
+        console.print(render([(spec, Limits.of(spec), told)], now=15.0))
+    assert "2 trials on the Pareto front" in capture.get()

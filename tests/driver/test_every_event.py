@@ -82,6 +82,13 @@ def tables(study: Path) -> dict[str, pd.DataFrame]:
     }
 
 
+SPACE = """
+program: shapes:epochs
+method: {name: tpe, n_startup_trials: 2}
+metric: {name: loss}
+space: defined:space
+trials: 4
+"""
 MEDIAN = {"type": "median", "startup_trials": 1}
 ASHA = {"type": "asha", "reduction_factor": 2, "max_resource": 3}
 HYPERBAND = {"type": "hyperband", "reduction_factor": 2, "max_resource": 3}
@@ -108,7 +115,6 @@ def test_every_prefix_goes_on_to_the_same_tables(
     pruner: dict[str, Any] | None,
 ) -> None:
     """Killed after any commit and run again, a study ends with the tables of a whole run."""
-    monkeypatch.chdir(project.root)
     spec = project.spec(
         "s",
         program=f"shapes:{shape}",
@@ -116,6 +122,27 @@ def test_every_prefix_goes_on_to_the_same_tables(
         early_terminate=pruner,
         checkpoint={"every": {"epochs": 1, "steps": 1}},
     )
+    derived = pruner in (ASHA, HYPERBAND)
+    goes_on_from_every_prefix(project, monkeypatch, spec, derived=derived)
+    capsys.readouterr()
+
+
+@pytest.mark.long
+def test_a_space_function_goes_on_from_every_prefix(
+    project: Project, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """So it does where a function suggests the parameters, in view of those before."""
+    spec = project.root / "s.yaml"
+    spec.write_text(SPACE)
+    goes_on_from_every_prefix(project, monkeypatch, spec, derived=True)
+    capsys.readouterr()
+
+
+def goes_on_from_every_prefix(
+    project: Project, monkeypatch: pytest.MonkeyPatch, spec: Path, *, derived: bool = False
+) -> None:
+    """``derived``: each of them is replayed, too."""
+    monkeypatch.chdir(project.root)
     copies = project.root / "copies"
     with monkeypatch.context() as patch:
         patch.setattr(prepare, "Journal", recorder(project.store / "s", copies))
@@ -127,7 +154,6 @@ def test_every_prefix_goes_on_to_the_same_tables(
         assert run(project, spec, prefix) == code, prefix.name
         for name, table in tables(prefix / "s").items():
             pd.testing.assert_frame_equal(table, whole[name], obj=f"{name} after {prefix.name}")
-        if pruner in (ASHA, HYPERBAND):
+        if derived:
             found = replay(read_entries(prefix / "s" / "journal"), {})
             assert found.passed, found.deviations[:3]
-    capsys.readouterr()

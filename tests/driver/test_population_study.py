@@ -90,6 +90,27 @@ def test_members_keep_in_step_on_one_slot(project: Project) -> None:
     assert project.call("replay", "s").returncode == 0
 
 
+def test_a_space_function_is_explored(project: Project) -> None:
+    """Steps are kept, and all follows from the journal."""
+    spec = project.spec(
+        "s",
+        program="quadratic:train",
+        space="quadratic:space",
+        method={"name": "pbt", "perturbation_interval": 2},
+        metric={"name": "q", "goal": "maximize"},
+        trials=4,
+    )
+    text = spec.read_text().splitlines()
+    start = text.index("parameters:")
+    end = next(at for at in range(start + 1, len(text)) if not text[at].startswith(" "))
+    spec.write_text("\n".join([*text[:start], *text[end:]]))
+    state = done(project, spec)
+    assert state.forks
+    for trial in state.trials.values():
+        assert trial.params["share"] == round(trial.params["share"] * 20) / 20
+    assert project.call("replay", "s").returncode == 0
+
+
 def test_the_lineage_is_in_tables_and_on_the_screen(project: Project) -> None:
     state = done(project, spec_of(project))
     table = sweep.open_study(project.store / "s").trials.set_index("number")

@@ -227,6 +227,17 @@ def test_older_events_are_read() -> None:
         assert type(older).version == 2
 
 
+def test_an_older_start_has_no_sources() -> None:
+    """A session of before space functions is read, and one after it takes none away."""
+    known = DriverStarted(session=1, host="h", pid=1, versions={}, sources={"space a:b": "c0ffee"})
+    row = encode(Entry(seq=2, time=0.0, event=replace(known, session=2, sources={})))
+    data = {key: each for key, each in json.loads(row["data"]).items() if key != "sources"}
+    older = decode({**row, "version": 1, "data": json.dumps(data)})
+    begun = [Entry(seq=seq, time=0.0, event=each) for seq, each in enumerate((created(), known))]
+    state = fold([*begun, older])
+    assert state.sources == {"space a:b": "c0ffee"}
+
+
 @pytest.mark.parametrize("kind", ["study_created", "spec_changed"])
 def test_asha_of_an_older_spec_stops_its_trials(kind: str) -> None:
     """A spec of before trials were paused means what it meant when it was written."""

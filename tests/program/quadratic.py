@@ -8,6 +8,7 @@ from __future__ import annotations
 import os
 import time
 from pathlib import Path
+from typing import Any
 
 import sweep
 
@@ -25,6 +26,12 @@ class Point:
 
     def load_state_dict(self, state: dict[str, float]) -> None:
         self.place = [state["x"], state["y"]]
+
+
+def space(trial: Any) -> None:
+    """The same parameters, in a function."""
+    trial.suggest_float("share", 0.0, 1.0, step=0.05)
+    trial.suggest_int("epochs", 8, 8)
 
 
 def train(trial: sweep.Trial) -> None:

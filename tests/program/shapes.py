@@ -107,3 +107,8 @@ def raises_in_the_middle(trial: sweep.Trial) -> None:
         trial.report(loss=total.value)
         if trial.number == 1 and epoch == 1:
             raise ValueError("always")
+
+
+def nested(trial: sweep.Trial) -> None:
+    trial.report(loss=trial.params.x + trial.params.optimizer["lr"])
+    assert trial.params.optimizer.name == "sgd"

@@ -14,6 +14,7 @@ from pydantic import ValidationError
 from sweep.search.exploration import drawn, explored, perturbed
 from sweep.search.fork import vary
 from sweep.spec import Domain, Parameter, Space
+from sweep.spec.domain import Stepped
 
 
 def domain(**written: Any) -> Domain:
@@ -29,6 +30,7 @@ PROPORTION = {"min": 0.0, "max": 1.0}
 RATE = {"distribution": "log_uniform_values", "min": 1e-4, "max": 1.0}
 TENTHS = {"distribution": "q_uniform", "min": 0.0, "max": 1.0, "q": 0.1}
 SIZES = {"values": [64, 16, 32]}
+QUARTERS = Stepped(0.0, 1.0, 0.25)
 
 
 @pytest.mark.parametrize(
@@ -51,6 +53,7 @@ SIZES = {"values": [64, 16, 32]}
         (TENTHS, 0.5, 1.2, 0.6),
         (TENTHS, 0.1, 1.2, 0.2),
         (TENTHS, 1.0, 1.2, 1.0),
+        ({"min": 1, "max": 9, "step": 4}, 5, 1.2, 9),
         (SIZES, 32, 1.2, 64),
         (SIZES, 32, 0.8, 16),
         (SIZES, 16, 0.8, 16),
@@ -67,6 +70,16 @@ def test_numbers_are_multiplied_and_brought_back(
     moved = perturbed(domain(**written), value, factor)
     assert moved == pytest.approx(becomes)
     assert type(moved) is type(becomes)
+
+
+@pytest.mark.parametrize(
+    ("value", "factor", "becomes"), [(0.5, 1.2, 0.75), (0.25, 0.8, 0.0), (1.0, 1.2, 1.0)]
+)
+def test_a_number_of_a_space_function_keeps_its_steps(
+    value: float, factor: float, becomes: float
+) -> None:
+    assert perturbed(QUARTERS, value, factor) == becomes
+    assert drawn(QUARTERS.latent, lambda: 0.7) == 0.75
 
 
 def chances(*given: float) -> Iterator[float]:
@@ -147,6 +160,7 @@ forms = st.one_of(
     ),
     st.builds(lambda a, b: {"distribution": "beta", "a": a, "b": b}, numbers, numbers),
     st.builds(lambda a, q: {"distribution": "q_beta", "a": a, "b": 2, "q": q}, numbers, steps),
+    st.just({"min": 1, "max": 12, "step": 4}),
     st.sampled_from([SIZES, {"value": "x"}, {"values": ["x", 1, None]}, {"values": [0.5, -2]}]),
     st.just({"values": [1, 2, 3], "probabilities": [0.5, 0, 0.5]}),
 )

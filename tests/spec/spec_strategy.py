@@ -127,7 +127,12 @@ def specs(draw: st.DrawFn) -> dict[str, Any]:
         "retries": st.integers(0, 3),
         "strict_code": st.booleans(),
         "seed": st.integers(0, 2**63 - 1),
+        "constraints": st.sampled_from(
+            [[], "val/acc <= 1", ["size >= -1e-3", "a b<=.5"], ["size <= 3.0"]]
+        ),
     }
     for key in draw(st.lists(st.sampled_from(sorted(more)), unique=True)):
         spec[key] = draw(more[key])
+    if "early_terminate" not in spec and draw(st.booleans()):
+        spec["metric"] = [spec["metric"], {"name": "size", "goal": "maximize"}]
     return spec

@@ -25,7 +25,19 @@ from sweep.spec import (
             "{distribution: int_log_uniform_values, min: 1, max: 9007199254740993}",
             ".max: whole numbers beyond 2 ** 53 are not exact: use values",
         ),
-        ("{min: , max: 3}", ".min: is required"),
+        ("{min: , max: 3}", ".min: is empty: fill it in or remove it"),
+        ("{value: 3, values: }", ".values: is empty: fill it in or remove it"),
+        (
+            "{min: 0.0, max: 1.0, step: 2}",
+            ".step: goes with whole numbers as min and max; "
+            "for others write distribution: q_uniform and q",
+        ),
+        ("{min: 0, max: 9, step: 0}", ".step: must be 1 or more, not 0"),
+        (
+            "{distribution: int_log_uniform_values, min: 1, max: 9, step: 2}",
+            ".step: has no meaning for distribution int_log_uniform_values, "
+            "which takes min and max",
+        ),
         ("{values: []}", ".values: is empty: needs at least one value"),
         ("{values: 3}", ".values: must be a list, not 3"),
         (
@@ -118,10 +130,6 @@ from sweep.spec import (
         ("[1, 2]", ": must be a mapping: for a choice write {values: [1, 2]}"),
         ("{}", ": needs value, values, or min and max (with a distribution if need be)"),
         ("", ": is empty: fill it in or remove it"),
-        (
-            "{parameters: {a: {value: 1}}}",
-            ".parameters: nested parameters are not supported: write each at the top of parameters",
-        ),
         ("{value: 1, when: {}}", None),
         ("{value: 1, when: [a]}", ".when: must be a mapping, not [a]"),
     ],

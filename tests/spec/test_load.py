@@ -7,7 +7,7 @@ import sys
 from textwrap import dedent
 
 import pytest
-from spec_text import BASE, SPACE, parameter
+from spec_text import BASE, SPACE, parameter, problems
 
 from sweep.spec import (
     AshaPruning,
@@ -18,6 +18,8 @@ from sweep.spec import (
     Keep,
     MedianPruning,
     Resources,
+    StudySpec,
+    dump_spec,
     load_spec,
     parse_spec,
 )
@@ -54,7 +56,7 @@ def test_full_spec(tmp_path):
     spec = load_spec(path)
     assert (spec.name, spec.description) == ("digits", "what it is for")
     assert (spec.program, spec.method.name, spec.trials) == ("package.module:train", "tpe", 50)
-    assert (spec.metric.name, spec.metric.goal) == ("loss", Goal.MINIMIZE)
+    assert (spec.objective.name, spec.objective.goal) == ("loss", Goal.MINIMIZE)
     assert (spec.concurrency, spec.timeout, spec.retries, spec.seed) == (2, 5400.0, 0, 7)
     assert spec.resources == Resources(cpu=2, gpu=0.5, memory=4_000_000_000)
     assert spec.checkpoint == CheckpointSpec(
@@ -163,3 +165,33 @@ def test_light_import():
     code = f"import sys, sweep.spec; print(sorted({heavy!r} & set(sys.modules)))"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "[]"
+
+
+def test_a_space_function_stands_for_the_parameters():
+    """It is what the YAML says, and what is written down reads back to the same."""
+    spec = parse_spec(BASE + "space: spaces:define\n", "digits.yaml")
+    assert (spec.space_function, spec.parameters) == ("spaces:define", {})
+    assert parse_spec(dump_spec(spec), "digits.yaml") == spec
+    assert StudySpec.model_validate(spec.model_dump(mode="json")) == spec
+    assert "parameters" not in dump_spec(spec)
+
+
+@pytest.mark.parametrize(
+    ("text", "problem"),
+    [
+        (
+            BASE + SPACE + "space: a:b\n",
+            "5: parameters: cannot stand beside space, whose function suggests parameters: "
+            "keep one",
+        ),
+        (BASE + "space: a.b\n", "5: space: must be package.module:function, not a.b"),
+        (BASE + "space: 3\n", '5: space: must be text: write it in quotes, "3"'),
+        (
+            BASE.replace("tpe", "grid") + "space: a:b\n",
+            "5: space: has no end that method grid could come to: write parameters, or choose "
+            "another method",
+        ),
+    ],
+)
+def test_a_space_function_that_does_not_fit(text, problem):
+    assert problems(text) == [f"digits.yaml:{problem}"]

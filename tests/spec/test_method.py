@@ -187,6 +187,14 @@ def test_a_population_that_cannot_be_trained(written: str, rest: str, message: s
     assert found.count("\n") == 0
 
 
+def test_a_population_compares_by_one_metric() -> None:
+    several = MEMBERS.replace("{name: loss}", "[{name: loss}, {name: size}]")
+    expected = "method: pbt compares members by one metric, and there are 2: use nsga2 or tpe"
+    assert expected in problem("pbt", several)
+    found = problem("pbt", MEMBERS + "constraints: [size <= 3]")
+    assert "constraints: mean nothing to method pbt" in found
+
+
 def test_a_population_of_one_or_with_nothing_to_explore() -> None:
     alone = REST.replace("trials: 100", "trials: 1")
     assert "trials: must be 2 or more with method pbt, not 1" in problem("pbt", alone)

@@ -54,6 +54,10 @@ def validator():
         {"method": "qmc"},
         {"name": "digits-2.1"},
         {"description": "words"},
+        {"project": "p", "command": ["python"], "metric": {"name": "a", "target": 0.5}},
+        {"parameters": {"o": {"parameters": {"a": {"min": 1, "max": 9, "step": 2}}}}},
+        {"parameters": {"o": {"parameters": {"i": {"parameters": {"a": {"value": 1}}}}}}},
+        {"parameters": {"o": {"when": {"k": 1}, "parameters": {"a": {"value": 1}}}}},
     ],
 )
 def test_accepts(validator, change):

@@ -104,6 +104,23 @@ def test_params() -> None:
         params.lr = 2
 
 
+def test_a_group_of_params_is_such_a_mapping_itself() -> None:
+    """By attribute, by item and by the full name; all of them together have full names."""
+    params = Params({"optimizer.name": "sgd", "optimizer.adam.eps": 0.1, "width": 3})
+    assert params.optimizer.adam.eps == params["optimizer"]["adam"]["eps"] == 0.1
+    assert params["optimizer.adam.eps"] == params.optimizer["adam.eps"] == 0.1
+    assert dict(params.optimizer) == {"name": "sgd", "adam.eps": 0.1}
+    assert list(params) == ["optimizer.name", "optimizer.adam.eps", "width"]
+    assert "optimizer" in params
+    assert "optimiser" not in params
+    assert "adam" in params.optimizer
+    assert {"optimizer", "width"} <= set(dir(params))
+    assert pickle.loads(pickle.dumps(params)).optimizer.name == "sgd"
+    assert Params({"a": 1, "a.b": 2}).a == 1
+    with pytest.raises(AttributeError, match="did you mean name"):
+        _ = params.optimizer.nam
+
+
 @pytest.mark.parametrize("error", [AttributeError, KeyError])
 def test_missing_parameter_says_what_there_is(error: type[Exception]) -> None:
     """A parameter that is not there names those that are, and the likely one."""
