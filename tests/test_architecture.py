@@ -33,6 +33,8 @@ ONLY_HERE = {
     "ray": {"driver/cluster.py"},
     "optuna": {
         "search/cmaes.py",
+        "search/horizon.py",
+        "search/intersection.py",
         "search/latent.py",
         "search/pruner.py",
         "search/sampler.py",

@@ -20,6 +20,7 @@ from sweep.cli.standing import (
     summary_record,
     trial_record,
     values_text,
+    waited_text,
 )
 from sweep.driver.saving import resumable
 from sweep.driver.study import DrivenStudy
@@ -197,6 +198,8 @@ def conclude(conclusion: Conclusion, out: Output, *, store: Path) -> None:
         return
     name, state = conclusion.spec.name, conclusion.state
     out.line(f"{name}: {_headline(conclusion)}: {counts_text(state, 'ended')}{_best(conclusion)}")
+    if (waited := waited_text(conclusion.spec, state)) is not None:
+        out.line(f"{name}: {waited}")
     if conclusion.reason in ("complete", "timeout"):
         return
     lead = "free space, then" if conclusion.reason == "disk full" else "go on with"

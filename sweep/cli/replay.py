@@ -10,7 +10,7 @@ from sweep.cli.place import find_begun
 from sweep.driver.prepare import space_source
 from sweep.errors import ReplayError
 from sweep.journal.journal import read_state
-from sweep.journal.segment import changed_events, read_entries
+from sweep.journal.segment import Reading, changed_events
 from sweep.journal.version import versions
 from sweep.quantity import counted
 from sweep.search.replay import replay as derive
@@ -27,7 +27,7 @@ def replay(store: Path, name: str, out: Output) -> int:
     state = read_state(paths.journal)
     sources = space_source(StudySpec.model_validate(state.spec), state.project)
     changed = changed_events(paths.journal)
-    found = derive(read_entries(paths.journal), versions(), changed, sources)
+    found = derive(Reading(paths.journal), versions(), changed, sources)
     if out.as_json:
         out.data(asdict(found) | {"study": paths.name, "passed": found.passed})
         return 0 if found.passed else ReplayError.exit_code

@@ -247,6 +247,7 @@ def _progress(spec: StudySpec, state: StudyState) -> str:
 
 
 def _open_all(requests: Sequence[Request], backend: Backend) -> list[DrivenStudy]:
+    wanted = 0
     for request in requests:
         spec = request.spec
         slots = backend.slots(spec.resources)
@@ -262,7 +263,8 @@ def _open_all(requests: Sequence[Request], backend: Backend) -> list[DrivenStudy
             raise ProgramError(f"{spec.name}: {problem}") from problem
     opened: list[DrivenStudy] = []
     try:
-        opened.extend(open_study(request) for request in requests)
+        own = wanted if len(requests) == 1 else None
+        opened.extend(open_study(request, own) for request in requests)
     except SweepError:
         for study in opened:
             study.end("not begun", lambda entry: None)

@@ -23,6 +23,7 @@ from sweep.cli.standing import (
     total_of,
     trial_record,
     values_of,
+    waited_text,
 )
 from sweep.driver.mirroring import Lag, read_lag
 from sweep.driver.plan import elapsed
@@ -69,6 +70,7 @@ def _study_record(
         "disk": asdict(usage(paths.checkpoints)),
         "mirror": None if lag is None else asdict(lag) | {"behind": lag.text(state.seq)},
         "elapsed_s": elapsed(state, state.time),
+        "lost": state.idling.share if spec.deterministic else None,
         "spec": state.spec,
         "trial_records": [trial_record(trial) for trial in state.trials.values()],
     }
@@ -77,7 +79,7 @@ def _study_record(
 def _print_study(
     paths: StudyPaths, spec: StudySpec, state: StudyState, status: str, out: Output
 ) -> None:
-    lag = _lag(paths, spec)
+    lag, waited = _lag(paths, spec), waited_text(spec, state)
     out.pairs(
         {
             "study": f"{spec.name} ({status})",
@@ -86,6 +88,7 @@ def _print_study(
             "trials": f"{counts_text(state, status)} of {total_of(spec, state)}",
             "front" if state.several else "best": best_text(spec, state),
             "sessions": f"{state.sessions}, {duration_text(elapsed(state, state.time))} in all",
+            **({} if waited is None else {"waiting": waited}),
             "store": str(paths.root),
             "disk": _usage_text(usage(paths.checkpoints)),
             **({} if lag is None else {"mirror": lag.text(state.seq) or f"{lag.to}: all is there"}),

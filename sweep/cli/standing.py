@@ -27,7 +27,8 @@ def status_of(paths: StudyPaths, spec: StudySpec, state: StudyState) -> str:
         return "complete"
     if timed_out(state, limits, state.time):
         return "timed out"
-    waits = state.asked >= limits.total and all(trial.queued for trial in state.unfinished.values())
+    forks = all(each.queued and each.fork is not None for each in state.unfinished.values())
+    waits = state.asked >= limits.total and forks
     return QUEUED if waits else "interrupted"
 
 
@@ -56,6 +57,15 @@ def counts_text(state: StudyState, status: str = "running") -> str:
         if count and kind.finished
     ]
     return counted(len(state.trials), "trial") + (f" ({', '.join(parts)})" if parts else "")
+
+
+def waited_text(spec: StudySpec, state: StudyState) -> str | None:
+    """``3.1% of the slot time ...``: what ``deterministic: true`` has cost so far."""
+    share = state.idling.share
+    if spec.lag is None or share is None:
+        return None
+    why = f"while trials were left to ask (deterministic, window {spec.lag})"
+    return f"{share:.1%} of the slot time lost {why}"
 
 
 def spent(trial: Trial) -> float:

@@ -87,6 +87,7 @@ class Driver:
         while True:
             self._look_for_stops()
             self._fill_slots()
+            self._look_ahead()
             self._close_ended()
             if not self._studies:
                 return [self._results[study.name] for study in self._all]
@@ -109,6 +110,12 @@ class Driver:
             study = min(waiting, key=self._share)
             if not self._place(study):
                 waiting.remove(study)
+
+    def _look_ahead(self) -> None:
+        """Now that slots are filled: prepare what comes next, where asking takes long."""
+        for study in self._unfinished():
+            with self._guarded(study):
+                study.look_ahead()
 
     def _share(self, study: DrivenStudy) -> tuple[int, float, int]:
         """Slots that a study holds, and slot time that it had in this run."""

@@ -35,6 +35,9 @@ _log = logging.getLogger("sweep")
 AGE_INTERVAL_S = 60.0
 """The ages of a whole study are looked at no more often, and ten times within `age` itself."""
 
+_TOLD_LATER = 2**62
+"""A result that waits for its turn counts as told after all that were."""
+
 
 class Keeper:
     """Follows the checkpoints of a study and says which may go.
@@ -194,7 +197,7 @@ def _standing(trial: Trial, front: Collection[int]) -> Standing:
             return Standing(
                 Fate.COMPLETE,
                 trial.value,
-                trial.told or 0,
+                _TOLD_LATER + trial.number if trial.told is None else trial.told,
                 front=trial.number in front,
                 feasible=trial.feasible,
             )

@@ -69,6 +69,8 @@ class Limits:
     timeout: float | None
     retries: int
     population: Population | None = None
+    lag: int | None = None
+    """How many numbers back the newest result is that a trial is asked with; None: any."""
 
     @classmethod
     def of(cls, spec: StudySpec) -> Limits:
@@ -85,6 +87,7 @@ class Limits:
             timeout=spec.timeout,
             retries=spec.retries,
             population=Population.of(spec),
+            lag=spec.lag,
         )
 
 
@@ -124,11 +127,24 @@ def plan(
         if room > 0:
             actions.append(Promote(candidate.trial, candidate.rung))
     elif state.asked < limits.total:
-        if room > 0:
+        if room > 0 and askable(state, limits):
             actions.append(Ask())
     elif not state.running:
         actions += [Conclude(number, TrialState.PRUNED) for number in sorted(state.paused)]
     return actions
+
+
+def askable(state: StudyState, limits: Limits) -> bool:
+    """True where a trial is left to be asked, and the results are there that it is to be asked
+    with: under ``deterministic: true`` those of the trials up to ``lag`` numbers back."""
+    in_turn = limits.lag is None or len(state.trials) - limits.lag < state.settled
+    return in_turn and state.asked < limits.total
+
+
+def preparable(state: StudyState, limits: Limits, candidate: Candidate | None = None) -> bool:
+    """True where a new trial would be the next to get a slot, and none was asked for it yet."""
+    waits = candidate is not None or not all(each.executing for each in state.running.values())
+    return askable(state, limits) and not waits
 
 
 def is_complete(state: StudyState, limits: Limits) -> bool:

@@ -98,8 +98,10 @@ def request_resume(paths: StudyPaths) -> Request:
     return Request(paths=paths, spec=spec, project=state.project, state=state, changes=())
 
 
-def open_study(request: Request) -> DrivenStudy:
+def open_study(request: Request, slots: int | None = None) -> DrivenStudy:
     """Take the lock and open the journal, beginning the study where there is none.
+
+    ``slots`` is how many trials can run at once, where the study has them for itself.
 
     Raises:
         StudyLockedError, SpecChangedError, StoreError: as `request_run`; a look may be out of date.
@@ -126,7 +128,7 @@ def open_study(request: Request) -> DrivenStudy:
         fsio.write_bytes(paths.spec, dump_spec(spec).encode())
         paths.stop.unlink(missing_ok=True)
         study = DrivenStudy(paths, lock, journal, search, spec)
-        study.begin(versions(), space_source(spec, request.project))
+        study.begin(versions(), space_source(spec, request.project), slots)
     except OSError as error:
         lock.release()
         if isinstance(error, StoreError):

@@ -7,7 +7,7 @@ import os
 import socket
 from collections.abc import Callable, Mapping
 from types import MappingProxyType
-from typing import Any
+from typing import Any, Literal
 
 from sweep.driver.archive import Archive
 from sweep.driver.assignment import next_assignment
@@ -15,7 +15,8 @@ from sweep.driver.backend import Key, WorkerDied
 from sweep.driver.conclusion import Conclusion
 from sweep.driver.keeper import Keeper
 from sweep.driver.logbook import Logbook
-from sweep.driver.plan import Limits
+from sweep.driver.lookahead import Lookahead
+from sweep.driver.plan import Limits, preparable
 from sweep.driver.saving import resumable
 from sweep.driver.stopping import StopRequest
 from sweep.driver.tabulation import Tabulation
@@ -92,6 +93,7 @@ class DrivenStudy:
         self._archive = Archive(paths, spec, self._logbook, keeper)
         self._tabulation = Tabulation(spec.name, paths.tables)
         self._stop = StopRequest(paths)
+        self._lookahead = Lookahead(search, _ahead(spec))
 
     @property
     def state(self) -> StudyState:
@@ -107,9 +109,14 @@ class DrivenStudy:
         return self._logbook.shown
 
     def begin(
-        self, versions: Mapping[str, str], sources: Mapping[str, str] = MappingProxyType({})
+        self,
+        versions: Mapping[str, str],
+        sources: Mapping[str, str] = MappingProxyType({}),
+        slots: int | None = None,
     ) -> None:
         """Open a session, durably, and clear away what an earlier one left behind.
+
+        ``slots`` are for this study alone; None where it shares them.
 
         Raises:
             StoreError: the journal cannot be written.
@@ -122,15 +129,15 @@ class DrivenStudy:
                 pid=os.getpid(),
                 versions=dict(versions),
                 sources=dict(sources),
+                slots=slots,
             )
         )
-        for trial in self.state.trials.values():
-            self._tell(trial)  # its sampler may have failed when it was to learn of it
+        self._tell()  # the sampler may have failed when it was to learn of a result
         self._archive.begin()
 
     def ask(self) -> int:
         """Let the sampler propose the next trial; its number."""
-        asked = self._search.ask(self.state)
+        asked = self._lookahead.ask(self.state)
         self._logbook.record(asked)
         return asked.trial
 
@@ -143,6 +150,15 @@ class DrivenStudy:
                 self._archive.exploit(succession)
             except CheckpointError as error:
                 self._refuse(f"trial {number}: {error}", disk_full=is_full(error))
+
+    def look_ahead(self) -> None:
+        """Record a suggestion that was prepared, or have one prepared, where none waits."""
+        if not preparable(self.state, self.limits, self.candidate):
+            return
+        if self._lookahead.ready:
+            self.ask()
+        else:
+            self._lookahead.begin(self.state)
 
     @property
     def candidate(self) -> Candidate | None:
@@ -241,6 +257,7 @@ class DrivenStudy:
     def end(self, reason: str, show: Callable[[Entry], None]) -> None:
         """Record the end of the session, leave everything durable, and give the study free."""
         try:
+            self._lookahead.close()
             self._logbook.record(DriverStopped(session=self.state.sessions, reason=reason))
             self._logbook.flush()
             self.settle(show)
@@ -384,11 +401,10 @@ class DrivenStudy:
         if not again or trial.failures > self.limits.retries:
             self._finish(trial, TrialState.FAILED, {}, reason=reason, error=error)
 
-    def _tell(self, trial: Trial) -> None:
-        """Let the sampler learn of a result, unless it has."""
-        ended = trial.state in (TrialState.COMPLETE, TrialState.PRUNED)
-        if ended and trial.searched and trial.told is None:
-            self._logbook.record(self._search.tell(self.state, trial))
+    def _tell(self) -> None:
+        """Let the sampler learn of the results whose turn it is."""
+        for number in self.state.due(in_order=self.spec.deterministic):
+            self._logbook.record(self._search.tell(self.state, self.state.trials[number]))
 
     def _finish(
         self,
@@ -418,9 +434,9 @@ class DrivenStudy:
                 error=error,
             )
         )
-        self._tell(trial)
+        self._tell()
         self._archive.finished(trial.number)
-        if conclusion.unreported and not self.state.iterations:
+        if conclusion.unreported and not (self.state.iterations or self.state.untold):
             raise MetricError(f"{self.name}: {conclusion.reason}")
 
 
@@ -428,6 +444,11 @@ _UNSAVED = (
     "nothing was saved that a member of a population could go on from: have the trial track its "
     "objects, or keep a state"
 )
+
+
+def _ahead(spec: StudySpec) -> bool | Literal["auto"]:
+    """``lookahead``; in the order of numbers only where it is asked for."""
+    return False if spec.deterministic and spec.lookahead == "auto" else spec.lookahead
 
 
 def _printable(text: str) -> str:

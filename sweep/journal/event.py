@@ -81,15 +81,18 @@ class DriverStarted(Event):
 
     ``sources`` has the SHA-256 of the file of each function of the user's that suggestions follow
     from, by ``space module:function`` (empty in events of version 1).
+    ``slots`` is how many trials it can run at once; None where it shares them with other studies
+    (and in events before version 3).
     """
 
     type: ClassVar[str] = "driver_started"
-    version: ClassVar[int] = 2
+    version: ClassVar[int] = 3
     session: int
     host: str
     pid: int
     versions: dict[str, str]
     sources: dict[str, str] = field(default_factory=dict)
+    slots: int | None = None
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -111,10 +114,13 @@ class TrialAsked(Event):
     ``study_user`` those that Optuna calls a user's own). ``told`` is the number of results it had
     been told, ``running`` the trials that it knew to run (not those that were paused). ``bracket``
     is the one of Hyperband's to which the trial belongs.
+
+    Where the suggestion was prepared while trials ran, ``saw`` is the newest event that it knew;
+    else (None, and in events before version 3) that is the one before it.
     """
 
     type: ClassVar[str] = "trial_asked"
-    version: ClassVar[int] = 2
+    version: ClassVar[int] = 3
     trial: int
     params: dict[str, Any]
     latents: dict[str, list[Any]]
@@ -123,6 +129,7 @@ class TrialAsked(Event):
     told: int
     running: list[int]
     bracket: int | None = None
+    saw: int | None = None
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

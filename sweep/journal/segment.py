@@ -12,6 +12,7 @@ import json
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import takewhile
 from pathlib import Path
 from typing import Any
 
@@ -272,3 +273,19 @@ def read_entries(directory: Path, after: int = -1) -> Iterator[Entry]:
                     yield entry
         else:
             return
+
+
+class Reading:
+    """The entries that a journal has now, read again each time they are gone through."""
+
+    def __init__(self, directory: Path) -> None:
+        """Of the journal in ``directory``.
+
+        Raises:
+            JournalError: as `list_segments`.
+        """
+        segments, _ = list_segments(directory)
+        self._directory, self._last = directory, segments[-1].last if segments else -1
+
+    def __iter__(self) -> Iterator[Entry]:
+        return takewhile(lambda entry: entry.seq <= self._last, read_entries(self._directory))

@@ -7,7 +7,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from sweep.errors import JournalError
@@ -35,6 +35,7 @@ from sweep.journal.event import (
     TrialState,
     TrialTold,
 )
+from sweep.journal.idling import Idling
 
 
 @dataclass(slots=True)
@@ -210,6 +211,12 @@ class StudyState:
     running: dict[int, Trial] = field(default_factory=dict)
     """Unfinished trials that are not paused."""
     paused: dict[int, Trial] = field(default_factory=dict)
+    idling: Idling = field(default_factory=Idling)
+    """How much slot time was lost by waiting (`deterministic: true`)."""
+    settled: int = 0
+    """All trials below this number are finished."""
+    untold: set[int] = field(default_factory=set)
+    """Trials with a result that the sampler was not told yet."""
     iterations: list[Iteration] = field(default_factory=list)
     front: list[int] = field(default_factory=list)
     """Trials on the Pareto front of several objectives, in the order in which they came there."""
@@ -233,6 +240,27 @@ class StudyState:
             for checkpoint in trial.checkpoints.values()
             if checkpoint.retired is None
         }
+
+    def snapshot(self) -> StudyState:
+        """A state that stays as this one is now. Finished trials are the same objects."""
+        unfinished = {
+            number: replace(trial, reports=dict(trial.reports), verdicts=dict(trial.verdicts))
+            for number, trial in self.unfinished.items()
+        }
+        return replace(
+            self,
+            trials=self.trials | unfinished,
+            running={number: unfinished[number] for number in self.running},
+            paused={number: unfinished[number] for number in self.paused},
+            iterations=list(self.iterations),
+            front=list(self.front),
+            untold=set(self.untold),
+            counts=dict(self.counts),
+        )
+
+    def due(self, *, in_order: bool) -> list[int]:
+        """Trials whose results are to be told now: ``in_order``, none before an unfinished one."""
+        return sorted(number for number in self.untold if not in_order or number < self.settled)
 
     @property
     def forks(self) -> int:
@@ -299,6 +327,9 @@ def apply(state: StudyState, entry: Entry) -> None:
     if entry.seq != state.seq + 1:
         raise JournalError(f"event {entry.seq} follows event {state.seq}: the journal has a hole")
     event = entry.event
+    if state.idling.slots and state.spec.get("deterministic"):
+        executing = sum(trial.executing for trial in state.running.values())
+        state.idling.passed(entry.time - state.time, executing)
     try:
         _APPLY[event.type](state, event, entry.time)
     except KeyError as error:
@@ -322,6 +353,7 @@ def _driver_started(state: StudyState, event: DriverStarted, time: float) -> Non
     state.session, state.stopped, state.sessions = event, None, event.session
     state.session_started = time
     state.sources = state.sources | event.sources
+    state.idling.begin(event.slots)
 
 
 def _driver_stopped(state: StudyState, event: DriverStopped, time: float) -> None:
@@ -349,6 +381,7 @@ def _asked(state: StudyState, event: TrialAsked, time: float) -> None:
     trial = _begin(state, event, time)
     trial.bracket = event.bracket
     state.asked += 1
+    state.idling.asked()
 
 
 def _forked(state: StudyState, event: TrialForked, time: float) -> None:
@@ -471,10 +504,15 @@ def _finished(state: StudyState, event: TrialFinished, time: float) -> None:
     trial.checkpoint, trial.metrics = event.checkpoint, event.metrics
     trial.reason, trial.error = event.reason, event.error
     del unfinished[event.trial]
+    while state.settled in state.trials and state.trials[state.settled].state.finished:
+        state.settled += 1
+    if event.state is not TrialState.FAILED and trial.searched:
+        state.untold.add(event.trial)
 
 
 def _told(state: StudyState, event: TrialTold, time: float) -> None:
     state.trials[event.trial].told = event.iteration
+    state.untold.discard(event.trial)
     if event.left:
         state.front = [number for number in state.front if number not in event.left]
     if event.entered:

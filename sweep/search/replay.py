@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from types import MappingProxyType
 from typing import Any
 
@@ -73,7 +73,7 @@ _DECISIVE = ("optuna", "numpy", "scipy")
 """Packages whose version a suggestion may depend on."""
 
 
-_ASKED = ("trial", "seed", "params", "latents", "wrote", "told", "running", "bracket")
+_ASKED = ("trial", "seed", "params", "latents", "wrote", "told", "running", "saw", "bracket")
 """What of an ask is derived again."""
 
 
@@ -85,6 +85,7 @@ def replay(
 ) -> Replay:
     """Derive every suggestion, verdict, promotion, incumbent and front of ``entries`` again.
 
+    They are gone through twice; those of an iterator are gathered for it.
     ``installed`` are the versions at hand, ``sources`` the digests of functions at hand (as in
     `DriverStarted`), ``changed`` the events whose digests do not fit.
 
@@ -93,6 +94,9 @@ def replay(
             result.
     """
     found = Replay()
+    if isinstance(entries, Iterator):
+        entries = list(entries)
+    ahead = _Ahead(entries)
     for seq in changed:
         found.deviations.append(Deviation(seq, None, "the event", "changed", "as it was written"))
     state = StudyState()
@@ -115,9 +119,10 @@ def replay(
                 if was != now:
                     found.drift[name] = (was[:12], now[:12])
         if search is not None:
-            _compare(found, state, search, entry)
+            _compare(found, state, search, entry, ahead)
             apply(state, entry)
             search.apply(event)
+            ahead.look(search, state)
             if isinstance(event, TrialReported) and event.rung is not None:
                 due = event.trial if search.promotion.at_once(event.trial) else None
         else:
@@ -125,14 +130,40 @@ def replay(
     return found
 
 
-def _compare(found: Replay, state: StudyState, search: Search, entry: Entry) -> None:
+class _Ahead:
+    """Suggestions that were prepared before events that came between: asked at their time."""
+
+    def __init__(self, entries: Iterable[Entry]) -> None:
+        events = (entry.event for entry in entries)
+        self._wanted = {each.saw for each in events if isinstance(each, TrialAsked)}
+        self._made: dict[int, TrialAsked | Exception] = {}
+
+    def look(self, search: Search, state: StudyState) -> None:
+        """Ask now, where the journal has a suggestion that was made now."""
+        if state.seq in self._wanted:
+            try:
+                self._made[state.seq] = replace(search.ask(state), saw=state.seq)
+            except (ValueError, KeyError, StopIteration, ProgramError) as error:
+                self._made[state.seq] = error
+
+    def take(self, saw: int) -> TrialAsked:
+        """What was asked after the event ``saw``, or the error that it raised."""
+        made = self._made.pop(saw, None)
+        if made is None:
+            raise ValueError(f"it names event {saw}, which does not come before it")
+        if isinstance(made, Exception):
+            raise made
+        return made
+
+
+def _compare(found: Replay, state: StudyState, search: Search, entry: Entry, ahead: _Ahead) -> None:
     seq, event = entry.seq, entry.event
     match event:
         case TrialAsked():
             found.suggestions += 1
             search.prepare()
             try:
-                derived = search.ask(state)
+                derived = search.ask(state) if event.saw is None else ahead.take(event.saw)
             except (ValueError, KeyError, StopIteration, ProgramError) as error:
                 found.deviations.append(
                     Deviation(seq, event.trial, "suggestion", event.params, repr(error))
@@ -166,6 +197,9 @@ def _compare(found: Replay, state: StudyState, search: Search, entry: Entry) -> 
                 _check_result(found, state, seq, event)
         case TrialTold():
             found.tellings += 1
+            if state.spec.get("deterministic"):
+                due = next(iter(state.due(in_order=True)), None)
+                _check(found, seq, event.trial, "turn", event.trial, due)
             told = search.tell(state, state.trials[event.trial])
             for name in _TOLD:
                 _check(found, seq, event.trial, name, getattr(event, name), getattr(told, name))

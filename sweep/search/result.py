@@ -39,14 +39,14 @@ def violations_of(
 def _violation(
     spec: StudySpec, bound: Constraint, trial: Trial, returned: Mapping[str, float]
 ) -> float | None:
-    if bound.name not in spec.parameters:
-        value = measured(trial, bound.name, returned)
-    elif bound.name not in trial.params:
-        return 0.0  # a parameter that has no meaning in this trial exceeds nothing
-    else:
+    if bound.name in trial.params:
         given = trial.params[bound.name]
         # A fork that was forced out of the space may have anything there.
         value = float(given) if isinstance(given, int | float) else None
+    elif bound.name in spec.parameters:
+        return 0.0  # a parameter that has no meaning in this trial exceeds nothing
+    else:
+        value = measured(trial, bound.name, returned)
     return None if value is None else bound.violation(value)
 
 

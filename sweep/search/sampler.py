@@ -20,6 +20,7 @@ from optuna import samplers
 from sweep import reference
 from sweep.errors import ProgramError, SweepError
 from sweep.search.cmaes import Cmaes
+from sweep.search.intersection import quicken
 from sweep.spec import Choice, Crossover, Factory, Method, StudySpec
 from sweep.spec.latent import Fixed
 
@@ -53,7 +54,9 @@ class SamplerSource:
         Raises:
             ProgramError: a factory of the user's raised, or made something else.
         """
-        return self._make(number)
+        sampler = self._make(number)
+        quicken(sampler)
+        return sampler
 
     @contextmanager
     def guarded(self) -> Iterator[None]:

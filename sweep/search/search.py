@@ -7,6 +7,7 @@ has no effect until it is applied.
 
 from __future__ import annotations
 
+import copy
 import itertools
 import math
 import warnings
@@ -33,6 +34,8 @@ from sweep.journal.event import (
 from sweep.journal.state import StudyState, Trial
 from sweep.search import front, latent
 from sweep.search.define import DefinedSpace, space_of
+from sweep.search.horizon import Horizon
+from sweep.search.intersection import Signatures
 from sweep.search.permutation import permuted
 from sweep.search.population import Population
 from sweep.search.promotion import Promotion
@@ -64,6 +67,8 @@ class Search:
         """
         optuna.logging.set_verbosity(optuna.logging.ERROR)
         self._storage = HistoryStorage(spec.name)
+        self._horizon = Horizon(self._storage)
+        self._signatures = Signatures()
         self._outside: set[int] = set()
         """Trials outside of the space: to samplers they are failed ones."""
         self._ranges: dict[str, optuna.distributions.BaseDistribution] = {}
@@ -73,16 +78,14 @@ class Search:
 
     def _adopt(self, spec: StudySpec, project: str) -> None:
         self._spec = spec
+        self._horizon.lag = spec.lag
         self._space: Space | DefinedSpace | None = None
         self._maximize = [each.goal is Goal.MAXIMIZE for each in spec.objectives]
         self._storage.directions = [
             StudyDirection.MAXIMIZE if larger else StudyDirection.MINIMIZE
             for larger in self._maximize
         ]
-        # Made anew, since Optuna's study asks for its directions once.
-        self._study = optuna.load_study(
-            study_name=spec.name, storage=self._storage, sampler=optuna.samplers.RandomSampler()
-        )
+        self._study = self._loaded()  # anew, since Optuna's study asks for its directions once
         self._pruner = make_pruner(spec.early_terminate)
         self.population = Population.of(spec)
         self._project = project
@@ -107,6 +110,23 @@ class Search:
             self._space = space_of(self._spec, self._project)
         return self._space
 
+    def _loaded(self) -> optuna.Study:
+        return optuna.load_study(
+            study_name=self._spec.name,
+            storage=self._storage,
+            sampler=optuna.samplers.RandomSampler(),
+        )
+
+    def snapshot(self) -> Search:
+        """A search that knows what this one knows now, to be asked in another thread."""
+        self.prepare()
+        twin = copy.copy(self)
+        twin._storage = self._storage.snapshot()
+        twin._horizon = self._horizon.snapshot(twin._storage)
+        twin._study = twin._loaded()
+        twin._ranges = dict(self._ranges)
+        return twin
+
     @property
     def prunes(self) -> bool:
         return self._pruner is not None
@@ -125,6 +145,10 @@ class Search:
         Raises:
             ProgramError: the sampler failed.
         """
+        with self._horizon.before(len(state.trials)):
+            return self._propose(state)
+
+    def _propose(self, state: StudyState) -> TrialAsked:
         number, place = len(state.trials), state.asked
         space = self._searched()
         if isinstance(space, Space) and self._spec.method.ends:
@@ -147,8 +171,8 @@ class Search:
             latents=latents,
             seed=ask_seed(self._spec.seed, place),
             wrote=wrote,
-            told=len(state.iterations),
-            running=sorted(state.running),
+            told=self._horizon.told(state),
+            running=self._horizon.running(state),
             bracket=self.promotion.bracket(place),
         )
 
@@ -183,7 +207,10 @@ class Search:
             return trial.verdicts[step], {}
         if self._pruner is None:
             raise ValueError("no early_terminate in the spec")
-        with self._storage.aside(trial.number) as written:
+        with (
+            self._horizon.during(trial.number),
+            self._storage.aside(trial.number) as written,
+        ):
             self._storage.set_trial_intermediate_value(trial.number, step, value)
             with warnings.catch_warnings():
                 warnings.simplefilter("ignore")  # of a trial whose reports are NaN, say
@@ -198,7 +225,11 @@ class Search:
         Raises:
             ProgramError: the sampler failed.
         """
-        wrote = self._after_trial(trial) if self.prepare().notes_results else {}
+        wrote: dict[str, dict[str, Any]] = {}
+        if self.prepare().notes_results:
+            with self._horizon.after(trial.number):
+                wrote = self._after_trial(trial)
+            self._horizon.check(wrote)
         best, entered, left = None, False, list[int]()
         if len(self._maximize) > 1:
             on_it = (state.trials[number] for number in state.front)
@@ -234,8 +265,10 @@ class Search:
             case TrialAsked():
                 self._put_begun(event)
                 self._storage.write(event.trial, event.wrote)
+                self._horizon.begun(event.trial)
             case TrialForked():
                 self._put_begun(event)
+                self._horizon.begun(event.trial)
             case TrialReported(value=float(value)) if len(self._maximize) == 1:
                 attrs = self._storage.get_trial(event.trial).system_attrs
                 self._storage.set_trial_intermediate_value(event.trial, event.step, value)
@@ -284,6 +317,7 @@ class Search:
         trial = running_trial(event.trial)
         for name, known in event.latents.items():
             trial.params[name], trial.distributions[name] = latent.from_journal(known)
+        trial.distributions = self._signatures.one(trial.distributions)
         self._ranges |= trial.distributions
         self._storage.put(trial)
         if isinstance(event, TrialForked) and not event.inside:

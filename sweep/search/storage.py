@@ -110,6 +110,21 @@ class HistoryStorage(BaseStorage):
         named = {f"constraints:{text}": violation for text, violation in violations.items()}
         self.change(number, system_attrs={**self.trials[number].system_attrs, **named})
 
+    def snapshot(self) -> HistoryStorage:
+        """A storage that stays as this one is now: what it holds is replaced, never changed."""
+        twin = copy.copy(self)
+        twin.trials = list(self.trials)
+        return twin
+
+    @contextmanager
+    def showing(self, trials: list[FrozenTrial]) -> Iterator[None]:
+        """Hold ``trials`` instead of all, in the block; what is changed in them is forgotten."""
+        everything, self.trials = self.trials, trials
+        try:
+            yield
+        finally:
+            self.trials = everything
+
     # What Optuna calls.
 
     def create_new_study(

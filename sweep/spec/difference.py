@@ -18,7 +18,16 @@ from sweep.spec.suggestion import plain
 from sweep.spec.termination import AshaPruning, HyperbandPruning
 from sweep.spec.value import identity
 
-FALSIFYING = ("parameters", "space", "metric", "constraints", "method", "seed")
+FALSIFYING = (
+    "parameters",
+    "space",
+    "metric",
+    "constraints",
+    "method",
+    "seed",
+    "deterministic",
+    "window",
+)
 """Parts of a spec that a study cannot change: its trials would not belong together."""
 
 

@@ -21,6 +21,7 @@ from sweep.spec.field import (
 )
 from sweep.spec.method import REFERENCE, AnySampler, Sampler, population_problem
 from sweep.spec.objective import Metrics, objective_problems
+from sweep.spec.order import WINDOW, Lookahead, order_problems
 from sweep.spec.parameter import Parameter
 from sweep.spec.population import training_problems
 from sweep.spec.problem import Problem, Section, wrong, wrongs
@@ -108,6 +109,19 @@ class StudySpec(Section):
     """Refuse to go on with trials that another source of the program has begun; else warn."""
     seed: Seed = 0
     """All randomness follows from it."""
+    deterministic: Flag = False
+    """Results count in the order of numbers: tables and weights then depend neither on slots nor
+    timing. A slot may have to wait for a trial that is window numbers back."""
+    window: Count = WINDOW
+    """With deterministic: trial n is asked with the results of those up to n - window, and no
+    others. At least the number of slots; twice that loses little."""
+    lookahead: Lookahead = "auto"
+    """Prepare the next suggestion while trials run: auto (where an ask takes long), true, false."""
+
+    @property
+    def lag(self) -> int | None:
+        """``window`` under ``deterministic: true``; None where results count as they come."""
+        return self.window if self.deterministic else None
 
     @cached_property
     def space(self) -> Space:
@@ -144,7 +158,11 @@ class StudySpec(Section):
             self.checkpoint,
             objectives=len(self.objectives),
             constrained=bool(self.constraints),
+            ordered=self.deterministic,
             prunes=self.early_terminate is not None,
+        )
+        problems += order_problems(
+            self.deterministic, self.window, self.concurrency, self.early_terminate
         )
         problems += objective_problems(
             self.method,

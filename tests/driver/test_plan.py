@@ -191,3 +191,12 @@ def test_a_place_that_nobody_can_take_stays_vacant() -> None:
     assert plan(state_of(events), 1, members(), 9.0) == [Dispatch(2)]
     assert plan(state_of(last), 1, members(), 9.0) == []
     assert is_complete(state_of(last), members())
+
+
+def test_an_ask_waits_for_the_trial_that_is_a_window_back() -> None:
+    """In order, trial n is asked once all up to n - lag are finished: the slot waits till then."""
+    two = [asked(0), dispatched(0), asked(1), dispatched(1)]
+    assert plan(state_of(two), 2, limits(lag=3), 9.0) == [Ask()]
+    assert plan(state_of(two), 2, limits(lag=2), 9.0) == []
+    assert plan(state_of([*two, finished(1)]), 2, limits(lag=2), 9.0) == []
+    assert plan(state_of([*two, finished(0)]), 2, limits(lag=2), 9.0) == [Ask()]

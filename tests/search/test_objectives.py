@@ -16,6 +16,7 @@ from test_search import PARAMETERS, Study, spelled, tampered
 from sweep.driver.conclusion import Conclusion
 from sweep.journal.event import (
     Entry,
+    TrialAsked,
     TrialFinished,
     TrialReported,
     TrialState,
@@ -23,8 +24,9 @@ from sweep.journal.event import (
     decode,
     encode,
 )
-from sweep.journal.state import fold
+from sweep.journal.state import Trial, fold
 from sweep.search.replay import replay
+from sweep.search.result import violations_of
 from sweep.spec import StudySpec
 
 TWO = [{"name": "loss"}, {"name": "speed", "goal": "maximize"}]
@@ -257,6 +259,23 @@ def test_constraint_steers_the_sampler(method: str) -> None:
         widths = [trial.params["width"] for trial in study.state.trials.values()]
         kept[bound] = sum(width <= 12 for width in widths[15:])
     assert kept["latency <= 12"] > kept["latency <= 1e9"] + 2
+
+
+def test_constraint_on_a_parameter_of_a_group_or_a_function() -> None:
+    """It is found by the name that the trial has it under, wherever that was written."""
+    group = {"opt.lr": {"min": 0.0, "max": 1.0}}  # as groups are read
+    for more in ({"parameters": group}, {"space": "m:f"}):
+        spec = StudySpec.model_validate(
+            spec_of("random", TWO[:1], ["opt.lr <= 0.5"]).model_dump(
+                mode="json", exclude={"parameters"}
+            )
+            | more
+        )
+        asked = TrialAsked(
+            trial=0, params={"opt.lr": 0.75}, latents={}, seed=0, wrote={}, told=0, running=[]
+        )
+        trial = Trial(number=0, asked=asked, started=0.0, updated=0.0)
+        assert violations_of(spec, trial, {}) == {"opt.lr <= 0.5": 0.25}
 
 
 def test_conclusion_without_a_metric_of_a_constraint() -> None:

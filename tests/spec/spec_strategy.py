@@ -127,6 +127,9 @@ def specs(draw: st.DrawFn) -> dict[str, Any]:
         "retries": st.integers(0, 3),
         "strict_code": st.booleans(),
         "seed": st.integers(0, 2**63 - 1),
+        "deterministic": st.booleans(),
+        "window": st.integers(1, 64),
+        "lookahead": st.sampled_from(["auto", True, False]),
         "constraints": st.sampled_from(
             [[], "val/acc <= 1", ["size >= -1e-3", "a b<=.5"], ["size <= 3.0"]]
         ),
@@ -135,4 +138,6 @@ def specs(draw: st.DrawFn) -> dict[str, Any]:
         spec[key] = draw(more[key])
     if "early_terminate" not in spec and draw(st.booleans()):
         spec["metric"] = [spec["metric"], {"name": "size", "goal": "maximize"}]
+    if spec.get("early_terminate", {}).get("type") in ("asha", "hyperband"):
+        spec.pop("deterministic", None)  # promotion has no order
     return spec

@@ -36,6 +36,9 @@ from sweep.spec import (
         ),
         ("timeout: 0s", "timeout: must be above 0, not 0.0"),
         ("retries: -1", "retries: must be 0 or more, not -1"),
+        ("deterministic: yes", "deterministic: must be true or false, not yes"),
+        ("window: 0", "window: must be 1 or more, not 0"),
+        ("lookahead: maybe", "lookahead: must be auto, true or false, not maybe"),
         ("strict_code: maybe", "strict_code: must be true or false, not maybe"),
         (
             "seed: 9223372036854775808",
@@ -210,6 +213,27 @@ def test_bad_part(old, new, problem):
     """A missing or mistaken part is refused in one line, at the place where it belongs."""
     assert old in BASE + SPACE
     assert problems((BASE + SPACE).replace(old, new)) == [f"digits.yaml:{problem}"]
+
+
+@pytest.mark.parametrize(("window", "line"), [("window: 4\n", 8), ("", 1)])
+def test_window_below_the_slots(window, line):
+    """Slots that a window could never fill are refused, whether it is written or not."""
+    given = f"{BASE}{SPACE}deterministic: true\nconcurrency: 12\n{window}"
+    lag = 4 if window else 8
+    message = f"of {lag} lets {lag} trials run at once, and concurrency is 12: write 24"
+    assert problems(given) == [f"digits.yaml:{line}: window: {message}"]
+
+
+@pytest.mark.parametrize("kind", ["asha", "hyperband"])
+def test_promotion_is_not_in_order(kind):
+    """What is promoted depends on timing: refused in one line; the stopping variant is not."""
+    top = ", max_resource: 27" if kind == "hyperband" else ""
+    given = f"{BASE}{SPACE}deterministic: true\nearly_terminate: {{type: {kind}{top}}}\n"
+    message = (
+        "early_terminate: which trial is promoted depends on timing, and deterministic is true: "
+        "write mode: stop, or remove deterministic"
+    )
+    assert problems(given) == [f"digits.yaml:7: {message}"]
 
 
 def test_all_problems_at_once():

@@ -77,5 +77,8 @@ checkpoint:
 retries: 1
 strict_code: false
 seed: 0
+deterministic: false
+window: 8
+lookahead: auto
 """
     )

@@ -1,0 +1,211 @@
+"""`deterministic: true`: what is asked, judged and told follows from numbers, not from timing."""
+
+from __future__ import annotations
+
+import math
+import random
+from typing import Any
+
+import pytest
+from test_search import METHODS, Study, loss, spec_of, spelled
+
+from sweep.driver.plan import Ask, Dispatch, Limits, is_complete, plan
+from sweep.errors import ProgramError
+from sweep.journal.event import (
+    DriverStarted,
+    TrialAsked,
+    TrialDispatched,
+    TrialFinished,
+    TrialRestored,
+    TrialState,
+    TrialTold,
+)
+from sweep.search.replay import replay
+from sweep.spec import StudySpec
+
+PRUNERS: list[dict[str, Any]] = [
+    {"type": "median", "startup_trials": 2},
+    {"type": "percentile", "percentile": 30, "startup_trials": 1},
+    {"type": "asha", "min_resource": 1, "reduction_factor": 2, "mode": "stop"},
+    {"type": "hyperband", "max_resource": 4, "reduction_factor": 2, "mode": "stop"},
+    {"type": "threshold", "upper": 3.5},
+    {"type": "wilcoxon", "p_threshold": 0.5},
+    {"type": "patient", "patience": 1, "min_delta": 0.0},
+    {"type": "patient", "patience": 0, "then": {"type": "median"}},
+]
+STEPS = 5
+
+
+def ordered(method: Any, pruner: dict[str, Any] | None = None, **values: Any) -> StudySpec:
+    return spec_of(method, pruner).model_copy(
+        update={"deterministic": True, "window": 5, "trials": 18} | values
+    )
+
+
+def simulate(spec: StudySpec, slots: int, timing: int, kills: float = 0.0) -> Study:
+    """Run a study on ``slots`` whose trials advance in the random order that ``timing`` gives."""
+    study, limits, chooser = Study(spec), Limits.of(spec), random.Random(timing)
+    while not is_complete(study.state, limits):
+        executing = [trial.number for trial in study.state.running.values() if trial.executing]
+        actions = plan(study.state, slots - len(executing), limits, 0.0)
+        match actions[:1]:
+            case [Ask()]:
+                study.ask()
+            case [Dispatch(trial=number)]:
+                attempt = study.state.trials[number].attempts + 1
+                study.record(
+                    TrialDispatched(trial=number, attempt=attempt, session=1, checkpoint=None)
+                )
+            case _ if chooser.random() < kills:
+                kill(study, chooser)
+            case _:
+                advance(study, chooser.choice(executing))
+    return study
+
+
+def kill(study: Study, chooser: random.Random) -> None:
+    """All that is not in the journal is lost, and trials go back to a checkpoint."""
+    study.rebuild()
+    study.record(DriverStarted(session=2, host="", pid=1, versions={}))
+    for trial in list(study.state.running.values()):
+        if trial.reports:
+            step = chooser.choice([None, *trial.reports])
+            study.record(
+                TrialRestored(trial=trial.number, attempt=1, step=step, checkpoint=None, skipped=[])
+            )
+
+
+def advance(study: Study, number: int) -> None:
+    """The next report of a trial, and its end where that is it. Every seventh fails."""
+    trial = study.state.trials[number]
+    step = -1 if trial.step is None else trial.step
+    value = loss(trial.params, step + 1) + 0.4 * math.sin(
+        9 * step + number
+    )  # now better, now worse
+    pruned = study.report(number, step + 1, value)
+    if not pruned and step + 1 < STEPS - 1:
+        return
+    ended = TrialState.PRUNED if pruned else TrialState.COMPLETE
+    state = TrialState.FAILED if number % 7 == 6 else ended
+    study.record(
+        TrialFinished(
+            trial=number,
+            attempt=1,
+            state=state,
+            value=None if state is TrialState.FAILED else value,
+            checkpoint=None,
+        )
+    )
+    for due in study.state.due(in_order=study.spec.deterministic):
+        study.record(study.search.tell(study.state, study.state.trials[due]))
+
+
+def outcome(study: Study) -> Any:
+    """All that was asked, reported, judged and told, without its order and times."""
+    state = study.state
+    return (
+        [trial.asked for trial in state.trials.values()],
+        [(trial.state, trial.value, trial.verdicts) for trial in state.trials.values()],
+        [
+            [trial.reports[step].value for step in sorted(trial.reports)]
+            for trial in state.trials.values()
+        ],
+        [(each.trial, each.value, each.best_trial, each.best_value) for each in state.iterations],
+    )
+
+
+@pytest.mark.parametrize(
+    ("method", "pruner"),
+    [
+        *((method, PRUNERS[0]) for method in METHODS),
+        *(("tpe", pruner) for pruner in PRUNERS[1:]),
+        ({"name": "tpe", "n_startup_trials": 3, "constant_liar": True}, None),
+    ],
+    ids=lambda each: "none" if each is None else spelled(each),
+)
+def test_slots_timing_and_kills_do_not_matter(method: Any, pruner: dict[str, Any] | None) -> None:
+    """1, 2 and 4 slots, other orders of events and kills give the same study, which replays."""
+    spec = ordered(method, pruner)
+    alone = simulate(spec, 1, 0)
+    expected = outcome(alone)
+    for slots, timing in ((2, 2), (4, 3)):
+        other = simulate(spec, slots, timing, kills=0.1)
+        assert outcome(other) == expected, (slots, timing)
+    found = replay(other.entries, {})
+    assert found.passed, found.deviations[:3]
+    if pruner is not None:
+        assert 0 < alone.state.counts[TrialState.PRUNED] < 18
+
+
+def test_without_it_timing_matters() -> None:
+    """What the test above would not show if order never mattered."""
+    spec = ordered("tpe", PRUNERS[0], deterministic=False)
+    assert outcome(simulate(spec, 4, 3)) != outcome(simulate(spec, 4, 4))
+
+
+def test_results_are_told_in_the_order_of_numbers() -> None:
+    """A result ahead of its turn waits; none is left over in the end, failed ones apart."""
+    study = simulate(ordered("random"), 4, 1)
+    ended = [e.event.trial for e in study.entries if isinstance(e.event, TrialFinished)]
+    told = [e.event.trial for e in study.entries if isinstance(e.event, TrialTold)]
+    assert ended != sorted(ended)
+    assert told == [number for number in range(18) if number % 7 != 6]
+
+
+def test_an_ask_sees_the_results_up_to_the_window() -> None:
+    """Trial n is asked with the results up to n - window; those after it run, as it seems."""
+    study = simulate(ordered("tpe"), 4, 1)
+    for entry in study.entries:
+        if isinstance(entry.event, TrialAsked):
+            number, newest = entry.event.trial, entry.event.trial - 5
+            assert entry.event.running == list(range(max(0, newest + 1), number))
+            assert entry.event.told == sum(each % 7 != 6 for each in range(newest + 1))
+
+
+def test_a_study_that_grows_is_as_one_that_was_large_from_the_start() -> None:
+    """More `trials` later: the first of them do not see more for having been waited for."""
+    spec = ordered("tpe", PRUNERS[0], trials=12)
+    grown, whole = simulate(spec, 4, 1), simulate(ordered("tpe", PRUNERS[0]), 4, 2)
+    study = Study(spec)
+    study.entries, study.state = grown.entries, grown.state
+    study.rebuild()
+    study.ask()
+    assert study.state.trials[12].asked == whole.state.trials[12].asked
+
+
+def test_result_told_out_of_turn_is_found() -> None:
+    """Replay derives the order in which results are told, too."""
+    study = simulate(ordered("random"), 1, 1)
+    told = [i for i, entry in enumerate(study.entries) if isinstance(entry.event, TrialTold)]
+    entries = list(study.entries)
+    first, second = entries[told[3]], entries[told[4]]
+    late = [*entries[: told[3]], *entries[told[3] + 1 : told[4] + 1], first]
+    changed = [type(entry)(seq=i, time=float(i), event=entry.event) for i, entry in enumerate(late)]
+    assert isinstance(second.event, TrialTold)
+    found = replay(changed, {})
+    assert any(each.what == "turn" for each in found.deviations)
+
+
+def test_sampler_that_writes_about_the_study_when_told_is_refused() -> None:
+    """What has no place in the order of numbers is one clear line, not a silent difference."""
+    study = Study(ordered("test_horizon:Notes"))
+    number = study.ask()
+    study.report(number, 0, 1.0)
+    study.record(
+        TrialFinished(trial=0, attempt=1, state=TrialState.COMPLETE, value=1.0, checkpoint=None)
+    )
+    with pytest.raises(ProgramError, match="writes attributes of the study"):
+        study.search.tell(study.state, study.state.trials[0])
+
+
+def _notes() -> Any:
+    import optuna
+
+    class Notes(optuna.samplers.RandomSampler):
+        def after_trial(self, study: Any, trial: Any, state: Any, values: Any) -> None:
+            study._storage.set_study_system_attr(study._study_id, "results", trial.number)
+
+    return Notes
+
+
+Notes = _notes()
