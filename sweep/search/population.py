@@ -26,6 +26,9 @@ from sweep.search.define import space_of
 from sweep.search.exploration import explored
 from sweep.spec import Goal, Pbt, StudySpec
 
+DRAWS = 20
+"""So often parameters are drawn that nobody who went on from the same checkpoint has."""
+
 EXPLOITED = "exploited"
 """Why a member is recorded as pruned."""
 
@@ -151,7 +154,9 @@ class Population:
         """Who takes the place of trial ``number``; None where nobody can.
 
         The parent is drawn among the best at the step at which the trial made way, of those that
-        are better than it was. The draws are seeded with the number of the trial that begins.
+        are better than it was. The parameters are not to be those of the parent, nor of another
+        fork of that checkpoint, which would train alike. The draws are seeded with the number of
+        the trial that begins.
 
         Raises:
             ProgramError: a space function raised.
@@ -162,13 +167,18 @@ class Population:
         digest = hashlib.sha256(f"exploit:{self._spec.seed}:{len(state.trials)}".encode()).digest()
         chance = random.Random(int.from_bytes(digest[:8], "big")).random
         parent, source = parents[int(chance() * len(parents))]
-        params = explored(
-            space_of(self._spec, state.project),
-            parent.params,
-            factors=self._method.factors,
-            resample=self._method.resample,
-            chance=chance,
-        )
+        space = space_of(self._spec, state.project)
+        for _ in range(DRAWS):
+            params = explored(
+                space,
+                parent.params,
+                factors=self._method.factors,
+                resample=self._method.resample,
+                chance=chance,
+            )
+            twin = state.fork_of(parent.number, source.id, params)
+            if twin is None and params != parent.params:
+                break
         return Succession(exploits=number, parent=parent.number, source=source.id, params=params)
 
     def _parents(self, state: StudyState, replaced: Trial) -> list[tuple[Trial, Checkpoint]]:

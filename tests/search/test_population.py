@@ -283,6 +283,29 @@ def test_a_changed_decision_is_found_by_replay(kind: str, change: dict[str, Any]
     assert not replay(entries[: place + 1], {}).passed
 
 
+def test_forks_of_one_checkpoint_differ() -> None:
+    """With the same parameters, or those of the parent, they would train alike to the last bit."""
+    spec = spec_of(8, perturbation_factors=[0.5, 2.0], resample_probability=0.0)
+    lone = {"lr": {"min": 0.0, "max": 1.0}}
+    spec = StudySpec.model_validate(spec.model_dump(mode="json") | {"parameters": lone})
+    for seed in range(5):
+        study = Study(spec.model_copy(update={"seed": seed}))
+        members(study, 1, 9, 9, 9, 9, 9, 9)
+        study.report(0, 0, 1.0)
+        children = []
+        for number in (study.begin(), 1):
+            study.state.trials[number].verdicts[1] = True
+            study.report(number, 1, 99.0)
+            study.end(number)
+            study.state.trials[number].successor = None
+            found = study.rules.succession(study.state, number)
+            assert found is not None
+            children.append((found.parent, tuple(found.params.values())))
+            study.exploit(number)
+        assert len(set(children)) == 2
+        assert all(study.state.trials[at].params["lr"] != lr for at, (lr,) in children)
+
+
 def test_a_fork_has_the_value_of_its_checkpoint_until_it_reports() -> None:
     """And its first comparison is an interval after where it began."""
     study = Study(spec_of())
