@@ -105,7 +105,7 @@ def _slots(rows: Sequence[Row], now: float) -> Table:
         report = None if step is None else trial.reports[step]
         table.add_row(
             str(slot),
-            f"{spec.name}/{trial.number}",
+            _trial_text(spec.name, trial),
             text(step),
             rate_text(trial, now),
             duration_text(now - (trial.dispatched or now)),
@@ -113,6 +113,12 @@ def _slots(rows: Sequence[Row], now: float) -> Table:
             params_text(spec.space.searched(trial.params)),
         )
     return table
+
+
+def _trial_text(study: str, trial: Trial) -> str:
+    """``digits/7``, and of a fork the checkpoint that it began at: ``digits/7 < 3@5.100``."""
+    name = f"{study}/{trial.number}"
+    return name if trial.fork is None else f"{name} < {trial.fork.source}"
 
 
 def rate_text(trial: Trial, now: float) -> str:

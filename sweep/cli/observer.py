@@ -28,6 +28,7 @@ from sweep.journal.event import (
     AttemptFailed,
     Entry,
     TrialFinished,
+    TrialForked,
     TrialPaused,
     TrialRestored,
     TrialState,
@@ -72,6 +73,8 @@ class PlainObserver(QuietObserver):
         match entry.event:
             case TrialFinished():
                 self._out.line(finished_line(study, entry.event))
+            case TrialForked(exploits=int()):
+                self._out.line(exploited_line(study, entry.event))
             case TrialPaused():
                 self._out.line(paused_line(study, entry.event))
             case AttemptFailed(trial=trial, attempt=attempt, reason=reason):
@@ -257,6 +260,15 @@ def finished_line(study: DrivenStudy, event: TrialFinished) -> str:
     return (
         f"{study.name} {done} trial {event.trial} {kind}: {result} in {took} "
         f"({searched_text(study.spec, trial)}){incumbent}"
+    )
+
+
+def exploited_line(study: DrivenStudy, event: TrialForked) -> str:
+    """Says who takes a place in a population."""
+    params = searched_text(study.spec, study.state.trials[event.trial])
+    return (
+        f"{study.name}: trial {event.trial} takes the place of trial {event.exploits} and goes on "
+        f"from {event.source} ({params})"
     )
 
 

@@ -38,7 +38,7 @@ def replay(store: Path, name: str, out: Output) -> int:
         more = len(found.deviations) - 20
         rest = f"\n  and {more} more" if more > 0 else ""
         raise ReplayError(f"{paths.name}: the journal does not follow from itself:\n{lines}{rest}")
-    held = ""
+    held = f"{counted(found.exploits, 'exploit')}, " if found.exploits else ""
     if found.pauses or found.promotions:
         pauses, promotions = counted(found.pauses, "pause"), counted(found.promotions, "promotion")
         held = f"{pauses}, {promotions}, "

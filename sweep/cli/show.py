@@ -131,6 +131,7 @@ def _trials_table(
 ) -> tuple[list[str], list[list[Any]]]:
     trials = list(state.trials.values())
     names = searched_names(spec, trials)
+    forks = any(trial.fork is not None for trial in trials)
     rows = [
         [
             trial.number,
@@ -140,12 +141,15 @@ def _trials_table(
             len(trial.reports),
             trial.attempts,
             duration_text(spent(trial)),
+            *([] if not forks else [None if trial.fork is None else trial.fork.source]),
             _remark(spec, state, trial),
         ]
         for trial in trials
     ]
     values = [each.name for each in spec.objectives]
-    return ["trial", "state", *values, *names, "steps", "attempts", "time", ""], rows
+    lineage = ["forked from"] if forks else []
+    header = ["trial", "state", *values, *names, "steps", "attempts", "time", *lineage, ""]
+    return header, rows
 
 
 def _remark(spec: StudySpec, state: StudyState, trial: Trial) -> str:
@@ -193,7 +197,7 @@ def _print_trial(
     out.pairs(
         {
             "trial": f"{spec.name}/{trial.number} ({state})",
-            **({} if trial.fork is None else {"forked from": trial.fork.source}),
+            **_lineage(spec.name, trial),
             **{f"params.{name}": value for name, value in trial.params.items()},
             **{
                 each.name: value
@@ -216,6 +220,16 @@ def _print_trial(
         out.line(f"{state}: {trial.reason}")
     if trial.error:
         out.line(trial.error.rstrip())
+
+
+def _lineage(study: str, trial: Trial) -> dict[str, str]:
+    """Where a trial comes from, and who came after it in its population."""
+    lineage = {} if trial.fork is None else {"forked from": trial.fork.source}
+    if trial.fork is not None and trial.fork.exploits is not None:
+        lineage["in place of"] = f"{study}/{trial.fork.exploits}"
+    if trial.successor is not None:
+        lineage["replaced by"] = f"{study}/{trial.successor}"
+    return lineage
 
 
 def _log(paths: StudyPaths, trial: Trial) -> Path | None:

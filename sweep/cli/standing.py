@@ -132,6 +132,9 @@ def trial_record(trial: Trial) -> dict[str, Any]:
         "step": trial.step,
         "duration_s": spent(trial),
         "checkpoint": trial.kept[-1].id if trial.kept else None,
+        "parent": None if trial.fork is None else trial.fork.parent,
+        "source": None if trial.fork is None else trial.fork.source,
+        "exploits": None if trial.fork is None else trial.fork.exploits,
         "reason": trial.reason,
         "reuses": trial.reuses,
     }

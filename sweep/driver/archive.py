@@ -14,11 +14,18 @@ from sweep.driver.disposal import Disposal
 from sweep.driver.keeper import Keeper
 from sweep.driver.logbook import Logbook
 from sweep.driver.mirroring import Mirroring
-from sweep.journal.event import CheckpointRetired, CheckpointSaved, TrialRestored
-from sweep.journal.state import Trial
+from sweep.errors import CheckpointDamagedError
+from sweep.journal.event import (
+    CheckpointDamaged,
+    CheckpointRetired,
+    CheckpointSaved,
+    TrialRestored,
+)
+from sweep.journal.state import Checkpoint, Trial
 from sweep.paths import StudyPaths
 from sweep.search.define import space_of
-from sweep.search.fork import forked, vary
+from sweep.search.fork import Variation, forked, vary
+from sweep.search.population import Succession
 from sweep.spec import StudySpec
 from sweep.trial.message import Forked, Restored
 
@@ -115,6 +122,30 @@ class Archive:
         varied = vary(space, params, message.changes, force=not inside)
         if state.fork_of(parent.number, source.id, varied.params) is not None:
             return
+        self._add(source, varied)
+
+    def exploit(self, succession: Succession) -> None:
+        """Add the trial that takes the place of another one in its population.
+
+        A source that is found to be damaged is recorded as such, and no trial is added.
+
+        Raises:
+            ProgramError: a space function raised.
+            CheckpointError: the checkpoint of the fork cannot be written; nothing is recorded.
+        """
+        state = self._logbook.state
+        parent = state.trials[succession.parent]
+        source = parent.checkpoints[succession.source]
+        varied = vary(space_of(self._spec, state.project), succession.params, {})
+        try:
+            self._add(source, varied, exploits=succession.exploits)
+        except CheckpointDamagedError as error:
+            self._logbook.record(
+                CheckpointDamaged(trial=parent.number, checkpoint=source.id, reason=str(error))
+            )
+
+    def _add(self, source: Checkpoint, varied: Variation, exploits: int | None = None) -> None:
+        state = self._logbook.state
         record = write_fork(
             self._store,
             CheckpointRecord.from_json(source.record),
@@ -122,7 +153,9 @@ class Archive:
             session=state.sessions,
             params=varied.params,
         )
-        self._logbook.record(forked(parent.number, source.id, record.to_json(), varied))
+        self._logbook.record(
+            forked(source.trial, source.id, record.to_json(), varied, exploits=exploits)
+        )
 
     def finished(self, trial: int) -> None:
         """Retire what nobody needs any more now that ``trial`` is recorded as over."""

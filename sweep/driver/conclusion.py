@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from sweep.journal.event import TrialState
 from sweep.journal.state import Trial
+from sweep.search.population import EXPLOITED
 from sweep.search.result import known, values_of, violations_of
 from sweep.search.search import is_objective
 from sweep.spec import StudySpec
@@ -44,6 +45,11 @@ class Conclusion:
             return cls(state, reason)
         values = values_of(spec, trial, returned)
         violations = violations_of(spec, trial, returned)
+        if reason == EXPLOITED:  # for a NaN, maybe: that is what makes way first
+            return cls(state, reason, known(values), known(violations))
+        if trial.fork is not None and trial.fork.exploits is not None and not trial.reports:
+            nothing = f"nothing was left to do after {trial.fork.source}"
+            return cls(TrialState.PRUNED, nothing)
         needed = {("metric.name", name): value for name, value in values.items()}
         if state is TrialState.COMPLETE:
             needed |= {

@@ -10,7 +10,17 @@ from functools import partial
 from typing import Protocol
 
 from sweep.driver.backend import Backend, Key, WorkerDied
-from sweep.driver.plan import Ask, Conclude, Dispatch, Halt, Promote, is_complete, plan, timed_out
+from sweep.driver.plan import (
+    Ask,
+    Conclude,
+    Dispatch,
+    Exploit,
+    Halt,
+    Promote,
+    is_complete,
+    plan,
+    timed_out,
+)
 from sweep.driver.stopping import StopSignals
 from sweep.driver.study import DrivenStudy
 from sweep.errors import SweepError
@@ -123,6 +133,8 @@ class Driver:
                         study.conclude(trial, state)
                     case Ask():
                         study.ask()
+                    case Exploit(trial=trial):
+                        study.exploit(trial)
                     case Promote(trial=trial, rung=rung):
                         study.promote(trial, rung)
                     case Dispatch(trial=trial):
@@ -133,7 +145,7 @@ class Driver:
                     case Halt(reason=reason):
                         self._halt(study, reason)
                         return False
-            return study.error is None
+            return study.error is None and study.refused is None
         return False
 
     def _handle(self, key: Key, message: Message | WorkerDied) -> None:

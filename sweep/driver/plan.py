@@ -11,6 +11,7 @@ from sweep.checkpoint.record import Kind
 from sweep.journal.event import TrialState
 from sweep.journal.state import StudyState, Trial
 from sweep.search.configuration import outside
+from sweep.search.population import Population
 from sweep.search.promotion import Candidate
 from sweep.spec import StudySpec
 
@@ -23,6 +24,13 @@ class Ask:
 @dataclass(frozen=True, slots=True)
 class Dispatch:
     """Hand an unfinished trial to a slot, from its newest checkpoint."""
+
+    trial: int
+
+
+@dataclass(frozen=True, slots=True)
+class Exploit:
+    """Have a fork take the place of a member of the population that made way."""
 
     trial: int
 
@@ -50,7 +58,7 @@ class Halt:
     reason: str
 
 
-Action = Ask | Dispatch | Promote | Conclude | Halt
+Action = Ask | Dispatch | Exploit | Promote | Conclude | Halt
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -61,6 +69,7 @@ class Limits:
     concurrency: int | None
     timeout: float | None
     retries: int
+    population: Population | None = None
     lag: int | None = None
     """How many numbers back the newest result is that a trial is asked with; None: any."""
 
@@ -80,6 +89,7 @@ class Limits:
             concurrency=spec.concurrency,
             timeout=spec.timeout,
             retries=spec.retries,
+            population=Population.of(spec),
             lag=spec.lag,
         )
 
@@ -97,17 +107,23 @@ def plan(
     most one new trial is asked at a time: the next ask sees it running. ``candidate`` is the paused
     trial that may go on; it comes before a new one. Once none can become one any more, those that
     are left are over.
+
+    Of a population the places that are vacant are taken first. Then members run in turn, those that
+    are furthest behind first, and new ones before any that has an interval behind it.
     """
     if timed_out(state, limits, now):
         return [Halt("timeout")]
     waiting = [trial for trial in state.running.values() if not trial.executing]
+    population = limits.population
     actions: list[Action] = []
+    if population is not None:
+        actions += [Exploit(number) for number in population.vacant(state)]
     room = min(capacity, free(state, limits))
-    for trial in sorted(waiting, key=lambda trial: trial.number):
+    for trial in sorted(waiting, key=lambda trial: _turn(trial, population)):
         conclusion = _conclusion(trial, limits)
         if conclusion is not None:
             actions.append(conclusion)
-        elif room > 0:
+        elif room > 0 and (state.asked >= limits.total or _turn(trial, population)[0] <= 0):
             actions.append(Dispatch(trial.number))
             room -= 1
     if candidate is not None:
@@ -155,6 +171,10 @@ def free(state: StudyState, limits: Limits) -> int:
     if limits.concurrency is None:
         return limits.total
     return limits.concurrency - sum(trial.executing for trial in state.running.values())
+
+
+def _turn(trial: Trial, population: Population | None) -> tuple[int, int]:
+    return (0, trial.number) if population is None else population.turn(trial)
 
 
 def _conclusion(trial: Trial, limits: Limits) -> Conclude | None:

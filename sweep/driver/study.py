@@ -41,6 +41,7 @@ from sweep.journal.state import StudyState, Trial
 from sweep.journal.table import final_metrics
 from sweep.paths import StudyPaths
 from sweep.quantity import counted
+from sweep.search.population import EXPLOITED
 from sweep.search.promotion import Candidate
 from sweep.search.search import Search
 from sweep.spec import StudySpec
@@ -85,6 +86,8 @@ class DrivenStudy:
         self.refusal = ""
         self.unsaved: set[int] = set()
         self.behind: str | None = None
+        self._making_room: set[int] = set()
+        """Members of a population that were told to wait for others, and save before."""
         self._warned_of_pauses = False
         keeper = Keeper(spec, journal.state)
         self._logbook = Logbook(journal, keeper.follow)
@@ -139,6 +142,16 @@ class DrivenStudy:
         self._logbook.record(asked)
         return asked.trial
 
+    def exploit(self, number: int) -> None:
+        """Have a fork of a better one take the place of trial ``number``, if one still can."""
+        population = self.limits.population
+        succession = None if population is None else population.succession(self.state, number)
+        if succession is not None:
+            try:
+                self._archive.exploit(succession)
+            except CheckpointError as error:
+                self._refuse(f"trial {number}: {error}", disk_full=is_full(error))
+
     def look_ahead(self) -> None:
         """Record a suggestion that was prepared, or have one prepared, where none waits."""
         if not preparable(self.state, self.limits, self.candidate):
@@ -160,6 +173,7 @@ class DrivenStudy:
     def assign(self, number: int) -> Assignment:
         """The next attempt of a trial, recorded as dispatched."""
         trial = self.state.trials[number]
+        self._making_room.discard(number)
         kept = [each for each in reversed(trial.kept) if resumable(each.record)]
         assignment = next_assignment(
             trial,
@@ -272,7 +286,11 @@ class DrivenStudy:
             return Verdict.PRUNE if judged else None
         prune: bool | None = None
         wrote: dict[str, Any] = {}
-        if value is not None and (self._search.prunes or message.step in trial.verdicts):
+        population = self.limits.population
+        if value is not None and population is not None:
+            last = message.last
+            prune = population.judge(self.state, trial, message.step, value, last=last)
+        elif value is not None and (self._search.prunes or message.step in trial.verdicts):
             prune, wrote = self._search.judge(trial, message.step, value)
         rung = None if value is None else self._search.promotion.rung(trial, message.step)
         self._logbook.record(
@@ -284,6 +302,7 @@ class DrivenStudy:
                 metrics=message.metrics,
                 prune=prune,
                 wrote=wrote,
+                last=message.last,
                 rung=rung,
             )
         )
@@ -291,6 +310,11 @@ class DrivenStudy:
             self._logbook.record(TrialPromoted(trial=trial.number, rung=rung))
         if not judged:
             return None
+        if prune is False and population is not None:
+            asks = self.state.asked < self.limits.total
+            if population.makes_room(self.state, trial, message.step, asks=asks):
+                self._making_room.add(trial.number)
+                return Verdict.YIELD
         if prune:
             return Verdict.PRUNE
         held = trial.held_at
@@ -341,8 +365,12 @@ class DrivenStudy:
     def _ended(self, trial: Trial, message: Ended) -> None:
         match message.outcome:
             case Outcome.STOPPED:
+                saved = any(resumable(each.record) for each in trial.kept)
+                if not saved and trial.number in self._making_room:
+                    self._failed(trial, _UNSAVED, "", again=False)
+                    return
                 self._logbook.record(AttemptStopped(trial=trial.number, attempt=trial.attempts))
-                if not any(resumable(each.record) for each in trial.kept):
+                if not saved:
                     self.unsaved.add(trial.number)
             case Outcome.UNSAVED:
                 self._logbook.record(AttemptStopped(trial=trial.number, attempt=trial.attempts))
@@ -390,6 +418,8 @@ class DrivenStudy:
         reason: str | None = None,
         error: str | None = None,
     ) -> None:
+        if state is TrialState.PRUNED and self.limits.population is not None:
+            reason = EXPLOITED
         conclusion = Conclusion.of(trial, state, returned, self.spec, reason)
         values = list(conclusion.values)
         newest = trial.newest
@@ -411,6 +441,12 @@ class DrivenStudy:
         self._archive.finished(trial.number)
         if conclusion.unreported and not (self.state.iterations or self.state.untold):
             raise MetricError(f"{self.name}: {conclusion.reason}")
+
+
+_UNSAVED = (
+    "nothing was saved that a member of a population could go on from: have the trial track its "
+    "objects, or keep a state"
+)
 
 
 def _ahead(spec: StudySpec) -> bool | Literal["auto"]:

@@ -167,10 +167,13 @@ class TrialForked(Event):
 
     ``source`` is that checkpoint's id, ``checkpoint`` and ``record`` the trial's own first one,
     which shares its files, at ``step``. ``latents`` are as in `TrialAsked`. Where ``inside`` is
-    False, ``params`` lie outside of the space: the sampler is not told of the trial.
+    False, ``params`` lie outside of the space: the sampler is not told of the trial. ``exploits``
+    is the member of a population whose place the trial takes; None (as in events of version 1)
+    where a user wanted the fork.
     """
 
     type: ClassVar[str] = "trial_forked"
+    version: ClassVar[int] = 2
     trial: int
     parent: int
     source: str
@@ -180,6 +183,7 @@ class TrialForked(Event):
     params: dict[str, Any]
     latents: dict[str, list[Any]]
     inside: bool
+    exploits: int | None = None
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -216,7 +220,8 @@ class TrialReported(Event):
     ``prune`` is the pruner's verdict (None where none was asked): recorded, never computed again.
     ``wrote`` holds the trial attributes that the pruner wrote while judging. ``rung`` is the one
     that the trial has reached with this report, by its steps: there it is to be paused, unless it
-    is promoted at once.
+    is promoted at once. ``last`` says that the trial ends by itself after this step, where it
+    knows. (Events of version 1 have neither.)
     """
 
     type: ClassVar[str] = "trial_reported"
@@ -228,6 +233,7 @@ class TrialReported(Event):
     metrics: dict[str, float]
     prune: bool | None
     wrote: dict[str, Any] = field(default_factory=dict)
+    last: bool = False
     rung: int | None = None
 
 

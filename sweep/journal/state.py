@@ -48,6 +48,7 @@ class Report:
     time: float
     value: float | None
     metrics: dict[str, float]
+    last: bool = False
 
 
 @dataclass(slots=True)
@@ -113,6 +114,8 @@ class Trial:
     metrics: dict[str, float] = field(default_factory=dict)
     reason: str | None = None
     error: str | None = None
+    successor: int | None = None
+    """The trial that took its place in a population."""
 
     @property
     def params(self) -> dict[str, Any]:
@@ -406,6 +409,8 @@ def _forked(state: StudyState, event: TrialForked, time: float) -> None:
     trial.checkpoints[event.checkpoint] = Checkpoint(
         event.checkpoint, event.trial, 0, event.step, event.record, time
     )
+    if event.exploits is not None:
+        state.trials[event.exploits].successor = event.trial
 
 
 def _begin(state: StudyState, event: TrialAsked | TrialForked, time: float) -> Trial:
@@ -439,7 +444,7 @@ def _reported(state: StudyState, event: TrialReported, time: float) -> None:
         report = trial.reports[event.step] = Report(event.step, event.attempt, time, None, {})
     # What an older attempt has left at this step is contained in the checkpoint it went on from.
     report.metrics.update(event.metrics)
-    report.attempt, report.time = event.attempt, time
+    report.attempt, report.time, report.last = event.attempt, time, event.last
     report.value = event.value if event.value is not None else report.value
     if event.prune is not None:
         trial.verdicts[event.step] = event.prune

@@ -26,12 +26,13 @@ def trials_table(state: StudyState) -> pa.Table:
     """One row a trial, running and paused ones too, by number.
 
     ``number state value params.* metrics.* started finished duration_s attempts steps checkpoint
-    parent reason error``. Several objectives have ``values_0``, ``values_1``, ... in their order
-    after ``value``, which is the first of them; with those or with constraints ``feasible`` says
-    of those that have a result whether they keep all. ``metrics.*`` are the last of each; ``steps``
-    counts the reported steps; ``duration_s`` is the time on a slot, all attempts together;
-    ``checkpoint`` is the newest one; ``parent`` is the number of the trial that a fork was forked
-    off.
+    parent source exploits reason error``. Several objectives have ``values_0``, ``values_1``, ...
+    in their order after ``value``, which is the first of them; with those or with constraints
+    ``feasible`` says of those that have a result whether they keep all. ``metrics.*`` are the last
+    of each; ``steps`` counts the reported steps; ``duration_s`` is the time on a slot, all attempts
+    together; ``checkpoint`` is the newest one; ``parent`` is the number of the trial that a fork
+    was forked off, ``source`` the checkpoint of it, ``exploits`` the member of a population whose
+    place the fork took.
     """
     trials = list(state.trials.values())
     finals = [final_metrics(trial) for trial in trials]
@@ -49,6 +50,8 @@ def trials_table(state: StudyState) -> pa.Table:
         "steps": _int(len(trial.reports) for trial in trials),
         "checkpoint": _text(newest_checkpoint(trial) for trial in trials),
         "parent": _int(None if trial.fork is None else trial.fork.parent for trial in trials),
+        "source": _text(None if trial.fork is None else trial.fork.source for trial in trials),
+        "exploits": _int(None if trial.fork is None else trial.fork.exploits for trial in trials),
         "reason": _text(trial.reason for trial in trials),
         "error": _text(trial.error for trial in trials),
     }

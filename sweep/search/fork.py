@@ -100,7 +100,14 @@ def _unasked(space: Space | DefinedSpace, name: str, chosen: Mapping[str, Any]) 
     return f"with these values the space function suggests {', '.join(chosen)}{hint}"
 
 
-def forked(parent: int, source: str, record: dict[str, Any], varied: Variation) -> TrialForked:
+def forked(
+    parent: int,
+    source: str,
+    record: dict[str, Any],
+    varied: Variation,
+    *,
+    exploits: int | None = None,
+) -> TrialForked:
     """The event that adds a trial. ``record`` is that of its first checkpoint, in JSON."""
     return TrialForked(
         trial=record["trial"],
@@ -112,4 +119,5 @@ def forked(parent: int, source: str, record: dict[str, Any], varied: Variation) 
         params=varied.params,
         latents=varied.latents,
         inside=varied.inside,
+        exploits=exploits,
     )

@@ -63,6 +63,7 @@ class Replay:
 
     suggestions: int = 0
     forks: int = 0
+    exploits: int = 0
     verdicts: int = 0
     pauses: int = 0
     promotions: int = 0
@@ -188,6 +189,9 @@ def _compare(found: Replay, state: StudyState, search: Search, entry: Entry, ahe
             _check_history(found, state, seq, event)
         case TrialForked():
             found.forks += 1
+            if event.exploits is not None:
+                found.exploits += 1
+                _check_exploit(found, state, search, seq, event)
             _check_fork(found, state, seq, event)
         case TrialReported():
             _check_report(found, state, search, seq, event)
@@ -244,7 +248,10 @@ def _check_result(found: Replay, state: StudyState, seq: int, event: TrialFinish
     values = values_of(spec, trial, event.metrics)
     several = list(known(values)) if len(values) > 1 else None
     violations = list(known(violations_of(spec, trial, event.metrics)))
-    _check(found, seq, event.trial, "value", event.value, next(iter(values.values())))
+    first = next(iter(values.values()))
+    if first is not None and math.isnan(first):
+        first = None  # of a member of a population that made way
+    _check(found, seq, event.trial, "value", event.value, first)
     _check(found, seq, event.trial, "values", event.values, several)
     _check(found, seq, event.trial, "violations", event.violations, violations)
     if trial.reuses is not None:
@@ -261,6 +268,21 @@ def _check_fork(found: Replay, state: StudyState, seq: int, event: TrialForked) 
         found.deviations.append(Deviation(seq, event.trial, "fork", event.params, str(error)))
         return
     for name in ("params", "latents", "inside"):
+        _check(found, seq, event.trial, name, getattr(event, name), getattr(derived, name))
+
+
+def _check_exploit(
+    found: Replay, state: StudyState, search: Search, seq: int, event: TrialForked
+) -> None:
+    """Who takes a place in a population, off whom and with which parameters follows, too."""
+    population, place = search.population, event.exploits
+    derived = None
+    if population is not None and place in state.trials and place is not None:
+        derived = population.succession(state, place)
+    if derived is None:
+        found.deviations.append(Deviation(seq, event.trial, "exploits", place, None))
+        return
+    for name in ("parent", "source", "params"):
         _check(found, seq, event.trial, name, getattr(event, name), getattr(derived, name))
 
 
@@ -298,6 +320,15 @@ def _check_report(
     trial = state.trials[event.trial]
     rung = None if event.value is None else search.promotion.rung(trial, event.step)
     _check(found, seq, event.trial, f"rung at step {event.step}", event.rung, rung)
+    if search.population is not None:
+        if event.value is not None:
+            found.verdicts += event.prune is not None
+            derived = search.population.judge(
+                state, trial, event.step, event.value, last=event.last
+            )
+            what = f"verdict at step {event.step}"
+            _check(found, seq, event.trial, what, event.prune, derived)
+        return
     if event.prune is None or event.value is None or event.step in trial.verdicts:
         return  # nothing was judged here, or a verdict of before a resume was given again
     found.verdicts += 1

@@ -92,7 +92,7 @@ class SamplerSource:
             return lambda number: factory.make(ask_seed(self._seed, number))
         name = Method(method.name)
         match name:
-            case Method.RANDOM | Method.GRID | Method.BRUTE:
+            case Method.RANDOM | Method.GRID | Method.BRUTE | Method.PBT:
                 return lambda number: _random_sampler(ask_seed(self._seed, number))
             case Method.TPE:
                 return self._seeded(samplers.TPESampler)

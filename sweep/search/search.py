@@ -38,6 +38,7 @@ from sweep.search.define import DefinedSpace, space_of
 from sweep.search.horizon import Horizon
 from sweep.search.intersection import Signatures
 from sweep.search.past import Fit, Past, Tried
+from sweep.search.population import Population
 from sweep.search.promotion import Promotion
 from sweep.search.proposal import Proposer
 from sweep.search.pruner import make_pruner
@@ -59,6 +60,7 @@ class Search:
     """Optuna over the history of one study.
 
     Attributes:
+        population: the rules of one that is trained, where the method says so.
         promotion: which paused trial may go on; it follows the journal, too.
     """
 
@@ -95,6 +97,7 @@ class Search:
         ]
         self._study = self._loaded()  # anew, since Optuna's study asks for its directions once
         self._pruner = make_pruner(spec.early_terminate)
+        self.population = Population.of(spec)
         self._project = project
         self._samplers: SamplerSource | None = None
         self._proposer = self._new_proposer()
@@ -209,7 +212,7 @@ class Search:
     @property
     def judges(self) -> bool:
         """Whether reports of the objective wait for a verdict."""
-        return self.prunes or self.promotion.pauses
+        return self.prunes or self.promotion.pauses or self.population is not None
 
     def ask(self, state: StudyState) -> TrialAsked:
         """Propose the next trial, given all that was applied.

@@ -15,7 +15,7 @@ from sweep.spec.domain import Domain
 from sweep.spec.dump import dump_spec
 from sweep.spec.latent import Choice, Fixed, Integer, Latent, Real
 from sweep.spec.load import load_spec, parse_spec
-from sweep.spec.method import Crossover, Factory, Method, Sampler
+from sweep.spec.method import Crossover, Factory, Method, Pbt, Sampler
 from sweep.spec.model import StudySpec
 from sweep.spec.parameter import Parameter
 from sweep.spec.schema import json_schema
@@ -66,6 +66,7 @@ __all__ = [
     "Metric",
     "Parameter",
     "PatientPruning",
+    "Pbt",
     "PercentilePruning",
     "PruningMode",
     "Real",

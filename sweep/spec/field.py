@@ -135,6 +135,7 @@ Number = Annotated[int | float, BeforeValidator(_number), WithJsonSchema({"type"
 Flag = Annotated[bool, BeforeValidator(_flag)]
 Positive = Annotated[float, Field(gt=0), BeforeValidator(_number)]
 Amount = Annotated[float, Field(ge=0), BeforeValidator(_number)]
+Half = Annotated[float, Field(gt=0, le=0.5), BeforeValidator(_number)]
 Count = Annotated[int, Field(ge=1), BeforeValidator(whole)]
 Probability = Annotated[
     float,

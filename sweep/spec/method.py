@@ -26,6 +26,7 @@ from sweep.spec.field import (
     Count,
     Factor,
     Flag,
+    Half,
     Natural,
     Positive,
     Probability,
@@ -51,6 +52,7 @@ class Method(StrEnum):
     NSGA3 = "nsga3"
     QMC = "qmc"
     RANDOM = "random"
+    PBT = "pbt"
     GRID = "grid"
     BRUTE = "brute"
 
@@ -240,6 +242,56 @@ class Random(Sampler):
     name: Literal[Method.RANDOM]
 
 
+class Pbt(Sampler):
+    """Population based training: members that do badly make way for forks of better ones.
+
+    Jaderberg et al., Population Based Training of Neural Networks, arXiv 1711.09846. Options and
+    defaults are those of Ray Tune's PopulationBasedTraining, with steps for its times.
+    """
+
+    foreign: ClassVar[Mapping[str, str]] = {
+        "population": "is called population_size here",
+        "interval": "is called perturbation_interval here",
+        "quantile": "is called quantile_fraction here",
+        "perturb": "is called perturbation_factors here",
+        "resample": "is called resample_probability here",
+        "hyperparam_mutations": "has no meaning here: all of parameters is explored",
+        "synch": "is not supported: members do not wait for each other",
+    }
+
+    name: Literal[Method.PBT]
+    population_size: Factor | None = None
+    """Members that train at a time: as many as trials, which it may repeat."""
+    perturbation_interval: Count | None = None
+    """Steps of a member from one comparison with the others to the next (5)."""
+    quantile_fraction: Half | None = None
+    """The part of the members that is worst, and the part that is best, at most 0.5 (0.25)."""
+    resample_probability: Probability | None = None
+    """The probability that a parameter is drawn anew instead of perturbed (0.25)."""
+    perturbation_factors: Annotated[tuple[Positive, ...], Field(min_length=1)] | None = None
+    """What numbers are multiplied with, one of them at random ([0.8, 1.2])."""
+
+    @property
+    def interval(self) -> int:
+        """``perturbation_interval``, in steps."""
+        return self.perturbation_interval or 5
+
+    @property
+    def quantile(self) -> float:
+        """``quantile_fraction``."""
+        return self.quantile_fraction or 0.25
+
+    @property
+    def resample(self) -> float:
+        """``resample_probability``."""
+        return 0.25 if self.resample_probability is None else self.resample_probability
+
+    @property
+    def factors(self) -> tuple[float, ...]:
+        """``perturbation_factors``."""
+        return self.perturbation_factors or (0.8, 1.2)
+
+
 class Grid(Sampler):
     """Every configuration once, in order, the last parameter changing fastest."""
 
@@ -276,6 +328,7 @@ _KINDS = {
     Method.NSGA3: Nsga3,
     Method.QMC: Qmc,
     Method.RANDOM: Random,
+    Method.PBT: Pbt,
     Method.GRID: Grid,
     Method.BRUTE: Brute,
 }
@@ -325,6 +378,7 @@ AnySampler = Annotated[
         | Annotated[Nsga3, Tag("nsga3")]
         | Annotated[Qmc, Tag("qmc")]
         | Annotated[Random, Tag("random")]
+        | Annotated[Pbt, Tag("pbt")]
         | Annotated[Grid, Tag("grid")]
         | Annotated[Brute, Tag("brute")]
         | Annotated[Factory, Tag("factory")],

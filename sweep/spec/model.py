@@ -25,6 +25,7 @@ from sweep.spec.method import REFERENCE, AnySampler, Sampler, population_problem
 from sweep.spec.objective import Metrics, objective_problems
 from sweep.spec.order import WINDOW, Lookahead, order_problems
 from sweep.spec.parameter import Parameter
+from sweep.spec.population import training_problems
 from sweep.spec.problem import Problem, Section, wrong, wrongs
 from sweep.spec.rule import wrong_name
 from sweep.spec.section import CheckpointSpec, Duplicates, Metric, Names, Resources
@@ -162,6 +163,16 @@ class StudySpec(Section):
             study_problems(
                 self.parameters, names, self.method, self.trials, space=self.space_function
             )
+        )
+        problems += training_problems(
+            self.method,
+            self.trials,
+            self.parameters,
+            self.checkpoint,
+            objectives=len(self.objectives),
+            constrained=bool(self.constraints),
+            ordered=self.deterministic,
+            prunes=self.early_terminate is not None,
         )
         problems += order_problems(
             self.deterministic, self.window, self.concurrency, self.early_terminate

@@ -72,6 +72,8 @@ class Reported:
 
     step: int
     metrics: dict[str, float]
+    last: bool = False
+    """Whether it is of the last epoch, so that the trial ends by itself after it."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -121,6 +123,8 @@ class Verdict(StrEnum):
     PRUNE = "prune"
     PAUSE = "pause"
     STOP = "stop"
+    YIELD = "yield"
+    """As STOP, in answer to a report: others are to have the slot."""
 
 
 class Link(Protocol):

@@ -14,7 +14,7 @@ class Reporting:
 
     Attributes:
         reports: all so far, one for each step.
-        stop: whether the driver has answered one with STOP.
+        stop: whether the driver has answered one with STOP or YIELD.
     """
 
     def __init__(
@@ -29,7 +29,7 @@ class Reporting:
         """``preamble``: what comes before the epochs has been reported by an earlier attempt."""
         self._setting, self._link, self._saving = setting, link, saving
         self._position, self._loaders = inventory.position, inventory.loaders
-        self._preamble, self._beside = preamble, 0
+        self._preamble, self._beside, self._last = preamble, 0, False
         self.reports: list[Report] = []
         self.stop = False
 
@@ -42,8 +42,9 @@ class Reporting:
         """A loop over the epochs is reached that is not over."""
         self._preamble = False
 
-    def begin_epoch(self) -> None:
-        self._beside = 0
+    def begin_epoch(self, *, last: bool) -> None:
+        """``last``: no other epoch follows in this loop."""
+        self._beside, self._last = 0, last
 
     def report(self, metrics: dict[str, float]) -> None:
         """Report ``metrics`` for where the trial stands."""
@@ -71,9 +72,10 @@ class Reporting:
         else:
             self.reports.append(Report(step, metrics))
         self._saving.reported(metrics)
-        self._link.send(Reported(step=step, metrics=dict(metrics)))
+        last = self._last and position.within
+        self._link.send(Reported(step=step, metrics=dict(metrics), last=last))
         if self._setting.verdicts and self._setting.metric in metrics:
             verdict = self._link.verdict()
             position.prune |= verdict is Verdict.PRUNE
             position.pause |= verdict is Verdict.PAUSE
-            self.stop |= verdict is Verdict.STOP
+            self.stop |= verdict in (Verdict.STOP, Verdict.YIELD)

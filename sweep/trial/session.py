@@ -87,7 +87,7 @@ class Session:
             self.rewind()  # the checkpoint is at the end of this very loop
             self._settle()
         while self.position.epoch < count:
-            self._begin_epoch()
+            self._begin_epoch(last=self.position.epoch + 1 == count)
             try:
                 yield self.position.epoch
             except GeneratorExit:
@@ -235,11 +235,11 @@ class Session:
         position = self.position
         return position.epoch, position.global_step, position.reports, self._reporting.count
 
-    def _begin_epoch(self) -> None:
+    def _begin_epoch(self, *, last: bool) -> None:
         if self.position.within:
             raise UsageError("trial.epochs() inside of trial.epochs(): one loop at a time")
         self.position.within = self.position.looped = True
-        self._reporting.begin_epoch()
+        self._reporting.begin_epoch(last=last)
         self.loaders.begin_epoch(self.position.epoch)
         self.rewind()
 

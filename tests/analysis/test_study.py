@@ -12,7 +12,8 @@ import sweep
 from sweep.errors import StudyNotFoundError
 
 TRIALS = (
-    "number state value started finished duration_s attempts steps checkpoint parent reason error"
+    "number state value started finished duration_s attempts steps checkpoint parent source "
+    "exploits reason error"
 )
 REPORTS = "trial attempt step time"
 CHECKPOINTS = "id trial attempt step kind content bytes new_bytes saved retired parent"

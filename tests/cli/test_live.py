@@ -11,6 +11,7 @@ from sweep.cli.live import rate_text, render, time_left
 from sweep.cli.output import duration_text
 from sweep.driver.plan import Limits
 from sweep.journal.event import (
+    CheckpointSaved,
     DriverStarted,
     Entry,
     Event,
@@ -18,6 +19,7 @@ from sweep.journal.event import (
     TrialAsked,
     TrialDispatched,
     TrialFinished,
+    TrialForked,
     TrialPaused,
     TrialReported,
     TrialState,
@@ -77,6 +79,22 @@ def test_table_says_what_matters_at_every_width(width: int) -> None:
     for word in ("digits", "1/4", "accuracy 0.5", "digits/1", "0.75", "lr=0.125"):
         assert word in text
     assert "epochs=10" not in text
+
+
+def test_a_fork_says_where_it_began() -> None:
+    shown = state()
+    first = CheckpointSaved(trial=0, attempt=1, step=0, checkpoint="0@1.0", record={})
+    forked = TrialForked(
+        trial=2, parent=0, source="0@1.0", step=0, checkpoint="2@1.0", record={},
+        params={"lr": 0.5, "epochs": 10}, latents={}, inside=True, exploits=1,
+    )  # fmt: skip
+    begun = TrialDispatched(trial=2, attempt=1, session=1, checkpoint="2@1.0")
+    for event in (first, forked, begun):
+        apply(shown, Entry(seq=shown.seq + 1, time=14.5, event=event))
+    console = Console(width=120, record=True, file=None, force_terminal=False)
+    with console.capture() as capture:
+        console.print(render([(SPEC, Limits.of(SPEC), shown)], now=15.0))
+    assert "digits/2 < 0@1.0" in capture.get()
 
 
 def test_paused_trials_are_counted_where_there_are_any() -> None:

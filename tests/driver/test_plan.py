@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
-from sweep.driver.plan import Ask, Conclude, Dispatch, Halt, Limits, is_complete, plan
+from sweep.driver.plan import Ask, Conclude, Dispatch, Exploit, Halt, Limits, is_complete, plan
 from sweep.journal.event import (
     AttemptFailed,
     CheckpointSaved,
@@ -17,10 +17,12 @@ from sweep.journal.event import (
     TrialAsked,
     TrialDispatched,
     TrialFinished,
+    TrialForked,
     TrialReported,
     TrialState,
 )
 from sweep.journal.state import StudyState, fold
+from sweep.search.population import Population
 from sweep.spec import StudySpec
 
 
@@ -115,6 +117,81 @@ def test_complete_means_all_finished() -> None:
     assert is_complete(state_of(some), limits(total=1))
     assert not is_complete(state_of(some), limits(total=2))
     assert not is_complete(state_of([*some, asked(1)]), limits(total=2))
+
+
+def members() -> Limits:
+    spec = StudySpec.model_validate(
+        {
+            "name": "s",
+            "program": "m:f",
+            "method": {"name": "pbt", "perturbation_interval": 2, "quantile_fraction": 0.5},
+            "metric": {"name": "loss"},
+            "parameters": {"x": {"min": 0.0, "max": 1.0}},
+            "trials": 3,
+        }
+    )
+    return limits(total=3, population=Population.of(spec))
+
+
+def member(number: int, step: int, value: float, *, prune: bool | None = None) -> list[Event]:
+    """One that has begun, and reported and saved at ``step``."""
+    record = {"kind": "pruned" if prune else "stop"}
+    return [
+        asked(number),
+        dispatched(number),
+        TrialReported(
+            trial=number, attempt=1, step=step, value=value, metrics={"loss": value}, prune=prune
+        ),
+        CheckpointSaved(
+            trial=number, attempt=1, step=step, checkpoint=f"{number}@c", record=record
+        ),
+    ]
+
+
+def test_members_run_in_turn() -> None:
+    """New ones come before those with an interval behind them; then who is furthest behind."""
+    two = [*member(0, 1, 1.0), *member(1, 0, 1.0), started(2)]
+    assert plan(state_of(two), 2, members(), 9.0) == [Dispatch(1), Ask()]
+    three = [*member(0, 3, 1.0), *member(1, 1, 1.0), *member(2, 1, 1.0), started(2)]
+    assert plan(state_of(three), 3, members(), 9.0) == [Dispatch(1), Dispatch(2), Dispatch(0)]
+
+
+def test_a_vacant_place_is_taken_first() -> None:
+    """As soon as the member that made way is recorded as over, and once only."""
+    judged = [*member(0, 1, 1.0), *member(1, 1, 2.0, prune=True), started(2)]
+    assert plan(state_of(judged), 1, members(), 9.0)[0] == Conclude(1, TrialState.PRUNED)
+    over = TrialFinished(
+        trial=1, attempt=1, state=TrialState.PRUNED, value=2.0, checkpoint=None, reason="exploited"
+    )
+    assert plan(state_of([*judged, over]), 0, members(), 9.0) == [Exploit(1)]
+    fork = TrialForked(
+        trial=2,
+        parent=0,
+        source="0@c",
+        step=1,
+        checkpoint="2@c",
+        record={"kind": "fork"},
+        params={"x": 0.5},
+        latents={},
+        inside=True,
+        exploits=1,
+    )
+    state = state_of([*judged, over, fork])
+    assert plan(state, 1, members(), 9.0) == [Ask()]
+    assert (state.asked, state.forks) == (2, 1)
+    assert not is_complete(state, members())
+
+
+def test_a_place_that_nobody_can_take_stays_vacant() -> None:
+    """Where the others are over, the study is complete without it."""
+    over = TrialFinished(
+        trial=1, attempt=1, state=TrialState.PRUNED, value=2.0, checkpoint=None, reason="exploited"
+    )
+    events = [*member(0, 1, 1.0), *member(1, 1, 2.0, prune=True), over, asked(2), finished(0)]
+    last = [*events, dispatched(2), finished(2)]
+    assert plan(state_of(events), 1, members(), 9.0) == [Dispatch(2)]
+    assert plan(state_of(last), 1, members(), 9.0) == []
+    assert is_complete(state_of(last), members())
 
 
 def test_an_ask_waits_for_the_trial_that_is_a_window_back() -> None:

@@ -32,6 +32,7 @@ from sweep.journal.event import (
     StudyCreated,
     TrialAsked,
     TrialFinished,
+    TrialForked,
     TrialPaused,
     TrialPromoted,
     TrialReported,
@@ -226,6 +227,21 @@ def test_older_event_is_read(event: Event, later: dict[str, object]) -> None:
     read = decode({**row, "version": 1, "data": json.dumps(data)}).event
     assert read == event
     assert {name: getattr(read, name) for name in later} == later
+
+
+def test_older_events_are_read() -> None:
+    """What a version has added has a default in events of the older ones."""
+    forked = TrialForked(
+        trial=1, parent=0, source="0@1.0", step=0, checkpoint="1@1.0", record={}, params={},
+        latents={}, inside=True, exploits=0,
+    )  # fmt: skip
+    for event, added in ((forked, "exploits"), (reported(0, 1, 2.0), "last")):
+        row = encode(Entry(seq=0, time=0.0, event=event))
+        data = json.loads(row["data"])
+        del data[added]
+        older = decode({**row, "version": 1, "data": json.dumps(data)}).event
+        assert not getattr(older, added)
+        assert type(older).version == 2
 
 
 def test_an_older_start_has_no_sources() -> None:

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from sweep.errors import SpecError
-from sweep.spec import StudySpec, difference, parse_spec
+from sweep.spec import Pbt, StudySpec, difference, parse_spec
 
 REST = """
 program: a:b
@@ -121,6 +121,109 @@ def test_mistakes(written: str, message: str) -> None:
     """One line each, that says where and what to write instead."""
     assert message in problem(written)
     assert problem(written).count("\n") == 0
+
+
+MEMBERS = REST.replace("trials: 100", "trials: 8")
+
+
+@pytest.mark.parametrize(
+    ("written", "rest", "message"),
+    [
+        (
+            "{name: pbt, population_size: 30}",
+            "",
+            "s.yaml:1: method.population_size: a population of 30 needs as many trials, not 8: "
+            "write trials: 30",
+        ),
+        (
+            "{name: pbt, population_size: 4}",
+            "",
+            "method.population_size: a population of 4 has 4 trials, not 8: write trials: 4 "
+            "(forks that take a place are not counted)",
+        ),
+        (
+            "{name: pbt, quantile_fraction: 0.1}",
+            "",
+            "method.quantile_fraction: 0.1 of 8 trials is not one: write 0.13, or more trials",
+        ),
+        (
+            "{name: pbt, quantile_fraction: 0.6}",
+            "",
+            "method.quantile_fraction: must be 0.5 or less",
+        ),
+        (
+            "{name: pbt, perturbation_interval: 0}",
+            "",
+            "method.perturbation_interval: must be 1 or more, not 0",
+        ),
+        ("{name: pbt, interval: 5}", "", "method.interval: is called perturbation_interval here"),
+        (
+            "{name: pbt, perturbation_factors: [0.8, 0]}",
+            "",
+            "method.perturbation_factors[1]: must be above 0, not 0",
+        ),
+        ("{name: pbt, resample_probability: 2}", "", "must be between 0 and 1, not 2"),
+        (
+            "pbt",
+            "early_terminate: {type: median}",
+            "early_terminate: cannot be beside method pbt, which ends what does badly itself: "
+            "remove it",
+        ),
+        (
+            "pbt",
+            "deterministic: true",
+            "deterministic: cannot be beside method pbt, whose members are compared as they come: "
+            "remove it (with concurrency: 1 all follows from the seed)",
+        ),
+        (
+            "pbt",
+            "checkpoint: none",
+            "checkpoint: none leaves method pbt nothing to fork from: write every: {epochs: 1}",
+        ),
+        (
+            "pbt",
+            "checkpoint: {every: none}",
+            "checkpoint: none leaves method pbt nothing to fork from: write every: {epochs: 1}",
+        ),
+    ],
+)
+def test_a_population_that_cannot_be_trained(written: str, rest: str, message: str) -> None:
+    found = problem(written, MEMBERS + rest)
+    assert message in found
+    assert found.count("\n") == 0
+
+
+def test_a_population_compares_by_one_metric() -> None:
+    several = MEMBERS.replace("{name: loss}", "[{name: loss}, {name: size}]")
+    expected = "method: pbt compares members by one metric, and there are 2: use nsga2 or tpe"
+    assert expected in problem("pbt", several)
+    found = problem("pbt", MEMBERS + "constraints: [size <= 3]")
+    assert "constraints: mean nothing to method pbt" in found
+
+
+def test_a_population_of_one_or_with_nothing_to_explore() -> None:
+    alone = REST.replace("trials: 100", "trials: 1")
+    assert "trials: must be 2 or more with method pbt, not 1" in problem("pbt", alone)
+    constant = MEMBERS.replace("{min: 0.1, max: 1.0}", "{value: 3}")
+    assert "parameters: are all constant, so method pbt has nothing to explore" in problem(
+        "pbt", constant
+    )
+
+
+def test_a_population_that_can_be_trained() -> None:
+    """Options and defaults are those of Ray Tune's; they come back from JSON."""
+    written = (
+        "{name: pbt, population_size: 8, perturbation_factors: [0.5, 2], quantile_fraction: 0.5}"
+    )
+    read = spec(written, MEMBERS)
+    assert StudySpec.model_validate_json(read.model_dump_json()) == read
+    plain = spec("pbt", MEMBERS).method
+    assert isinstance(plain, Pbt)
+    assert (plain.interval, plain.quantile, plain.resample) == (5, 0.25, 0.25)
+    assert plain.factors == (0.8, 1.2)
+    none = spec("{name: pbt, resample_probability: 0}", MEMBERS).method
+    assert isinstance(none, Pbt)
+    assert none.resample == 0.0
 
 
 def test_the_default_population_counts_too() -> None:
