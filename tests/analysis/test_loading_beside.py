@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import pytest
 from conftest import Project, until
 
 import sweep
 from sweep.errors import StudyNotFoundError
 
 
+@pytest.mark.long
 def test_retired_while_it_is_read_is_no_damage(project: Project) -> None:
     """Beside a driver that keeps one checkpoint of a trial, each load gives one that is whole."""
     spec = project.spec(
