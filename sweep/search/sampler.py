@@ -258,4 +258,5 @@ def learns_nothing(spec: StudySpec) -> bool:
 
     CMA-ES goes by the generations that it has proposed itself.
     """
-    return spec.method.name in (Method.RANDOM, Method.QMC, Method.CMAES) or spec.method.ends
+    deaf = (Method.RANDOM, Method.QMC, Method.CMAES, Method.PBT)
+    return spec.method.name in deaf or spec.method.ends

@@ -251,8 +251,8 @@ class Search:
 
     def _reused(self, number: int, params: Mapping[str, Any]) -> int | None:
         """The trial whose result the next one, ``number``, takes over instead of being executed."""
-        if self._spec.duplicates is not Duplicates.REUSE:
-            return None
+        if self._spec.duplicates is not Duplicates.REUSE or self.population is not None:
+            return None  # a member of a population is more than its parameters
         found = self._past.complete.get(identity(params))
         known = found is not None and self._horizon.shows_result(found, number)
         return found if known else None
