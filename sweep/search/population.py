@@ -20,7 +20,6 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from sweep.journal.event import TrialState
 from sweep.journal.state import Checkpoint, StudyState, Trial
 from sweep.search.define import space_of
 from sweep.search.exploration import explored
@@ -144,10 +143,7 @@ class Population:
         return [
             trial.number
             for trial in state.trials.values()
-            if trial.state is TrialState.PRUNED
-            and trial.pruned_at is not None
-            and trial.successor is None
-            and self._parents(state, trial)
+            if trial.reason == EXPLOITED and self._parents(state, trial)
         ]
 
     def succession(self, state: StudyState, number: int) -> Succession | None:
@@ -183,7 +179,8 @@ class Population:
 
     def _parents(self, state: StudyState, replaced: Trial) -> list[tuple[Trial, Checkpoint]]:
         step = replaced.pruned_at
-        if step is None or replaced.successor is not None:
+        # Others may have been pruned when the study had another method.
+        if step is None or replaced.reason != EXPLOITED or replaced.successor is not None:
             return []
         was = self._value(replaced, step)
         mine = self._badness(math.nan if was is None else was)

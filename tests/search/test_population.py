@@ -229,6 +229,7 @@ def test_a_parent_must_be_able_to_give(why: str) -> None:
         assert verdict is False
         return
     assert verdict is True  # there is a next best one
+    study.end(last)
     found = study.rules.succession(study.state, last)
     assert found is not None
     assert found.parent != number
@@ -321,6 +322,19 @@ def test_a_fork_has_the_value_of_its_checkpoint_until_it_reports() -> None:
     assert child not in study.rules._values(study.state, 0, without=0)
     assert study.report(child, 2, 9.0) is None
     assert study.report(child, 3, 9.0) is True
+
+
+def test_what_another_method_pruned_is_not_replaced() -> None:
+    """Of a study whose method was changed: only who made way in the population has a successor."""
+    study = Study(spec_of())
+    members(study, 1, 2, 3)
+    number = study.begin()
+    study.report(number, 1, 4.0)
+    study.end(number)
+    assert study.rules.vacant(study.state) == [number]
+    study.state.trials[number].reason = None
+    assert study.rules.vacant(study.state) == []
+    assert study.rules.succession(study.state, number) is None
 
 
 def test_nobody_worse_takes_a_place() -> None:
