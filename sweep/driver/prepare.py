@@ -199,9 +199,9 @@ def _look(paths: StudyPaths) -> StudyState | None:
 def _refuse(
     paths: StudyPaths, state: StudyState, changes: Sequence[Change], *, accept: bool
 ) -> None:
-    if not state.trials:
+    if not state.trials and not state.histories:
         return  # nothing was tried yet: there is no history that a change could falsify
-    judged = bool(state.iterations) or any(
+    judged = bool(state.iterations or state.histories) or any(
         report.value is not None
         for trial in state.unfinished.values()
         for report in trial.reports.values()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 from sweep.errors import UsageError
@@ -47,7 +48,9 @@ def _taken(trial: Trial, spec: StudySpec, space: Space | DefinedSpace) -> dict[s
         ValueError: it does not fit.
     """
     latents = fitted(space, trial.params, spec.defaults)
-    violations = violations_of(spec, trial, trial.metrics)
+    defaults = {name: value for name, value in spec.defaults.items() if name in latents}
+    filled = replace(trial, asked=replace(trial.asked, params=defaults | trial.params))
+    violations = violations_of(spec, filled, trial.metrics)
     for constraint, violation in violations.items():
         if violation is None:
             raise ValueError(f"{constraint}: was not measured")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import shutil
 from pathlib import Path
@@ -12,7 +13,9 @@ from conftest import Project
 
 import sweep
 from sweep.cli.beginning import reasons_text
+from sweep.driver.prepare import open_study, request_run
 from sweep.journal.journal import read_state
+from sweep.spec import load_spec
 
 
 def lines(text: str) -> list[dict[str, Any]]:
@@ -131,6 +134,21 @@ def test_a_warm_start(project: Project) -> None:
     assert "warm start  runs/other:" in project.call("show", "s").stdout
     assert project.call("replay", "s").returncode == 0
     assert len(read_state(project.store / "s" / "journal").histories) == 1
+
+
+def test_history_holds_its_metric_to_its_meaning(project: Project) -> None:
+    """A study that has another one's values, and no trial yet, does not change their metric."""
+    ran(project, project.spec("other", trials=3))
+    path = project.spec("s", method="tpe", warm_start=["runs/other"])
+    spec = load_spec(path)
+    with contextlib.chdir(project.root):
+        open_study(request_run(project.store, spec, str(project.root))).end(
+            "stopped", lambda entry: None
+        )
+    assert not read_state(project.store / "s" / "journal").trials
+    done = project.call("run", path, "--set", "metric.goal=maximize", "--accept-changes")
+    assert done.returncode == 2
+    assert "its results would not fit" in done.stderr
 
 
 def test_a_warm_start_as_json(project: Project) -> None:

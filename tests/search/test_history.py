@@ -118,6 +118,15 @@ def test_what_does_not_fit_is_left_out_with_its_reason(other: Study) -> None:
     assert all(one["latents"]["warmup"][0] == 4 for one in found.trials)
 
 
+def test_a_default_counts_for_a_constraint(other: Study) -> None:
+    """What stands for a parameter that trials were made without may exceed a bound."""
+    new = {"warmup": {"min": 0, "max": 9, "default": 7}}
+    spec = changed(spaced(**new), constraints=["warmup <= 4"])
+    found = taken_from("other", other.state, spec)
+    assert found.trials
+    assert all(one["violations"] == {"warmup <= 4": 3.0} for one in found.trials)
+
+
 @pytest.mark.parametrize(
     ("values", "says"),
     [
