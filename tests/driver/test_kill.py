@@ -88,13 +88,21 @@ def executed(project: Project, process: subprocess.Popen[str], lines: int) -> No
 
 @pytest.mark.ray
 @pytest.mark.parametrize(
-    ("kills", "trials"),
-    [(5, 8), pytest.param(20, 24, marks=[pytest.mark.long, pytest.mark.timeout(900)])],
+    ("method", "kills", "trials"),
+    [
+        ("tpe", 5, 8),
+        pytest.param("tpe", 20, 24, marks=[pytest.mark.long, pytest.mark.timeout(900)]),
+        pytest.param("gp", 20, 24, marks=[pytest.mark.long, pytest.mark.timeout(900)]),
+    ],
 )
-def test_kills_of_the_driver_lose_nothing(project: Project, kills: int, trials: int) -> None:
+def test_kills_of_the_driver_lose_nothing(
+    project: Project, method: str, kills: int, trials: int
+) -> None:
     """SIGKILL of the driver at random instants: N trials, none executed again, little rework."""
     every = {"every": {"steps": INTERVAL}, "keep": {"last": 1, "best": 1}}
-    spec = exact_spec(project, "study", concurrency=2, trials=trials, checkpoint=every)
+    spec = exact_spec(
+        project, "study", method=method, concurrency=2, trials=trials, checkpoint=every
+    )
     chooser = random.Random(4)
     for _ in range(kills):
         before = last_event(project)
