@@ -24,7 +24,7 @@ demo: .venv/installed
 	$(BIN)/sweep best digits
 
 test: .venv/installed
-	$(BIN)/pytest -n 2 --dist loadfile
+	$(BIN)/pytest -n 2 --dist worksteal
 
 torture: .venv/installed
 	$(BIN)/pytest -m long --timeout 3600

@@ -32,6 +32,8 @@ SHAPES = [
     "state_only",
     "raises_in_the_middle",
 ]
+SHORT = ["preamble", "phases", "in_epoch", "raises_in_the_middle"]
+"""What the normal tests make do with."""
 
 
 def recorder(study: Path, copies: Path) -> type[Journal]:
@@ -97,14 +99,19 @@ HYPERBAND = {"type": "hyperband", "reduction_factor": 2, "max_resource": 3}
 @pytest.mark.parametrize(
     ("shape", "pruner"),
     [
-        *((shape, MEDIAN) for shape in SHAPES),
-        *((shape, None) for shape in SHAPES[:2]),
+        *((shape, MEDIAN) for shape in SHORT),
+        (SHAPES[0], None),
         *(
             pytest.param(shape, pruner, marks=pytest.mark.long)
             for shape in SHAPES
             for pruner in (ASHA, HYPERBAND)
         ),
-        *(pytest.param(shape, None, marks=pytest.mark.long) for shape in SHAPES[2:]),
+        *(
+            pytest.param(shape, MEDIAN, marks=pytest.mark.long)
+            for shape in SHAPES
+            if shape not in SHORT
+        ),
+        *(pytest.param(shape, None, marks=pytest.mark.long) for shape in SHAPES[1:]),
     ],
 )
 def test_every_prefix_goes_on_to_the_same_tables(

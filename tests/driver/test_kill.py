@@ -90,7 +90,7 @@ def executed(project: Project, process: subprocess.Popen[str], lines: int) -> No
 @pytest.mark.parametrize(
     ("method", "kills", "trials"),
     [
-        ("tpe", 5, 8),
+        ("tpe", 3, 8),
         pytest.param("tpe", 20, 24, marks=[pytest.mark.long, pytest.mark.timeout(900)]),
         pytest.param("gp", 20, 24, marks=[pytest.mark.long, pytest.mark.timeout(900)]),
     ],

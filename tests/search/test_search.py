@@ -149,7 +149,7 @@ def simulate(study: Study, trials: int, in_flight: int, *, rebuild: bool) -> Non
 METHODS: list[Any] = [
     "tpe",
     {"name": "tpe", "n_startup_trials": 4, "multivariate": True, "group": True},
-    {"name": "gp", "n_startup_trials": 14},
+    pytest.param({"name": "gp", "n_startup_trials": 14}, marks=pytest.mark.long),
     {"name": "cmaes", "n_startup_trials": 3, "popsize": 4},
     {"name": "cmaes", "with_margin": True, "popsize": 4, "consider_pruned_trials": True},
     {"name": "nsga2", "population_size": 4, "crossover": "sbx"},

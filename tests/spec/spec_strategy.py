@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from sweep.spec import Parameter
 
-calm = settings(deadline=None)
+calm = settings(deadline=None, max_examples=50)
 """A first example may import scipy, which takes longer than a deadline."""
 
 scalars = (
