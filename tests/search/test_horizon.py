@@ -7,7 +7,7 @@ import random
 from typing import Any
 
 import pytest
-from test_search import METHODS, Study, loss, spec_of, spelled
+from test_search import METHODS, Study, is_gp, loss, spec_of, spelled
 
 from sweep.driver.plan import Ask, Dispatch, Limits, is_complete, plan
 from sweep.errors import ProgramError
@@ -117,7 +117,10 @@ def outcome(study: Study) -> Any:
 @pytest.mark.parametrize(
     ("method", "pruner"),
     [
-        *((method, PRUNERS[0]) for method in METHODS),
+        *(
+            pytest.param(method, PRUNERS[0], marks=pytest.mark.long if is_gp(method) else ())
+            for method in METHODS
+        ),
         *(("tpe", pruner) for pruner in PRUNERS[1:]),
         ({"name": "tpe", "n_startup_trials": 3, "constant_liar": True}, None),
     ],

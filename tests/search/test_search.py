@@ -149,7 +149,7 @@ def simulate(study: Study, trials: int, in_flight: int, *, rebuild: bool) -> Non
 METHODS: list[Any] = [
     "tpe",
     {"name": "tpe", "n_startup_trials": 4, "multivariate": True, "group": True},
-    pytest.param({"name": "gp", "n_startup_trials": 14}, marks=pytest.mark.long),
+    {"name": "gp", "n_startup_trials": 14},
     {"name": "cmaes", "n_startup_trials": 3, "popsize": 4},
     {"name": "cmaes", "with_margin": True, "popsize": 4, "consider_pruned_trials": True},
     {"name": "nsga2", "population_size": 4, "crossover": "sbx"},
@@ -164,12 +164,22 @@ METHODS: list[Any] = [
 ]
 
 
+def is_gp(method: Any) -> bool:
+    return isinstance(method, dict) and method["name"] == "gp"
+
+
+MARKED = [
+    pytest.param(method, marks=pytest.mark.long) if is_gp(method) else method for method in METHODS
+]
+"""Models of Gaussian processes take seconds each."""
+
+
 def spelled(method: Any) -> str:
     return method if isinstance(method, str) else "-".join(map(str, method.values()))
 
 
 @pytest.mark.parametrize("in_flight", [1, 4])
-@pytest.mark.parametrize("method", METHODS, ids=spelled)
+@pytest.mark.parametrize("method", MARKED, ids=spelled)
 @pytest.mark.parametrize("pruner", PRUNERS, ids=["none", "median", "asha"])
 def test_rebuilt_search_goes_on_identically(
     method: Any, pruner: dict[str, Any] | None, in_flight: int
@@ -185,7 +195,7 @@ def test_rebuilt_search_goes_on_identically(
         assert kept.state.counts[TrialState.PRUNED] > 0
 
 
-@pytest.mark.parametrize("method", METHODS, ids=spelled)
+@pytest.mark.parametrize("method", MARKED, ids=spelled)
 def test_replay_passes(method: Any) -> None:
     """All suggestions, verdicts and incumbents of a study follow from its journal."""
     study = Study(spec_of(method, PRUNERS[1]))

@@ -175,8 +175,8 @@ def test_bad_line(line, problem):
         (
             "method: tpe",
             "method: 3",
-            "2: method: must be tpe, gp, cmaes, nsga2, nsga3, qmc, random, pbt, grid, brute or bayes, "
-            "or module:factory, not 3",
+            "2: method: must be tpe, gp, cmaes, nsga2, nsga3, qmc, random, pbt, grid, brute "
+            "or bayes, or module:factory, not 3",
         ),
         ("method: tpe\n", "", "1: method: is required"),
         (
