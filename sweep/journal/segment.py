@@ -204,9 +204,11 @@ def _check(segment: Segment, table: pa.Table) -> None:
     version = (table.schema.metadata or {}).get(_FORMAT_KEY)
     if version is None:
         raise JournalError(f"{segment.path}: a Parquet file, but none of a journal; move it away")
-    if version != str(FORMAT).encode():
+    if not version.isdigit() or not int(version):
+        raise JournalError(f"{segment.path}: damaged: {version!r} is no format of a journal")
+    if int(version) > FORMAT:
         raise JournalVersionError(
-            f"{segment.path}: a journal of format {version.decode()}, this sweep reads {FORMAT}; "
+            f"{segment.path}: a journal of format {int(version)}, this sweep reads {FORMAT}; "
             "upgrade sweep to read it"
         )
     if table.schema.names != SCHEMA.names or table.schema.types != SCHEMA.types:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+import socket
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -16,11 +17,19 @@ import sweep
 RAY = Path(sys.executable).with_name("ray")
 
 
+def free_port() -> int:
+    """A port on loopback that nobody listens on: other tests have clusters, too."""
+    with socket.socket() as found:
+        found.bind(("127.0.0.1", 0))
+        port: int = found.getsockname()[1]
+        return port
+
+
 @pytest.fixture
 def address(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """A cluster of one node on loopback, started in a directory without the project."""
     elsewhere = tmp_path_factory.mktemp("node")
-    port = "26379"
+    port = free_port()
     node = subprocess.Popen(
         [
             str(RAY), "start", "--head", "--block", f"--port={port}", "--num-cpus=2",
@@ -33,9 +42,14 @@ def address(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
         text=True,
     )  # fmt: skip
     assert node.stdout is not None
+    said = []
     for line in node.stdout:
+        said.append(line)
         if "Ray runtime started" in line:
             break
+    else:
+        node.communicate()
+        pytest.fail(f"no cluster:\n{''.join(said)}")
     yield f"127.0.0.1:{port}"
     node.terminate()
     node.communicate(timeout=60)

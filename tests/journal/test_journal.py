@@ -203,6 +203,17 @@ def test_newer_format_is_refused(tmp_path: Path) -> None:
         read_state(tmp_path)
 
 
+@pytest.mark.parametrize("version", [b"0", b"q", b"", b"\xff", b"1x"])
+def test_damaged_format_is_no_newer_one(tmp_path: Path, version: bytes) -> None:
+    """A format that no version of `sweep` writes is damage: an upgrade would not help."""
+    filled(tmp_path)
+    (path,) = tmp_path.glob("*.parquet")
+    table = pq.read_table(path)
+    pq.write_table(table.replace_schema_metadata({b"sweep.journal": version}), path)
+    with pytest.raises(JournalError, match="no format of a journal"):
+        read_state(tmp_path)
+
+
 def test_newer_event_is_refused() -> None:
     """An event type or version that is not known is an error with its name."""
     row = encode(Entry(seq=0, time=0.0, event=created()))
