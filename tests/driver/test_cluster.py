@@ -6,6 +6,7 @@ import shutil
 import socket
 import subprocess
 import sys
+import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -26,9 +27,10 @@ def free_port() -> int:
 
 
 @pytest.fixture
-def address(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+def address() -> Iterator[str]:
     """A cluster of one node on loopback, started in a directory without the project."""
-    elsewhere = tmp_path_factory.mktemp("node")
+    # Not below pytest's own directory: names of Ray's sockets may have 107 bytes.
+    elsewhere = Path(tempfile.mkdtemp(prefix="node-"))
     port = free_port()
     node = subprocess.Popen(
         [
