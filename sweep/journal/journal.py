@@ -17,6 +17,7 @@ from pathlib import Path
 from sweep import fsio
 from sweep.errors import JournalError, StoreError
 from sweep.journal.event import Entry, Event, StudyCreated
+from sweep.journal.fold import apply, fold
 from sweep.journal.segment import (
     Segment,
     decode_table,
@@ -26,7 +27,7 @@ from sweep.journal.segment import (
     read_table,
     write_segment,
 )
-from sweep.journal.state import StudyState, apply, fold
+from sweep.journal.state import StudyState
 
 COMMIT_INTERVAL_S = 0.05
 """At most one segment is written in this time."""

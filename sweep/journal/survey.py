@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from sweep.errors import JournalError, JournalVersionError
+from sweep.journal.fold import apply
 from sweep.journal.segment import (
     Segment,
     chain,
@@ -16,7 +17,7 @@ from sweep.journal.segment import (
     read_rows,
     read_table,
 )
-from sweep.journal.state import StudyState, apply
+from sweep.journal.state import StudyState
 
 
 @dataclass(slots=True)

@@ -33,16 +33,9 @@ def _made(wanted: Termination) -> pruners.BasePruner | None:
     match wanted:
         case None:
             return None
-        case MedianPruning() as median:
-            return pruners.MedianPruner(
-                n_startup_trials=median.startup_trials,
-                n_warmup_steps=median.warmup_steps,
-                interval_steps=median.interval_steps,
-                n_min_trials=median.min_trials,
-            )
-        case PercentilePruning() as part:
+        case MedianPruning() | PercentilePruning() as part:
             return pruners.PercentilePruner(
-                part.percentile,
+                part.percentile if isinstance(part, PercentilePruning) else 50.0,
                 n_startup_trials=part.startup_trials,
                 n_warmup_steps=part.warmup_steps,
                 interval_steps=part.interval_steps,

@@ -24,7 +24,8 @@ from sweep.journal.event import (
     TrialState,
     TrialTold,
 )
-from sweep.journal.state import StudyState, apply
+from sweep.journal.fold import apply
+from sweep.journal.state import StudyState
 from sweep.search.define import space_of
 from sweep.search.fitting import fitted
 from sweep.search.fork import vary

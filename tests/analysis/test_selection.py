@@ -10,7 +10,8 @@ from sweep.analysis.selection import BEST, LATEST, select
 from sweep.checkpoint.record import CheckpointRecord, Content, Kind
 from sweep.errors import StudyNotFoundError
 from sweep.journal.event import CheckpointSaved, Entry, StudyCreated, TrialAsked
-from sweep.journal.state import StudyState, apply
+from sweep.journal.fold import apply
+from sweep.journal.state import StudyState
 
 NAN = math.nan
 

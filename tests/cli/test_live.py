@@ -25,7 +25,8 @@ from sweep.journal.event import (
     TrialState,
     TrialTold,
 )
-from sweep.journal.state import StudyState, apply, fold
+from sweep.journal.fold import apply, fold
+from sweep.journal.state import StudyState
 from sweep.spec import StudySpec
 
 SPEC = StudySpec.model_validate(

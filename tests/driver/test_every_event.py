@@ -69,8 +69,10 @@ def copied_if_there(source: str, target: str) -> None:
         shutil.copy2(source, target)
 
 
-def run(project: Project, spec: Path, store: Path) -> int:
-    options = command.Options(store=store, inline=True, address=None, grace=10.0)
+def run(spec: Path, store: Path) -> int:
+    options = command.Options(
+        store=store, inline=True, address=None, grace=10.0, accept_changes=True
+    )
     return command.run([spec], [], options, Output(True))
 
 
@@ -146,21 +148,28 @@ def test_a_space_function_goes_on_from_every_prefix(
 
 
 def goes_on_from_every_prefix(
-    project: Project, monkeypatch: pytest.MonkeyPatch, spec: Path, *, derived: bool = False
-) -> None:
-    """``derived``: each of them is replayed, too."""
+    project: Project,
+    monkeypatch: pytest.MonkeyPatch,
+    spec: Path,
+    *,
+    study: str = "s",
+    derived: bool = False,
+) -> dict[str, pd.DataFrame]:
+    """The tables of the whole run, with which the run from each prefix ends. ``derived``: each of
+    them is replayed, too."""
     monkeypatch.chdir(project.root)
     copies = project.root / "copies"
     with monkeypatch.context() as patch:
-        patch.setattr(prepare, "Journal", recorder(project.store / "s", copies))
-        code = run(project, spec, project.store)
-    whole = tables(project.store / "s")
+        patch.setattr(prepare, "Journal", recorder(project.store / study, copies))
+        code = run(spec, project.store)
+    whole = tables(project.store / study)
     prefixes = sorted(copies.iterdir())
-    assert len(prefixes) > 15
+    assert len(prefixes) > 10
     for prefix in prefixes:
-        assert run(project, spec, prefix) == code, prefix.name
-        for name, table in tables(prefix / "s").items():
+        assert run(spec, prefix) == code, prefix.name
+        for name, table in tables(prefix / study).items():
             pd.testing.assert_frame_equal(table, whole[name], obj=f"{name} after {prefix.name}")
         if derived:
-            found = replay(read_entries(prefix / "s" / "journal"), {})
+            found = replay(read_entries(prefix / study / "journal"), {})
             assert found.passed, found.deviations[:3]
+    return whole

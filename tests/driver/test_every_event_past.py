@@ -2,23 +2,9 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
-import pandas as pd
 import pytest
 from conftest import Project
-from test_every_event import recorder, tables
-
-from sweep.cli import run as command
-from sweep.cli.output import Output
-from sweep.driver import prepare
-
-
-def run(spec: Path, store: Path) -> int:
-    options = command.Options(
-        store=store, inline=True, address=None, grace=10.0, accept_changes=True
-    )
-    return command.run([spec], [], options, Output(True))
+from test_every_event import goes_on_from_every_prefix, run
 
 
 @pytest.mark.long
@@ -46,17 +32,6 @@ def test_every_prefix_goes_on_to_the_same_tables(
         warm_start=["runs/other"],
         enqueue=[{"x": 2, "y": 4}, {"x": 2, "y": 4}],
     )
-    copies = project.root / "copies"
-    with monkeypatch.context() as patch:
-        patch.setattr(prepare, "Journal", recorder(project.store / "s", copies))
-        code = run(spec, project.store)
-    whole = tables(project.store / "s")
+    whole = goes_on_from_every_prefix(project, monkeypatch, spec, derived=True)
     assert len(whole["trials"]) == 6
-    prefixes = sorted(copies.iterdir())
-    assert len(prefixes) > 10
-    for prefix in prefixes:
-        assert run(spec, prefix) == code, prefix.name
-        for name, table in tables(prefix / "s").items():
-            pd.testing.assert_frame_equal(table, whole[name], obj=f"{name} after {prefix.name}")
-        assert project.call("replay", "s", "--store", prefix).returncode == 0, prefix.name
     capsys.readouterr()

@@ -22,7 +22,8 @@ from sweep.journal.event import (
     TrialFinished,
     TrialState,
 )
-from sweep.journal.state import StudyState, apply
+from sweep.journal.fold import apply
+from sweep.journal.state import StudyState
 from sweep.spec import StudySpec, parse_spec
 
 YAML = """

@@ -8,13 +8,11 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-import pandas as pd
 import pytest
 from conftest import Project
-from test_every_event import recorder, run, tables
+from test_every_event import goes_on_from_every_prefix, run
 from test_plan import asked, dispatched, finished, limits, state_of
 
-from sweep.driver import prepare
 from sweep.driver.lookahead import Lookahead, pays
 from sweep.driver.plan import preparable
 from sweep.errors import ProgramError
@@ -30,8 +28,9 @@ from sweep.journal.event import (
     TrialReported,
     TrialState,
 )
+from sweep.journal.fold import apply
 from sweep.journal.segment import read_entries
-from sweep.journal.state import StudyState, apply
+from sweep.journal.state import StudyState
 from sweep.search.replay import replay
 from sweep.search.search import Search
 from sweep.spec import StudySpec
@@ -257,7 +256,7 @@ def test_a_study_with_lookahead(project: Project, monkeypatch: pytest.MonkeyPatc
     """Each trial but the first is prepared while the one before it runs, none beyond the end."""
     monkeypatch.chdir(project.root)
     spec = project.spec("s", method="tpe", trials=4, lookahead=True)
-    assert run(project, spec, project.store) == 0
+    assert run(spec, project.store) == 0
     asks = asks_of(project.store)
     assert [event.trial for event in asks] == [0, 1, 2, 3]
     assert [event.running for event in asks] == [[], [0], [1], [2]]
@@ -276,17 +275,8 @@ def test_every_prefix_goes_on_to_the_same_tables(
     more: dict[str, Any],
 ) -> None:
     """Killed after any commit: nothing that was prepared is lost, repeated or asked twice."""
-    monkeypatch.chdir(project.root)
     spec = project.spec("s", program="shapes:epochs", trials=4, lookahead=True, **more)
-    copies = project.root / "copies"
-    with monkeypatch.context() as patch:
-        patch.setattr(prepare, "Journal", recorder(project.store / "s", copies))
-        assert run(project, spec, project.store) == 0
-    whole = tables(project.store / "s")
-    for prefix in sorted(copies.iterdir()):
-        assert run(project, spec, prefix) == 0, prefix.name
-        for name, table in tables(prefix / "s").items():
-            pd.testing.assert_frame_equal(table, whole[name], obj=f"{name} after {prefix.name}")
+    goes_on_from_every_prefix(project, monkeypatch, spec, derived=True)
+    for prefix in (project.root / "copies").iterdir():
         assert len(asks_of(prefix)) == 4
-        assert replay(read_entries(prefix / "s" / "journal"), {}).passed
     capsys.readouterr()

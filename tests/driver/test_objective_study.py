@@ -10,14 +10,12 @@ from collections import Counter
 from pathlib import Path
 from typing import Any
 
-import pandas as pd
 import pytest
 from conftest import Project
-from test_every_event import recorder, run, tables
+from test_every_event import goes_on_from_every_prefix
 from test_kill import execution_log, finished, last_event, reach, state_of
 
 import sweep
-from sweep.driver import prepare
 from sweep.errors import UsageError
 
 TWO = [{"name": "loss"}, {"name": "size"}]
@@ -124,7 +122,6 @@ def test_every_prefix_goes_on_to_the_same_tables(
     method: str,
 ) -> None:
     """Killed after any commit and run again, a study ends with the same front."""
-    monkeypatch.chdir(project.root)
     options = {"population_size": 2} if method == "nsga2" else {"n_startup_trials": 2}
     spec = front_spec(
         project,
@@ -133,17 +130,7 @@ def test_every_prefix_goes_on_to_the_same_tables(
         constraints=["latency_ms <= 25"],
         checkpoint={"every": {"epochs": 2}, "keep": {"incumbents": 1}},
     )
-    copies = project.root / "copies"
-    with monkeypatch.context() as patch:
-        patch.setattr(prepare, "Journal", recorder(project.store / "study", copies))
-        code = run(project, spec, project.store)
-    whole = tables(project.store / "study")
-    prefixes = sorted(copies.iterdir())
-    assert len(prefixes) > 15
-    for prefix in prefixes:
-        assert run(project, spec, prefix) == code, prefix.name
-        for name, table in tables(prefix / "study").items():
-            pd.testing.assert_frame_equal(table, whole[name], obj=f"{name} after {prefix.name}")
+    goes_on_from_every_prefix(project, monkeypatch, spec, study="study", derived=True)
     capsys.readouterr()
 
 

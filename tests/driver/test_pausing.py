@@ -39,9 +39,9 @@ def in_project(project: Project, monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_promoted_trials_go_on_in_their_very_state(project: Project) -> None:
     """No epoch is executed twice, and what a trial reports is what it reports without pauses."""
-    assert run(project, spec_of(project), project.store) == 0
+    assert run(spec_of(project), project.store) == 0
     assert set(executed(project).values()) == {1}
-    assert run(project, spec_of(project, "whole", early_terminate=None), project.store) == 0
+    assert run(spec_of(project, "whole", early_terminate=None), project.store) == 0
     paused, whole = tables(project.store / "s"), tables(project.store / "whole")
     merged = paused["reports"].merge(whole["reports"], on=["trial", "step"], validate="1:1")
     assert len(merged) == len(paused["reports"])
@@ -58,7 +58,7 @@ def test_paused_trials_survive_a_stop(project: Project, capsys: pytest.CaptureFi
     """They are shown, keep what they go on from against all rules, and end as if nothing was."""
     keep = {"keep": {"unsuccessful": "none", "bytes": 1}}
     spec = spec_of(project, function="stopped", checkpoint=keep)
-    assert run(project, spec, project.store) == 143
+    assert run(spec, project.store) == 143
     assert project.call("gc", "s").returncode == 0
     state = state_of(project)
     assert len(state.paused) >= 3
@@ -67,12 +67,12 @@ def test_paused_trials_survive_a_stop(project: Project, capsys: pytest.CaptureFi
     assert paused in project.call("show", "s").stdout
     assert set(sweep.open_study(project.store / "s").trials["state"]) >= {"PAUSED"}
     assert "interrupted" in project.call("ls").stdout
-    assert run(project, spec, project.store) == 0
+    assert run(spec, project.store) == 0
     assert set(executed(project).values()) == {1}
     assert project.call("replay", "s").returncode == 0
     capsys.readouterr()
     other = spec_of(project, "other", checkpoint=keep)
-    assert run(project, other, project.store) == 0
+    assert run(other, project.store) == 0
     broken, whole = tables(project.store / "s"), tables(project.store / "other")
     for name, table in whole.items():
         pd.testing.assert_frame_equal(table, broken[name], obj=name)
@@ -80,7 +80,7 @@ def test_paused_trials_survive_a_stop(project: Project, capsys: pytest.CaptureFi
 
 def test_trial_that_fails_where_it_is_to_be_paused(project: Project) -> None:
     """It is tried again, told the same, and paused."""
-    assert run(project, spec_of(project, function="dies"), project.store) == 0
+    assert run(spec_of(project, function="dies"), project.store) == 0
     state = state_of(project)
     assert state.counts[TrialState.FAILED] == 0
     assert state.counts[TrialState.PRUNED] == 8
@@ -91,10 +91,10 @@ def test_trial_that_fails_where_it_is_to_be_paused(project: Project) -> None:
 def test_fork_of_a_paused_trial(project: Project) -> None:
     """It begins where that one is paused, and meets the rungs above by itself."""
     spec = spec_of(project, function="stopped", trials=6)
-    assert run(project, spec, project.store) == 143
+    assert run(spec, project.store) == 143
     number = min(state_of(project).paused)
     assert project.call("fork", f"s/{number}", "--set", "x=0.0").returncode == 0
-    assert run(project, spec, project.store) == 0
+    assert run(spec, project.store) == 0
     fork = next(trial for trial in state_of(project).trials.values() if trial.fork is not None)
     assert min(fork.rungs) == 3
     assert min(fork.reports) == 1
@@ -118,12 +118,12 @@ def test_study_goes_on_in_its_mode(project: Project) -> None:
     """A study that stops its trials goes on to do so, until its spec says pause."""
     stop = {"type": "asha", "reduction_factor": 3}
     spec = spec_of(project, early_terminate=stop | {"mode": "stop"}, trials=2)
-    assert run(project, spec, project.store) == 0
+    assert run(spec, project.store) == 0
     spec_of(project, early_terminate=stop, trials=3)
-    assert run(project, spec, project.store) == 0
+    assert run(spec, project.store) == 0
     assert state_of(project).spec["early_terminate"]["mode"] == "stop"
     spec_of(project, early_terminate=stop | {"mode": "pause"}, trials=9)
-    assert run(project, spec, project.store) == 0
+    assert run(spec, project.store) == 0
     assert state_of(project).spec["early_terminate"]["mode"] == "pause"
     assert project.call("replay", "s").returncode == 0
 
@@ -131,9 +131,9 @@ def test_study_goes_on_in_its_mode(project: Project) -> None:
 def test_rungs_are_taken_away(project: Project) -> None:
     """Without early_terminate a paused trial goes on to its end."""
     spec = spec_of(project, function="stopped", trials=6)
-    assert run(project, spec, project.store) == 143
+    assert run(spec, project.store) == 143
     spec_of(project, function="stopped", trials=6, early_terminate=None)
-    assert run(project, spec, project.store) == 0
+    assert run(spec, project.store) == 0
     assert state_of(project).counts[TrialState.COMPLETE] == 6
     assert set(executed(project).values()) == {1}
     assert project.call("replay", "s").returncode == 0

@@ -21,7 +21,8 @@ from sweep.journal.event import (
     TrialReported,
     TrialState,
 )
-from sweep.journal.state import StudyState, fold
+from sweep.journal.fold import fold
+from sweep.journal.state import StudyState
 from sweep.search.population import Population
 from sweep.spec import StudySpec
 

@@ -41,7 +41,7 @@ def epochs_of(project: Project) -> int:
 
 
 def done(project: Project, spec: Path) -> StudyState:
-    assert run(project, spec, project.store) == 0
+    assert run(spec, project.store) == 0
     return state_of(project, spec.stem)
 
 
@@ -139,7 +139,7 @@ def test_a_member_that_saves_nothing_says_so(project: Project) -> None:
         "    for epoch in trial.epochs(8):\n"
         "        trial.report(q=float(epoch))\n"
     )
-    assert run(project, spec_of(project, program="idle:train"), project.store) == 1
+    assert run(spec_of(project, program="idle:train"), project.store) == 1
     failed = state_of(project).trials[0]
     assert failed.attempts == 1
     assert failed.reason is not None
@@ -202,7 +202,7 @@ def test_a_damaged_parent_is_passed_over(project: Project) -> None:
     assert first.fork.exploits == 3
     (project.root / "chosen").write_text(f"{first.fork.parent:05d}")
     shutil.rmtree(project.store)
-    run(project, spec_of(project, program="harm:train"), project.store)
+    run(spec_of(project, program="harm:train"), project.store)
     state = state_of(project)
     entries = read_entries(project.store / "s" / "journal")
     damaged = [entry.event for entry in entries if isinstance(entry.event, CheckpointDamaged)]
@@ -234,13 +234,13 @@ def test_every_prefix_goes_on_to_the_same_tables(
     copies = project.root / "copies"
     with monkeypatch.context() as patch:
         patch.setattr(prepare, "Journal", recorder(project.store / "s", copies))
-        assert run(project, spec, project.store) == 0
+        assert run(spec, project.store) == 0
     assert state_of(project).forks
     whole = tables(project.store / "s")
     prefixes = sorted(copies.iterdir())
     vacant = [prefix for prefix in prefixes if has_vacancy(prefix / "s")]
     assert vacant
     for prefix in sorted({*prefixes[::every], *vacant}):
-        assert run(project, spec, prefix) == 0, prefix.name
+        assert run(spec, prefix) == 0, prefix.name
         for name, table in tables(prefix / "s").items():
             pd.testing.assert_frame_equal(table, whole[name], obj=f"{name} after {prefix.name}")

@@ -13,7 +13,7 @@ from sweep.journal.event import (
     TrialFinished,
     TrialState,
 )
-from sweep.journal.state import fold
+from sweep.journal.fold import fold
 
 
 def asked(number: int) -> TrialAsked:

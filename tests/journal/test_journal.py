@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import math
 import os
 import random
@@ -10,7 +9,6 @@ import shutil
 import signal
 import subprocess
 import sys
-from dataclasses import replace
 from itertools import pairwise
 from pathlib import Path
 
@@ -20,51 +18,17 @@ import pyarrow.parquet as pq
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from journal_events import asked, created, reported
 
 from sweep.errors import JournalError, JournalVersionError, StoreError
 from sweep.journal import segment as segments
 from sweep.journal.event import (
-    EVENTS,
-    DriverStarted,
     Entry,
-    Event,
-    SpecChanged,
-    StudyCreated,
-    TrialAsked,
     TrialFinished,
-    TrialForked,
-    TrialPaused,
-    TrialPromoted,
-    TrialReported,
     TrialState,
-    decode,
-    encode,
 )
 from sweep.journal.journal import FAN_IN, Journal, due_compaction, read_state
 from sweep.journal.segment import Segment, changed_events, list_segments, read_entries
-from sweep.journal.state import HANDLED, StudyState, apply, fold
-
-
-def created() -> StudyCreated:
-    return StudyCreated(spec={"name": "s", "metric": {"name": "loss"}}, project="/p")
-
-
-def asked(number: int) -> TrialAsked:
-    return TrialAsked(
-        trial=number,
-        params={"lr": 0.1 * number, "kind": "a"},
-        latents={},
-        seed=1,
-        wrote={},
-        told=0,
-        running=[],
-    )
-
-
-def reported(trial: int, step: int, value: float) -> TrialReported:
-    return TrialReported(
-        trial=trial, attempt=0, step=step, value=value, metrics={"loss": value}, prune=None
-    )
 
 
 def filled(directory: Path, trials: int = 3) -> list[Entry]:
@@ -214,119 +178,6 @@ def test_damaged_format_is_no_newer_one(tmp_path: Path, version: bytes) -> None:
         read_state(tmp_path)
 
 
-def test_newer_event_is_refused() -> None:
-    """An event type or version that is not known is an error with its name."""
-    row = encode(Entry(seq=0, time=0.0, event=created()))
-    with pytest.raises(JournalVersionError, match="version 9"):
-        decode({**row, "version": 9})
-    with pytest.raises(JournalVersionError, match="trial_cloned"):
-        decode({**row, "type": "trial_cloned"})
-
-
-@pytest.mark.parametrize(
-    ("event", "later"),
-    [
-        (asked(0), {"enqueued": None, "again": 0, "reuses": None}),
-        (SpecChanged(spec={}, project="/p", changes=["x"]), {"left_out": []}),
-    ],
-    ids=lambda value: getattr(value, "type", ""),
-)
-def test_older_event_is_read(event: Event, later: dict[str, object]) -> None:
-    """An event of version 1 has nothing of what later versions added, and means what it meant."""
-    row = encode(Entry(seq=0, time=0.0, event=event))
-    data = {name: value for name, value in json.loads(row["data"]).items() if name not in later}
-    read = decode({**row, "version": 1, "data": json.dumps(data)}).event
-    assert read == event
-    assert {name: getattr(read, name) for name in later} == later
-
-
-def test_older_events_are_read() -> None:
-    """What a version has added has a default in events of the older ones."""
-    forked = TrialForked(
-        trial=1, parent=0, source="0@1.0", step=0, checkpoint="1@1.0", record={}, params={},
-        latents={}, inside=True, exploits=0,
-    )  # fmt: skip
-    for event, added in ((forked, "exploits"), (reported(0, 1, 2.0), "last")):
-        row = encode(Entry(seq=0, time=0.0, event=event))
-        data = json.loads(row["data"])
-        del data[added]
-        older = decode({**row, "version": 1, "data": json.dumps(data)}).event
-        assert not getattr(older, added)
-        assert type(older).version == 2
-
-
-def test_an_older_start_has_no_sources() -> None:
-    """A session of before space functions is read, and one after it takes none away."""
-    known = DriverStarted(session=1, host="h", pid=1, versions={}, sources={"space a:b": "c0ffee"})
-    row = encode(Entry(seq=2, time=0.0, event=replace(known, session=2, sources={})))
-    data = {key: each for key, each in json.loads(row["data"]).items() if key != "sources"}
-    older = decode({**row, "version": 1, "data": json.dumps(data)})
-    begun = [Entry(seq=seq, time=0.0, event=each) for seq, each in enumerate((created(), known))]
-    state = fold([*begun, older])
-    assert state.sources == {"space a:b": "c0ffee"}
-
-
-@pytest.mark.parametrize("kind", ["study_created", "spec_changed"])
-def test_asha_of_an_older_spec_stops_its_trials(kind: str) -> None:
-    """A spec of before trials were paused means what it meant when it was written."""
-    asha = {"type": "asha", "min_resource": 2}
-    patient = {"type": "patient", "patience": 1, "then": asha}
-    for written, read in (
-        (asha, asha | {"mode": "stop"}),
-        (patient, patient | {"then": asha | {"mode": "stop"}}),
-        (asha | {"mode": "pause"}, asha | {"mode": "pause"}),
-        ({"type": "median"}, {"type": "median"}),
-        (None, None),
-    ):
-        event = EVENTS[kind]
-        more = {"changes": ["x"]} if event is SpecChanged else {}
-        made = event(spec={"early_terminate": written}, project="", **more)
-        row = encode(Entry(seq=0, time=0.0, event=made))
-        assert decode({**row, "version": 1}).event.spec["early_terminate"] == read
-        assert decode(row).event == made
-
-
-def test_fold_of_a_paused_trial() -> None:
-    """Paused and promoted, a trial changes its state, its counts, and where it is listed."""
-    state = StudyState()
-    events = [
-        created(),
-        asked(0),
-        replace(reported(0, 0, 1.0), rung=1),
-        TrialPaused(trial=0, attempt=1, step=0, value=1.0, checkpoint=None, rung=1),
-        TrialPromoted(trial=0, rung=1),
-    ]
-    seen = []
-    for seq, event in enumerate(events):
-        apply(state, decode(encode(Entry(seq=seq, time=float(seq), event=event))))
-        listed = [sorted(state.running), sorted(state.paused)]
-        held = state.trials[0].held_at if state.trials else None
-        seen.append((listed, held, state.counts[TrialState.PAUSED]))
-    assert seen[2:] == [([[0], []], 1, 0), ([[], [0]], 1, 1), ([[0], []], None, 0)]
-    late = Entry(seq=5, time=5.0, event=replace(events[3], rung=4))
-    with pytest.raises(JournalError, match="which the journal does not know"):
-        apply(state, late)
-
-
-def test_fold_knows_every_event() -> None:
-    """Each event type has a rule in the fold."""
-    assert EVENTS.keys() == HANDLED
-
-
-def test_fold_refuses_a_hole() -> None:
-    """Entries must follow each other."""
-    with pytest.raises(JournalError, match="hole"):
-        fold([Entry(seq=0, time=0.0, event=created()), Entry(seq=2, time=0.0, event=asked(0))])
-
-
-def test_fold_refuses_a_second_end() -> None:
-    """A finished trial cannot finish again."""
-    end = TrialFinished(trial=0, attempt=1, state=TrialState.COMPLETE, value=1.0, checkpoint=None)
-    events: list[Event] = [created(), asked(0), end, end]
-    with pytest.raises(JournalError):
-        fold(Entry(seq=seq, time=0.0, event=event) for seq, event in enumerate(events))
-
-
 def test_write_error_surfaces_and_what_was_committed_stays(tmp_path: Path) -> None:
     """When the directory is gone, the next call says so; nothing before is lost."""
     directory = tmp_path / "journal"
@@ -447,21 +298,6 @@ def test_reader_beside_a_compacting_writer(tmp_path: Path) -> None:
         writer.kill()
         writer.stdout.close()
         writer.wait()
-
-
-def test_driver_sessions_add_up() -> None:
-    """Time on drivers is counted over sessions; a killed one lasted until its last event."""
-    start = DriverStarted(session=1, host="h", pid=1, versions={})
-    state = fold(
-        [
-            Entry(seq=0, time=0.0, event=created()),
-            Entry(seq=1, time=10.0, event=start),
-            Entry(seq=2, time=14.0, event=asked(0)),
-            Entry(seq=3, time=100.0, event=replace(start, session=2)),
-        ]
-    )
-    assert state.active_s == 4.0
-    assert state.sessions == 2
 
 
 def rewrite(path: Path, row: int, **values: object) -> None:

@@ -8,25 +8,15 @@ import signal
 import time
 from pathlib import Path
 
+from shapes import tracked
+
 import sweep
 
 LOG = Path(__file__).with_name("epochs.log")
 
 
-class Sum:
-    def __init__(self) -> None:
-        self.value = 0.0
-
-    def state_dict(self) -> dict[str, float]:
-        return {"value": self.value}
-
-    def load_state_dict(self, state: dict[str, float]) -> None:
-        self.value = state["value"]
-
-
 def train(trial: sweep.Trial) -> None:
-    total = Sum()
-    trial.track(total=total)
+    total = tracked(trial)
     for epoch in trial.epochs(9):
         total.value += trial.params.x + random.random() / 100
         time.sleep(float(os.environ.get("EPOCH_S", "0")))
@@ -46,8 +36,7 @@ def stopped(trial: sweep.Trial) -> None:
 
 def dies(trial: sweep.Trial) -> None:
     """As `train`, but each trial fails once between a report at a rung and the end of its epoch."""
-    total = Sum()
-    trial.track(total=total)
+    total = tracked(trial)
     for epoch in trial.epochs(9):
         total.value += trial.params.x
         trial.report(loss=total.value / (epoch + 1))

@@ -24,7 +24,8 @@ from sweep.journal.event import (
     decode,
     encode,
 )
-from sweep.journal.state import Trial, fold
+from sweep.journal.fold import fold
+from sweep.journal.state import Trial
 from sweep.search.replay import replay
 from sweep.search.result import violations_of
 from sweep.spec import StudySpec

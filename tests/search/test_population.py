@@ -23,7 +23,8 @@ from sweep.journal.event import (
     decode,
     encode,
 )
-from sweep.journal.state import StudyState, apply
+from sweep.journal.fold import apply
+from sweep.journal.state import StudyState
 from sweep.search.fork import forked, vary
 from sweep.search.population import EXPLOITED, Population
 from sweep.search.replay import replay

@@ -23,7 +23,8 @@ from sweep.journal.event import (
     decode,
     encode,
 )
-from sweep.journal.state import StudyState, apply
+from sweep.journal.fold import apply
+from sweep.journal.state import StudyState
 from sweep.search.replay import replay
 from sweep.search.search import Search
 from sweep.spec import StudySpec

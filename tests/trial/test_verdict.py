@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 from trial_harness import Recorder, Runner, same
@@ -34,9 +36,8 @@ def test_prune_takes_effect_at_the_end_of_the_epoch(tmp_path: Path) -> None:
     ]
 
 
-@pytest.mark.parametrize("leave", ["return", "break", "last epoch"])
-def test_prune_where_the_function_ends_first(tmp_path: Path, leave: str) -> None:
-    """A trial that is pruned in the epoch in which it ends by itself is pruned."""
+def ending(leave: str) -> Callable[[Any], None]:
+    """A trial that ends by itself in its first epoch."""
 
     def train(trial):
         trial.track()
@@ -47,8 +48,15 @@ def test_prune_where_the_function_ends_first(tmp_path: Path, leave: str) -> None
             if leave == "break":
                 break
 
+    return train
+
+
+@pytest.mark.parametrize("leave", ["return", "break", "last epoch"])
+def test_prune_where_the_function_ends_first(tmp_path: Path, leave: str) -> None:
+    """A trial that is pruned in the epoch in which it ends by itself is pruned."""
+
     link = Recorder(verdict=lambda report: Verdict.PRUNE)
-    Runner(tmp_path, train, verdicts=True).run(link)
+    Runner(tmp_path, ending(leave), verdicts=True).run(link)
     assert link.ended == Ended(outcome=Outcome.PRUNED)
     assert [(record.id, record.kind) for record in link.records] == [("3@1.0", Kind.PRUNED)]
 
@@ -172,16 +180,7 @@ def test_pause_saves_and_leaves_at_the_end_of_the_epoch(tmp_path: Path) -> None:
 def test_pause_where_the_function_ends_first(tmp_path: Path, leave: str) -> None:
     """A trial that ends by itself in the epoch in which it was to be paused is complete."""
 
-    def train(trial):
-        trial.track()
-        for _ in trial.epochs(1 if leave == "last epoch" else 5):
-            trial.report(loss=1)
-            if leave == "return":
-                return
-            if leave == "break":
-                break
-
-    link = Runner(tmp_path, train, verdicts=True).run(pausing(0))
+    link = Runner(tmp_path, ending(leave), verdicts=True).run(pausing(0))
     assert link.ended.outcome is Outcome.COMPLETE
     assert link.records[-1].kind is Kind.FINAL
 

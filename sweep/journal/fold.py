@@ -1,0 +1,296 @@
+"""The fold: a journal's entries become the state of the study.
+
+`apply` is the only way in which a state changes. The running driver, a resume, the tables and
+`sweep show` all go through it, so that they cannot disagree.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from typing import Any
+
+from sweep.errors import JournalError
+from sweep.journal.event import (
+    TRANSITIONS,
+    AttemptFailed,
+    AttemptStopped,
+    CheckpointDamaged,
+    CheckpointMigrated,
+    CheckpointRetired,
+    CheckpointSaved,
+    DriverStarted,
+    DriverStopped,
+    Entry,
+    HistoryAdded,
+    SpecChanged,
+    StudyCreated,
+    TrialAsked,
+    TrialDispatched,
+    TrialFinished,
+    TrialForked,
+    TrialPaused,
+    TrialPromoted,
+    TrialReported,
+    TrialRestored,
+    TrialState,
+    TrialTold,
+)
+from sweep.journal.state import Checkpoint, Iteration, Report, StudyState, Trial
+
+
+def fold(entries: Iterable[Entry]) -> StudyState:
+    """The state after ``entries``."""
+    state = StudyState()
+    for entry in entries:
+        apply(state, entry)
+    return state
+
+
+def apply(state: StudyState, entry: Entry) -> None:
+    """Advance ``state`` by one entry.
+
+    Raises:
+        JournalError: the entry cannot follow what came before it.
+    """
+    if entry.seq != state.seq + 1:
+        raise JournalError(f"event {entry.seq} follows event {state.seq}: the journal has a hole")
+    event = entry.event
+    if state.idling.slots and state.spec.get("deterministic"):
+        executing = sum(trial.executing for trial in state.running.values())
+        state.idling.passed(entry.time - state.time, executing)
+    try:
+        _APPLY[event.type](state, event, entry.time)
+    except KeyError as error:
+        raise JournalError(
+            f"event {entry.seq} ({event.type}) names {error}, which the journal does not know"
+        ) from error
+    state.seq = entry.seq
+    state.time = entry.time
+
+
+def _created(state: StudyState, event: StudyCreated, time: float) -> None:
+    state.spec, state.project, state.created = event.spec, event.project, time
+
+
+def _changed(state: StudyState, event: SpecChanged, time: float) -> None:
+    state.spec, state.project = event.spec, event.project
+    left_out = {each[0]: each[1] for each in event.left_out}
+    for number, trial in state.trials.items():
+        trial.left_out = left_out.get(number)
+
+
+def _history_added(state: StudyState, event: HistoryAdded, time: float) -> None:
+    state.histories.append(event)
+
+
+def _driver_started(state: StudyState, event: DriverStarted, time: float) -> None:
+    _end_session(state)
+    state.session, state.stopped, state.sessions = event, None, event.session
+    state.session_started = time
+    state.sources = state.sources | event.sources
+    state.idling.begin(event.slots)
+
+
+def _driver_stopped(state: StudyState, event: DriverStopped, time: float) -> None:
+    state.time = time
+    _end_session(state)
+    state.stopped = event
+
+
+def _end_session(state: StudyState) -> None:
+    """A session that was killed lasted until its last event."""
+    if state.session is not None and state.stopped is None:
+        state.active_s += state.time - state.session_started
+    for trial in state.running.values():
+        _end_attempt(trial, trial.updated)
+
+
+def _end_attempt(trial: Trial, time: float) -> None:
+    if trial.executing and trial.dispatched is not None:
+        trial.duration += time - trial.dispatched
+    trial.executing = False
+    trial.updated = time
+
+
+def _asked(state: StudyState, event: TrialAsked, time: float) -> None:
+    trial = _begin(state, event, time)
+    trial.bracket = event.bracket
+    state.asked += 1
+    state.idling.asked()
+
+
+def _forked(state: StudyState, event: TrialForked, time: float) -> None:
+    parent = state.trials[event.parent]
+    parent.checkpoints[event.source]  # must be known
+    trial = _begin(state, event, time)
+    trial.bracket = parent.bracket
+    trial.checkpoints[event.checkpoint] = Checkpoint(
+        event.checkpoint, event.trial, 0, event.step, event.record, time
+    )
+    if event.exploits is not None:
+        state.trials[event.exploits].successor = event.trial
+
+
+def _begin(state: StudyState, event: TrialAsked | TrialForked, time: float) -> Trial:
+    if event.trial != len(state.trials):
+        raise JournalError(f"trial {event.trial} was begun after trial {len(state.trials) - 1}")
+    trial = Trial(number=event.trial, asked=event, started=time, updated=time)
+    state.trials[event.trial] = state.running[event.trial] = trial
+    state.counts[TrialState.RUNNING] += 1
+    return trial
+
+
+def _dispatched(state: StudyState, event: TrialDispatched, time: float) -> None:
+    trial = state.running[event.trial]
+    trial.attempts, trial.executing = event.attempt, True
+    trial.dispatched = trial.updated = time
+
+
+def _restored(state: StudyState, event: TrialRestored, time: float) -> None:
+    trial = state.running[event.trial]
+    keep = -1 if event.step is None else event.step
+    trial.reports = {step: report for step, report in trial.reports.items() if step <= keep}
+    for checkpoint, why in event.skipped:
+        trial.checkpoints[checkpoint].damaged = why
+    trial.updated = time
+
+
+def _reported(state: StudyState, event: TrialReported, time: float) -> None:
+    trial = state.running[event.trial]
+    report = trial.reports.get(event.step)
+    if report is None:
+        report = trial.reports[event.step] = Report(event.step, event.attempt, time, None, {})
+    # What an older attempt has left at this step is contained in the checkpoint it went on from.
+    report.metrics.update(event.metrics)
+    report.attempt, report.time, report.last = event.attempt, time, event.last
+    report.value = event.value if event.value is not None else report.value
+    if event.prune is not None:
+        trial.verdicts[event.step] = event.prune
+        trial.told_to_end = event.attempt if event.prune else trial.told_to_end
+    if event.rung is not None:
+        trial.rungs[event.rung] = event.step
+    trial.updated = time
+
+
+def _paused(state: StudyState, event: TrialPaused, time: float) -> None:
+    trial = state.running[event.trial]
+    trial.rungs[event.rung]  # must have been reached
+    _end_attempt(trial, time)
+    _enter(state, trial, TrialState.PAUSED)
+    state.paused[event.trial] = state.running.pop(event.trial)
+
+
+def _promoted(state: StudyState, event: TrialPromoted, time: float) -> None:
+    trial = state.trials[event.trial]
+    trial.rungs[event.rung]  # must have been reached
+    if event.trial in state.paused:
+        _enter(state, trial, TrialState.RUNNING)
+        state.running[event.trial] = state.paused.pop(event.trial)
+    trial.promoted, trial.updated = event.rung, time
+
+
+def _enter(state: StudyState, trial: Trial, entered: TrialState) -> None:
+    if entered not in TRANSITIONS[trial.state]:
+        raise JournalError(f"trial {trial.number} went from {trial.state} to {entered}")
+    state.counts[trial.state] -= 1
+    state.counts[entered] += 1
+    trial.state = entered
+
+
+def _saved(state: StudyState, event: CheckpointSaved, time: float) -> None:
+    trial = state.trials[event.trial]
+    trial.checkpoints.pop(event.checkpoint, None)  # made again after a resume: now the newest
+    trial.checkpoints[event.checkpoint] = Checkpoint(
+        event.checkpoint, event.trial, event.attempt, event.step, event.record, time
+    )
+    trial.updated = time
+
+
+def _retired(state: StudyState, event: CheckpointRetired, time: float) -> None:
+    state.trials[event.trial].checkpoints[event.checkpoint].retired = time
+
+
+def _damaged(state: StudyState, event: CheckpointDamaged, time: float) -> None:
+    state.trials[event.trial].checkpoints[event.checkpoint].damaged = event.reason
+
+
+def _migrated(state: StudyState, event: CheckpointMigrated, time: float) -> None:
+    state.trials[event.trial].checkpoints[event.checkpoint].record = event.record
+
+
+def _attempt_stopped(state: StudyState, event: AttemptStopped, time: float) -> None:
+    _end_attempt(state.running[event.trial], time)
+
+
+def _attempt_failed(state: StudyState, event: AttemptFailed, time: float) -> None:
+    trial = state.running[event.trial]
+    _end_attempt(trial, time)
+    trial.failures += 1
+    trial.reason, trial.error = event.reason, event.error
+
+
+def _finished(state: StudyState, event: TrialFinished, time: float) -> None:
+    unfinished = state.paused if event.trial in state.paused else state.running
+    trial = unfinished[event.trial]
+    _end_attempt(trial, time)
+    _enter(state, trial, event.state)
+    trial.value, trial.finished = event.value, time
+    trial.values, trial.violations = event.values, event.violations
+    trial.checkpoint, trial.metrics = event.checkpoint, event.metrics
+    trial.reason, trial.error = event.reason, event.error
+    del unfinished[event.trial]
+    while state.settled in state.trials and state.trials[state.settled].state.finished:
+        state.settled += 1
+    if event.state is not TrialState.FAILED and trial.searched:
+        state.untold.add(event.trial)
+
+
+def _told(state: StudyState, event: TrialTold, time: float) -> None:
+    state.trials[event.trial].told = event.iteration
+    state.untold.discard(event.trial)
+    if event.left:
+        state.front = [number for number in state.front if number not in event.left]
+    if event.entered:
+        state.front.append(event.trial)
+    state.iterations.append(
+        Iteration(
+            number=event.iteration,
+            trial=event.trial,
+            value=event.value,
+            best_trial=event.best_trial,
+            best_value=event.best_value,
+            best_checkpoint=event.checkpoint,
+            time=time,
+            front=len(state.front) if state.several else None,
+        )
+    )
+
+
+_APPLY: dict[str, Callable[[StudyState, Any, float], None]] = {
+    kind.type: function
+    for kind, function in (
+        (StudyCreated, _created),
+        (SpecChanged, _changed),
+        (HistoryAdded, _history_added),
+        (DriverStarted, _driver_started),
+        (DriverStopped, _driver_stopped),
+        (TrialAsked, _asked),
+        (TrialForked, _forked),
+        (TrialDispatched, _dispatched),
+        (TrialRestored, _restored),
+        (TrialReported, _reported),
+        (TrialPaused, _paused),
+        (TrialPromoted, _promoted),
+        (CheckpointSaved, _saved),
+        (CheckpointRetired, _retired),
+        (CheckpointDamaged, _damaged),
+        (CheckpointMigrated, _migrated),
+        (AttemptStopped, _attempt_stopped),
+        (AttemptFailed, _attempt_failed),
+        (TrialFinished, _finished),
+        (TrialTold, _told),
+    )
+}
+
+HANDLED = frozenset(_APPLY)
+"""Types of events for which the fold has a rule: all of them."""
