@@ -186,8 +186,7 @@ def _conclusion(trial: Trial, limits: Limits) -> Conclude | None:
         return None
     if trial.held_at is not None:
         newest = trial.kept[-1]
-        reached = newest.step is not None and newest.step >= trial.rungs[trial.held_at]
-        saved = reached and newest.record["kind"] == Kind.PAUSED
+        saved = newest.record["kind"] == Kind.PAUSED and newest.rung == trial.held_at
         return Conclude(trial.number, TrialState.PAUSED) if saved else None
     if trial.pruned_at is None:
         return None

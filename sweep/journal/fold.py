@@ -201,7 +201,13 @@ def _saved(state: StudyState, event: CheckpointSaved, time: float) -> None:
     trial = state.trials[event.trial]
     trial.checkpoints.pop(event.checkpoint, None)  # made again after a resume: now the newest
     trial.checkpoints[event.checkpoint] = Checkpoint(
-        event.checkpoint, event.trial, event.attempt, event.step, event.record, time
+        event.checkpoint,
+        event.trial,
+        event.attempt,
+        event.step,
+        event.record,
+        time,
+        rung=trial.held_at,
     )
     trial.updated = time
 

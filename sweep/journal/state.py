@@ -44,6 +44,8 @@ class Checkpoint:
     saved: float
     retired: float | None = None
     damaged: str | None = None
+    rung: int | None = None
+    """The rung at which the trial was to be paused when this was saved."""
 
     @property
     def content(self) -> str:
