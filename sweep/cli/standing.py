@@ -64,7 +64,7 @@ def waited_text(spec: StudySpec, state: StudyState) -> str | None:
     share = state.idling.share
     if spec.lag is None or share is None:
         return None
-    why = f"while trials were left to ask (deterministic, window {spec.lag})"
+    why = f"while trials were left to start (deterministic, window {spec.lag})"
     return f"{share:.1%} of the slot time lost {why}"
 
 

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from sweep.checkpoint.record import Kind
 from sweep.journal.event import TrialState
 from sweep.journal.state import StudyState, Trial
-from sweep.search.configuration import outside
+from sweep.search.configuration import total
 from sweep.search.population import Population
 from sweep.search.promotion import Candidate
 from sweep.spec import StudySpec
@@ -71,21 +71,13 @@ class Limits:
     retries: int
     population: Population | None = None
     lag: int | None = None
-    """How many numbers back the newest result is that a trial is asked with; None: any."""
+    """How many turns back the newest result is that a trial is asked with; None: any."""
 
     @classmethod
     def of(cls, spec: StudySpec, state: StudyState | None = None) -> Limits:
         """Of a study that has come to ``state``, if it has begun."""
-        total = spec.trials
-        if spec.method.ends:
-            size = spec.space.grid_size
-            if size is not None:
-                size += 0 if state is None else outside(spec, state)
-                total = size if total is None else min(size, total)
-        if total is None:
-            raise ValueError(f"{spec.name}: neither trials nor a grid says how many trials to make")
         return cls(
-            total=total,
+            total=total(spec, state),
             concurrency=spec.concurrency,
             timeout=spec.timeout,
             retries=spec.retries,
@@ -139,8 +131,8 @@ def plan(
 
 def askable(state: StudyState, limits: Limits) -> bool:
     """True where a trial is left to be asked, and the results are there that it is to be asked
-    with: under ``deterministic: true`` those of the trials up to ``lag`` numbers back."""
-    in_turn = limits.lag is None or len(state.trials) - limits.lag < state.settled
+    with: under ``deterministic: true`` those of up to ``lag`` turns back."""
+    in_turn = limits.lag is None or state.turns - limits.lag < state.settled
     return in_turn and state.asked < limits.total
 
 

@@ -164,7 +164,8 @@ class DrivenStudy:
     @property
     def candidate(self) -> Candidate | None:
         """The paused trial that may go on, if there is one."""
-        return self._search.promotion.next()
+        exhausted = self.state.asked >= self.limits.total
+        return self._search.promotion.next(exhausted=exhausted)
 
     def promote(self, number: int, rung: int) -> None:
         """Let a paused trial go on."""
@@ -353,6 +354,7 @@ class DrivenStudy:
                 rung=rung,
             )
         )
+        self._tell()  # of those that waited for it, where results are told in order
 
     def _fork(self, parent: Trial, message: Forked) -> None:
         try:

@@ -116,7 +116,7 @@ def _asked(state: StudyState, event: TrialAsked, time: float) -> None:
     trial = _begin(state, event, time)
     trial.bracket = event.bracket
     state.asked += 1
-    state.idling.asked()
+    state.idling.began()
 
 
 def _forked(state: StudyState, event: TrialForked, time: float) -> None:
@@ -134,7 +134,8 @@ def _forked(state: StudyState, event: TrialForked, time: float) -> None:
 def _begin(state: StudyState, event: TrialAsked | TrialForked, time: float) -> Trial:
     if event.trial != len(state.trials):
         raise JournalError(f"trial {event.trial} was begun after trial {len(state.trials) - 1}")
-    trial = Trial(number=event.trial, asked=event, started=time, updated=time)
+    trial = Trial(number=event.trial, asked=event, started=time, updated=time, turn=state.turns)
+    state.turns += 1
     state.trials[event.trial] = state.running[event.trial] = trial
     state.counts[TrialState.RUNNING] += 1
     return trial
@@ -186,6 +187,9 @@ def _promoted(state: StudyState, event: TrialPromoted, time: float) -> None:
     if event.trial in state.paused:
         _enter(state, trial, TrialState.RUNNING)
         state.running[event.trial] = state.paused.pop(event.trial)
+        trial.turn = state.turns
+        state.turns += 1
+        state.idling.began()
     trial.promoted, trial.updated = event.rung, time
 
 
@@ -245,8 +249,6 @@ def _finished(state: StudyState, event: TrialFinished, time: float) -> None:
     trial.checkpoint, trial.metrics = event.checkpoint, event.metrics
     trial.reason, trial.error = event.reason, event.error
     del unfinished[event.trial]
-    while state.settled in state.trials and state.trials[state.settled].state.finished:
-        state.settled += 1
     if event.state is not TrialState.FAILED and trial.searched:
         state.untold.add(event.trial)
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 @dataclass(slots=True)
 class Idling:
-    """Adds up the time of slots until the last ask; after it they idle since nothing is left.
+    """Adds up the time of slots until the last trial began; then they idle since none is left.
 
     Attributes:
         slots: how many the session has; 0 where that is not known.
@@ -27,7 +27,7 @@ class Idling:
         return self.lost_s / self.slot_s if self.slot_s else None
 
     def begin(self, slots: int | None) -> None:
-        """A session begins. What an earlier one did after its last ask does not count."""
+        """A session begins. What an earlier one did after its last beginning does not count."""
         self.slots = slots or 0
         self._slot_s = self._lost_s = 0.0
 
@@ -36,8 +36,8 @@ class Idling:
         self._slot_s += seconds * self.slots
         self._lost_s += seconds * max(0, self.slots - executing)
 
-    def asked(self) -> None:
-        """A trial was asked: up to here there was something to do."""
+    def began(self) -> None:
+        """A trial began, or goes on: up to here there was something to do."""
         self.slot_s += self._slot_s
         self.lost_s += self._lost_s
         self._slot_s = self._lost_s = 0.0

@@ -82,6 +82,8 @@ class Trial:
     """The rungs that it has reached, each with the step of the report; a resume takes none back."""
     promoted: int | None = None
     """The last rung beyond which it may go."""
+    turn: int = 0
+    """The turn that it was begun in, or promoted last."""
     checkpoints: dict[str, Checkpoint] = field(default_factory=dict)
     attempts: int = 0
     failures: int = 0
@@ -202,8 +204,8 @@ class StudyState:
     paused: dict[int, Trial] = field(default_factory=dict)
     idling: Idling = field(default_factory=Idling)
     """How much slot time was lost by waiting (`deterministic: true`)."""
-    settled: int = 0
-    """All trials below this number are finished."""
+    turns: int = 0
+    """How often something was let run: a new trial, or a paused one once more."""
     untold: set[int] = field(default_factory=set)
     """Trials with a result that the sampler was not told yet."""
     iterations: list[Iteration] = field(default_factory=list)
@@ -247,9 +249,19 @@ class StudyState:
             counts=dict(self.counts),
         )
 
+    @property
+    def settled(self) -> int:
+        """All turns below this one are over: their trials are finished, or paused again."""
+        return min((trial.turn for trial in self.running.values()), default=self.turns)
+
     def due(self, *, in_order: bool) -> list[int]:
-        """Trials whose results are to be told now: ``in_order``, none before an unfinished one."""
-        return sorted(number for number in self.untold if not in_order or number < self.settled)
+        """Trials whose results are to be told now: ``in_order`` of turns, none before one that is
+        not over."""
+        if not in_order:
+            return sorted(self.untold)
+        settled = self.settled
+        turns = ((self.trials[number].turn, number) for number in self.untold)
+        return [number for turn, number in sorted(turns) if turn < settled]
 
     @property
     def forks(self) -> int:

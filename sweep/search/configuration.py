@@ -72,6 +72,23 @@ class Configurations:
             yield all_[permuted(place, self._size, self._seed)]
 
 
+def total(spec: StudySpec, state: StudyState | None = None) -> int:
+    """How many trials are asked in all, in a study that has come to ``state`` if it has begun.
+
+    Raises:
+        ValueError: nothing says how many.
+    """
+    trials = spec.trials
+    if spec.method.ends:
+        size = spec.space.grid_size
+        if size is not None:
+            size += 0 if state is None else outside(spec, state)
+            trials = size if trials is None else min(size, trials)
+    if trials is None:
+        raise ValueError(f"{spec.name}: neither trials nor a grid says how many trials to make")
+    return trials
+
+
 def outside(spec: StudySpec, state: StudyState) -> int:
     """How many trials that were asked are no further configuration of the space of ``spec``.
 

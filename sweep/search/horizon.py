@@ -1,8 +1,10 @@
 """How much of the history an answer may depend on.
 
-Where results count as they come, that is all of it. Under ``deterministic: true`` an answer about
-trial n sees the trials up to n - window as they ended, and those between as if they had just begun,
-whatever is known of them by now. All that is seen then follows from numbers, not from timing.
+Where results count as they come, that is all of it. Under ``deterministic: true`` what counts is
+turns: a trial that begins takes one, and so does a paused one that goes on. A turn is over when its
+trial is finished, or paused again. An answer about turn t sees the turns up to t - window as they
+ended, and those between as if they had just begun, whatever is known of them by now. All that is
+seen then follows from numbers, not from timing. Where nothing is paused, trial n has turn n.
 """
 
 from __future__ import annotations
@@ -10,6 +12,7 @@ from __future__ import annotations
 import copy
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import dataclass, replace
 from typing import Any
 
 from optuna.trial import FrozenTrial, TrialState
@@ -17,6 +20,19 @@ from optuna.trial import FrozenTrial, TrialState
 from sweep.errors import ProgramError
 from sweep.journal.state import StudyState
 from sweep.search.storage import HistoryStorage
+
+
+@dataclass(frozen=True, slots=True)
+class _Turn:
+    """A turn of a trial, as it was in the storage when the turn began, and after it.
+
+    Trials are replaced there, never changed: to keep them costs a reference each.
+    """
+
+    turn: int
+    begun: FrozenTrial
+    ended: FrozenTrial | None = None
+    """None for the last turn of a trial: what it came to is in the storage."""
 
 
 class Horizon:
@@ -29,15 +45,27 @@ class Horizon:
     def __init__(self, storage: HistoryStorage) -> None:
         self.lag: int | None = None
         self._storage = storage
-        self._begun: list[FrozenTrial] = []
-        """Trials as they began, by number."""
+        self._trials: list[list[_Turn]] = []
+        """The turns of each trial, by number."""
         self._notes: list[tuple[dict[str, Any], dict[str, Any]]] = []
-        """The study's attributes as each trial began."""
+        """The study's attributes as each turn began."""
 
     def begun(self, number: int) -> None:
         """A trial began, and what was written with it is in the storage."""
-        # They are replaced there, never changed: to keep them costs a reference each.
-        self._begun.append(self._storage.get_trial(number))
+        self._trials.append([])
+        self._begin(number)
+
+    @contextmanager
+    def goes_on(self, number: int) -> Iterator[None]:
+        """A paused trial goes on, which the block says to the storage."""
+        turns = self._trials[number]
+        turns[-1] = replace(turns[-1], ended=self._storage.get_trial(number))
+        yield
+        self._begin(number)
+
+    def _begin(self, number: int) -> None:
+        turn = _Turn(len(self._notes), self._storage.get_trial(number))
+        self._trials[number].append(turn)
         self._notes.append((self._storage.study_attrs, self._storage.user_attrs))
 
     def refitted(self, number: int, founding: Mapping[str, Any] | None) -> None:
@@ -45,33 +73,46 @@ class Horizon:
 
         ``founding`` is what it began with besides, None where it lies outside of the new space.
         """
-        known = copy.copy(self._storage.get_trial(number))
-        if founding is not None:
-            known.state, known.values, known.intermediate_values = TrialState.RUNNING, None, {}
-            known.system_attrs = dict(founding)
-        self._begun[number] = known
+        now = self._storage.get_trial(number)
+
+        def fitted(before: FrozenTrial, state: TrialState) -> FrozenTrial:
+            known = copy.copy(now)
+            known.intermediate_values = before.intermediate_values
+            if founding is not None:
+                known.state, known.values, known.system_attrs = state, None, dict(founding)
+            return known
+
+        self._trials[number] = [
+            replace(
+                each,
+                begun=fitted(each.begun, TrialState.RUNNING),
+                ended=each.ended and fitted(each.ended, TrialState.PRUNED),  # that is: paused
+            )
+            for each in self._trials[number]
+        ]
 
     def forget_notes(self) -> None:
         """What samplers wrote on the study was about another space, or by another kind."""
         self._notes = [({}, {}) for _ in self._notes]
 
-    def shows_result(self, of: int, to: int) -> bool:
-        """Whether what trial ``to`` is asked with holds the result of trial ``of``."""
-        return self.lag is None or of <= to - self.lag
+    def shows_result(self, of: int) -> bool:
+        """Whether what the next trial is asked with holds the result of trial ``of``."""
+        return self.lag is None or self._last(of) <= len(self._notes) - self.lag
 
     def snapshot(self, storage: HistoryStorage) -> Horizon:
         """The same over ``storage``, a snapshot of its own."""
         twin = Horizon(storage)
-        twin.lag, twin._begun, twin._notes = self.lag, list(self._begun), list(self._notes)
+        twin.lag, twin._notes = self.lag, list(self._notes)
+        twin._trials = [list(turns) for turns in self._trials]
         return twin
 
     @contextmanager
-    def before(self, number: int) -> Iterator[None]:
-        """Show what trial ``number`` is asked with."""
+    def before(self) -> Iterator[None]:
+        """Show what the next trial is asked with."""
         if self.lag is None:
             yield
             return
-        with self._storage.showing(self._seen(number, self.lag)):
+        with self._storage.showing(self._seen(len(self._notes), self.lag)):
             yield
 
     @contextmanager
@@ -80,8 +121,9 @@ class Horizon:
         if self.lag is None:
             yield
             return
-        itself = self._storage.get_trial(number)
-        with self._storage.showing([*self._seen(number, self.lag), itself]):
+        seen = self._seen(self._last(number), self.lag)
+        seen[number:] = [self._storage.get_trial(number), *seen[number + 1 :]]
+        with self._storage.showing(seen):
             yield
 
     @contextmanager
@@ -90,11 +132,11 @@ class Horizon:
         if self.lag is None:
             yield
             return
-        storage = self._storage
+        storage, turn = self._storage, self._last(number)
         now = storage.study_attrs, storage.user_attrs
-        storage.study_attrs, storage.user_attrs = self._notes[number]
+        storage.study_attrs, storage.user_attrs = self._notes[turn]
         try:
-            with storage.showing(storage.trials[: number + 1]):
+            with storage.showing(self._seen(turn + 1, 1)):
                 yield
         finally:
             storage.study_attrs, storage.user_attrs = now
@@ -116,16 +158,33 @@ class Horizon:
         """How many results the next ask sees."""
         if self.lag is None:
             return len(state.iterations)
-        newest = len(state.trials) - self.lag
-        return sum(iteration.trial <= newest for iteration in state.iterations)
+        newest = len(self._notes) - self.lag
+        return sum(self._last(iteration.trial) <= newest for iteration in state.iterations)
 
     def running(self, state: StudyState) -> list[int]:
         """The trials that the next ask sees running."""
         if self.lag is None:
             return sorted(state.running)
-        number = len(state.trials)
-        return list(range(max(0, number - self.lag + 1), number))
+        newest = len(self._notes) - self.lag
+        return [number for number in range(len(self._trials)) if self._last(number) > newest]
 
-    def _seen(self, number: int, lag: int) -> list[FrozenTrial]:
-        ended = max(0, number - lag + 1)
-        return [*self._storage.trials[:ended], *self._begun[ended:number]]
+    def _last(self, number: int) -> int:
+        """The last turn of a trial."""
+        return self._trials[number][-1].turn
+
+    def _seen(self, turn: int, lag: int) -> list[FrozenTrial]:
+        """The trials that began before ``turn``, by number."""
+        seen = []
+        for number, turns in enumerate(self._trials):
+            last = turns[-1] if turns[-1].turn < turn else _before(turns, turn)
+            if last is None:
+                break  # trials begin in the order of their numbers
+            over = last.turn <= turn - lag
+            known = last.ended if over else last.begun
+            seen.append(self._storage.get_trial(number) if known is None else known)
+        return seen
+
+
+def _before(turns: list[_Turn], turn: int) -> _Turn | None:
+    """The last of ``turns`` before ``turn``."""
+    return next((each for each in reversed(turns) if each.turn < turn), None)

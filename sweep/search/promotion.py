@@ -3,12 +3,17 @@
 ``get_job`` of Algorithm 2 in Li et al., A System for Massively Parallel Hyperparameter Tuning,
 arXiv 1810.05934. Of those that have reached a rung the best 1/eta may go beyond it, each once; the
 highest rung that has one gives it first.
+
+Under ``deterministic: true`` those count whose turns (see `sweep.search.horizon`) are over, in the
+order of turns, up to window turns back. Once no trial is left to ask, as many more count, in that
+order, as it takes for one to go on.
 """
 
 from __future__ import annotations
 
 import math
 from bisect import insort
+from dataclasses import dataclass
 from typing import NamedTuple
 
 from sweep.journal.event import (
@@ -52,6 +57,16 @@ class _Standing(NamedTuple):
     trial: int
 
 
+@dataclass(slots=True)
+class _Turn:
+    """A trial that was begun or promoted, and the rung that it has reached since."""
+
+    trial: int
+    place: _Place | None = None
+    value: float | None = None
+    over: bool = False
+
+
 class Promotion:
     """Follows the journal, and answers from that alone.
 
@@ -64,10 +79,17 @@ class Promotion:
         self._standings: dict[_Place, list[_Standing]] = {}
         self._paused: dict[_Place, set[int]] = {}
         self._reached: dict[int, _Place] = {}
+        self._turns: list[_Turn] = []
+        """All of them, where they count in order."""
+        self._last: dict[int, _Turn] = {}
+        """Of each trial that is not finished."""
+        self._counted = 0
+        """Turns that count now: the first ones."""
         self.adopt(spec)
 
     def adopt(self, spec: StudySpec) -> None:
         """Go on under another spec."""
+        self._lag = spec.lag
         self._ladder = Ladder.of(spec.early_terminate)
         self._sign = -1.0 if spec.objective.goal is Goal.MAXIMIZE else 1.0
 
@@ -91,16 +113,32 @@ class Promotion:
         after = max(trial.rungs, default=begun)
         return self._ladder.rung(trial.bracket, step + 1, after)
 
-    def next(self) -> Candidate | None:
-        """The paused trial that is to go on when a slot is free."""
-        return self._first()
+    def next(self, *, exhausted: bool) -> Candidate | None:
+        """The paused trial that is to go on when a slot is free.
+
+        ``exhausted``: no trial is left to ask.
+        """
+        if self._lag is None:
+            return self._first()
+        while self._counted <= len(self._turns) - self._lag:
+            if not self._more_to_count():
+                return None
+            self._count()
+        counted = self._counted
+        first = self._first()
+        while first is None and exhausted and self._more_to_count():
+            self._count()
+            first = self._first()
+        while self._counted > counted:
+            self._discount()
+        return first
 
     def at_once(self, trial: int) -> bool:
         """Whether ``trial``, which has reached a rung, would be the next one if it were paused.
 
-        Then it need not leave its slot.
+        Then it need not leave its slot. In the order of turns it has to, and takes the next.
         """
-        if self._ladder is None or trial not in self._reached:
+        if self._ladder is None or self._lag is not None or trial not in self._reached:
             return False
         place = self._reached[trial]
         held = self._paused.setdefault(place, set())
@@ -111,6 +149,8 @@ class Promotion:
 
     def apply(self, event: Event) -> None:
         """Follow the journal by one event."""
+        if self._lag is not None:
+            self._follow_turns(event)
         match event:
             case TrialAsked(bracket=int(bracket)):
                 self._brackets[event.trial] = bracket
@@ -119,13 +159,53 @@ class Promotion:
             case TrialReported(rung=int(rung)):
                 place = _Place(-rung, self._brackets.get(event.trial, 0))
                 self._reached[event.trial] = place
-                self._enter(place, event.trial, event.value)
-            case TrialPaused():
+                if self._lag is None:
+                    self._enter(place, event.trial, event.value)
+            case TrialPaused() if self._lag is None:
                 self._paused.setdefault(self._reached[event.trial], set()).add(event.trial)
             case TrialPromoted() | TrialFinished() if event.trial in self._reached:
                 self._paused.get(self._reached[event.trial], set()).discard(event.trial)
             case _:
                 pass
+
+    def _follow_turns(self, event: Event) -> None:
+        match event:
+            case TrialAsked() | TrialForked() | TrialPromoted():
+                self._last[event.trial] = turn = _Turn(event.trial)
+                self._turns.append(turn)
+            case TrialReported(rung=int(rung)):
+                turn = self._last[event.trial]
+                turn.place = _Place(-rung, self._brackets.get(event.trial, 0))
+                turn.value = event.value
+            case TrialPaused():
+                self._last[event.trial].over = True
+            case TrialFinished():
+                self._last.pop(event.trial).over = True
+            case _:
+                pass
+
+    def _more_to_count(self) -> bool:
+        return self._counted < len(self._turns) and self._turns[self._counted].over
+
+    def _count(self) -> None:
+        """Have one more turn count."""
+        turn = self._turns[self._counted]
+        self._counted += 1
+        if turn.place is None:
+            return
+        self._enter(turn.place, turn.trial, turn.value)
+        if self._last.get(turn.trial) is turn:  # else it has gone on, or is finished
+            self._paused.setdefault(turn.place, set()).add(turn.trial)
+
+    def _discount(self) -> None:
+        """Take back what was counted last."""
+        self._counted -= 1
+        turn = self._turns[self._counted]
+        if turn.place is None:
+            return
+        standings = self._standings[turn.place]
+        standings.remove(max(standings, key=lambda standing: standing.order))
+        self._paused.get(turn.place, set()).discard(turn.trial)
 
     def _enter(self, place: _Place, trial: int, value: float | None) -> None:
         standings = self._standings.setdefault(place, [])

@@ -26,9 +26,11 @@ from sweep.journal.event import (
 )
 from sweep.journal.fold import apply
 from sweep.journal.state import StudyState
+from sweep.search.configuration import total
 from sweep.search.define import space_of
 from sweep.search.fitting import fitted
 from sweep.search.fork import vary
+from sweep.search.promotion import Candidate
 from sweep.search.result import known, values_of, violations_of
 from sweep.search.search import Search
 from sweep.spec import StudySpec
@@ -179,7 +181,7 @@ def _compare(found: Replay, state: StudyState, search: Search, entry: Entry, ahe
                     Deviation(seq, event.trial, "suggestion", event.params, repr(error))
                 )
                 return
-            _check_nothing_waits(found, search, entry, event.trial)
+            _check_nothing_waits(found, state, search, seq, event.trial)
             for name in _ASKED:
                 _check(found, seq, event.trial, name, getattr(event, name), getattr(derived, name))
         case SpecChanged():
@@ -208,7 +210,7 @@ def _compare(found: Replay, state: StudyState, search: Search, entry: Entry, ahe
             _check_promotion(found, state, search, seq, event)
         case TrialFinished():
             if state.trials[event.trial].state is TrialState.PAUSED:
-                _check_nothing_waits(found, search, entry, event.trial)
+                _check_nothing_waits(found, state, search, seq, event.trial)
             if event.state is not TrialState.FAILED:
                 _check_result(found, state, seq, event)
         case TrialTold():
@@ -293,17 +295,27 @@ def _check_promotion(
     trial = state.trials[event.trial]
     _check(found, seq, event.trial, "rung", event.rung, trial.held_at)
     if trial.state is TrialState.PAUSED:
-        first = search.promotion.next()
+        first = _candidate(state, search)
         _check(found, seq, event.trial, "promotion", event.trial, first and first.trial)
     else:
         at_once = search.promotion.at_once(event.trial)
         _check(found, seq, event.trial, "promotion at once", True, at_once)
 
 
-def _check_nothing_waits(found: Replay, search: Search, entry: Entry, trial: int) -> None:
+def _check_nothing_waits(
+    found: Replay, state: StudyState, search: Search, seq: int, trial: int
+) -> None:
     """Nothing new begins, and no paused trial ends, while another one may be promoted."""
-    first = search.promotion.next()
-    _check(found, entry.seq, trial, "promotion before it", None, first and first.trial)
+    first = _candidate(state, search)
+    _check(found, seq, trial, "promotion before it", None, first and first.trial)
+
+
+def _candidate(state: StudyState, search: Search) -> Candidate | None:
+    """The paused trial that may go on, if there is one."""
+    ordered = bool(state.spec.get("deterministic")) and search.promotion.pauses
+    spec = StudySpec.model_validate(state.spec) if ordered else None
+    exhausted = spec is not None and state.asked >= total(spec, state)
+    return search.promotion.next(exhausted=exhausted)
 
 
 def _check_report(

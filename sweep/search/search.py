@@ -81,6 +81,8 @@ class Search:
         """Ids of trials from before a change, which are still to be held against the space."""
         self._outside: set[int] = set()
         """Trials outside of the space: to samplers they are failed ones."""
+        self._halted: set[int] = set()
+        """Trials that were paused, and not promoted since."""
         self._ranges: dict[str, optuna.distributions.BaseDistribution] = {}
         """What each parameter was drawn from last."""
         self.promotion = Promotion(spec)
@@ -225,7 +227,7 @@ class Search:
         """
         if not self._spec.method.ends:
             self.prepare()  # all of the history may have to be fitted, before some of it is hidden
-        with self._horizon.before(len(state.trials)):
+        with self._horizon.before():
             return self._propose(state)
 
     def _propose(self, state: StudyState) -> TrialAsked:
@@ -246,15 +248,15 @@ class Search:
             bracket=self.promotion.bracket(place),
             enqueued=made.enqueued,
             again=made.again,
-            reuses=self._reused(number, made.params),
+            reuses=self._reused(made.params),
         )
 
-    def _reused(self, number: int, params: Mapping[str, Any]) -> int | None:
-        """The trial whose result the next one, ``number``, takes over instead of being executed."""
+    def _reused(self, params: Mapping[str, Any]) -> int | None:
+        """The trial whose result the next one takes over instead of being executed."""
         if self._spec.duplicates is not Duplicates.REUSE or self.population is not None:
             return None  # a member of a population is more than its parameters
         found = self._past.complete.get(identity(params))
-        known = found is not None and self._horizon.shows_result(found, number)
+        known = found is not None and self._horizon.shows_result(found)
         return found if known else None
 
     def accept(self, spec: StudySpec, project: str, changes: Sequence[str]) -> SpecChanged:
@@ -370,10 +372,15 @@ class Search:
                 self._storage.set_trial_intermediate_value(event.trial, event.step, value)
                 if event.wrote:
                     self._storage.change(event.trial, system_attrs={**attrs, **event.wrote})
-            case TrialPaused() if event.trial not in self._outside:
-                self._storage.change(event.trial, state=OptunaState.PRUNED)
-            case TrialPromoted() if event.trial not in self._outside:
-                self._storage.change(event.trial, state=OptunaState.RUNNING)
+            case TrialPaused():
+                self._halted.add(event.trial)
+                if event.trial not in self._outside:
+                    self._storage.change(event.trial, state=OptunaState.PRUNED)
+            case TrialPromoted() if event.trial in self._halted:
+                self._halted.discard(event.trial)
+                with self._horizon.goes_on(event.trial):
+                    if event.trial not in self._outside:
+                        self._storage.change(event.trial, state=OptunaState.RUNNING)
             case TrialRestored():
                 keep = -1 if event.step is None else event.step
                 values = self._storage.get_trial(event.trial).intermediate_values

@@ -174,9 +174,7 @@ class StudySpec(Section):
             ordered=self.deterministic,
             prunes=self.early_terminate is not None,
         )
-        problems += order_problems(
-            self.deterministic, self.window, self.concurrency, self.early_terminate
-        )
+        problems += order_problems(self.deterministic, self.window, self.concurrency)
         problems += objective_problems(
             self.method,
             len(self.objectives),

@@ -1,4 +1,4 @@
-"""In which order results count: whatever comes first, or by number (``deterministic: true``)."""
+"""In which order results count: as they come, or by their turns (``deterministic: true``)."""
 
 from __future__ import annotations
 
@@ -9,7 +9,6 @@ from pydantic import BeforeValidator, WithJsonSchema
 
 from sweep.spec.problem import Problem, wrong
 from sweep.spec.suggestion import brief
-from sweep.spec.termination import PruningMode, Termination
 
 WINDOW = 8
 """The default of ``window``. The same on every machine: what a study finds depends on it."""
@@ -28,9 +27,7 @@ Lookahead = Annotated[
 ]
 
 
-def order_problems(
-    deterministic: bool, window: int, concurrency: int | None, termination: Termination
-) -> Iterator[Problem]:
+def order_problems(deterministic: bool, window: int, concurrency: int | None) -> Iterator[Problem]:
     """What does not go together with results in the order of numbers."""
     if not deterministic:
         return
@@ -40,9 +37,3 @@ def order_problems(
             f"write {2 * concurrency}"
         )
         yield Problem(("window",), message)
-    if getattr(termination, "mode", None) is PruningMode.PAUSE:
-        message = (
-            "which trial is promoted depends on timing, and deterministic is true: write "
-            "mode: stop, or remove deterministic"
-        )
-        yield Problem(("early_terminate",), message)

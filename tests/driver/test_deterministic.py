@@ -7,6 +7,7 @@ import random
 import subprocess
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 import pytest
@@ -19,7 +20,15 @@ BEGUN_WITHIN_S = 600.0
 """Ray, and as many workers as slots that import torch, on a machine with other work."""
 
 
-def ordered_spec(project: Project, slots: int) -> Path:
+ENDED: dict[str, dict[str, Any]] = {
+    "median": {},
+    "asha": {"early_terminate": {"type": "asha", "reduction_factor": 2, "max_resource": 6}},
+    "hyperband": {"early_terminate": {"type": "hyperband", "eta": 2, "max_iter": 6}},
+}
+"""By what ends trials early, what a spec says of it besides that of `exact_spec`."""
+
+
+def ordered_spec(project: Project, slots: int, **more: Any) -> Path:
     return exact_spec(
         project,
         "study",
@@ -29,13 +38,15 @@ def ordered_spec(project: Project, slots: int) -> Path:
         window=6,
         concurrency=slots,
         resources={"cpu": 0.5},
+        **more,
     )
 
 
 @pytest.mark.ray
 @pytest.mark.long
 @pytest.mark.timeout(3600)
-def test_slots_timing_and_kills_leave_the_same_bits(tmp_path: Path) -> None:
+@pytest.mark.parametrize("ended", ENDED)
+def test_slots_timing_and_kills_leave_the_same_bits(tmp_path: Path, ended: str) -> None:
     """1, 2 and 4 slots at another pace each, two of them killed: equal tables and weights."""
     ends = []
     for slots in (1, 2, 4):
@@ -45,7 +56,7 @@ def test_slots_timing_and_kills_leave_the_same_bits(tmp_path: Path) -> None:
             (root / name).write_bytes((PROGRAMS / name).read_bytes())
         (root / "pace").write_text(str(slots))
         project = Project(root)
-        spec = ordered_spec(project, slots)
+        spec = ordered_spec(project, slots, **ENDED[ended])
         killed = 0 if slots == 1 else killed_often(project, spec, slots)
         end = project.start("run", spec, *(["--inline"] if slots == 1 else []))
         out, err = end.communicate(timeout=BEGUN_WITHIN_S)

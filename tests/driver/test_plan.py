@@ -18,8 +18,6 @@ from sweep.journal.event import (
     TrialDispatched,
     TrialFinished,
     TrialForked,
-    TrialPaused,
-    TrialPromoted,
     TrialReported,
     TrialState,
 )
@@ -104,34 +102,6 @@ def test_pruned_trial_that_had_saved_is_concluded() -> None:
     assert plan(after("periodic"), 1, limits(), 9.0)[0] == Dispatch(0)  # its epoch went on
     unsaved = state_of([asked(0), dispatched(0), verdict, started(2)])
     assert plan(unsaved, 1, limits(), 9.0)[0] == Dispatch(0)
-
-
-def test_trial_that_had_saved_at_its_rung_is_paused() -> None:
-    """Held at a second rung, a trial is not paused with the checkpoint that it has of the first.
-
-    Nor where reports before the training took the first checkpoint to a higher step.
-    """
-
-    def reached(rung: int) -> TrialReported:
-        at = {"step": rung - 1, "value": 1.0, "rung": rung}
-        return TrialReported(trial=0, attempt=1, metrics={}, prune=None, **at)
-
-    def saved(checkpoint: str, kind: str = "paused") -> CheckpointSaved:
-        record = {"kind": kind}
-        return CheckpointSaved(trial=0, attempt=1, step=2, checkpoint=checkpoint, record=record)
-
-    paused = TrialPaused(trial=0, attempt=1, step=0, value=1.0, checkpoint="0@4.0", rung=1)
-    promoted = TrialPromoted(trial=0, rung=1)
-    first = [asked(0), dispatched(0), reached(1), saved("0@4.0")]
-    again = [paused, promoted, dispatched(0, 2), reached(2)]
-
-    def first_action(*events: Event) -> object:
-        return plan(state_of([*events, started(2)]), 1, limits(), 99.0)[0]
-
-    assert first_action(*first) == Conclude(0, TrialState.PAUSED)
-    assert first_action(*first, *again) == Dispatch(0)
-    assert first_action(*first, *again, saved("0@5.0", "periodic")) == Dispatch(0)
-    assert first_action(*first, *again, saved("0@5.0")) == Conclude(0, TrialState.PAUSED)
 
 
 def test_trial_with_no_retries_left_is_concluded() -> None:

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from test_plan import asked, dispatched, limits, started, state_of
 
 from sweep.driver.plan import Ask, Conclude, Dispatch, Promote, is_complete, plan
 from sweep.journal.event import (
     CheckpointSaved,
+    Event,
     TrialPaused,
     TrialPromoted,
     TrialReported,
@@ -46,15 +49,24 @@ def test_paused_trials_are_over_when_nothing_can_promote_them() -> None:
 
 
 def test_trial_that_had_saved_for_its_pause_is_paused() -> None:
-    """A trial whose rung and last checkpoint are journaled is not executed again."""
+    """A trial whose rung and last checkpoint are journaled is not executed again.
 
-    def after(kind: str, step: int) -> list[object]:
-        saved = CheckpointSaved(
-            trial=0, attempt=1, step=step, checkpoint="0@3.0", record={"kind": kind}
-        )
-        return plan(state_of([*BEGUN, saved, started(2)]), 1, limits(), 9.0)[:1]
+    The checkpoint is of that rung: where reports before the training took the one of a lower rung
+    to a higher step, steps do not tell.
+    """
 
-    assert after("paused", 1) == [Conclude(0, TrialState.PAUSED)]
-    assert after("periodic", 1) == [Dispatch(0)]  # its epoch went on
-    assert after("paused", 0) == [Dispatch(0)]  # of a lower rung
-    assert plan(state_of([*BEGUN, started(2)]), 1, limits(), 9.0)[:1] == [Dispatch(0)]
+    def saved(kind: str) -> CheckpointSaved:
+        record = {"kind": kind}
+        return CheckpointSaved(trial=0, attempt=1, step=2, checkpoint="0@3.0", record=record)
+
+    def next_of(*events: Event) -> list[object]:
+        return plan(state_of([*BEGUN, *events, started(2)]), 1, limits(), 99.0)[:1]
+
+    assert next_of() == [Dispatch(0)]
+    assert next_of(saved("paused")) == [Conclude(0, TrialState.PAUSED)]
+    assert next_of(saved("periodic")) == [Dispatch(0)]  # its epoch went on
+    higher = replace(REACHED, step=1, rung=3)
+    promoted = [saved("paused"), PAUSED, TrialPromoted(trial=0, rung=2), dispatched(0, 2), higher]
+    assert next_of(*promoted) == [Dispatch(0)]
+    assert next_of(*promoted, saved("periodic")) == [Dispatch(0)]
+    assert next_of(*promoted, saved("paused")) == [Conclude(0, TrialState.PAUSED)]

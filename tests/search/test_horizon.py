@@ -9,13 +9,15 @@ from typing import Any
 import pytest
 from test_search import METHODS, Study, is_gp, loss, spec_of, spelled
 
-from sweep.driver.plan import Ask, Dispatch, Limits, is_complete, plan
+from sweep.driver.plan import Ask, Conclude, Dispatch, Limits, Promote, is_complete, plan
 from sweep.errors import ProgramError
 from sweep.journal.event import (
     DriverStarted,
     TrialAsked,
     TrialDispatched,
     TrialFinished,
+    TrialPaused,
+    TrialPromoted,
     TrialRestored,
     TrialState,
     TrialTold,
@@ -32,6 +34,8 @@ PRUNERS: list[dict[str, Any]] = [
     {"type": "wilcoxon", "p_threshold": 0.5},
     {"type": "patient", "patience": 1, "min_delta": 0.0},
     {"type": "patient", "patience": 0, "then": {"type": "median"}},
+    {"type": "asha", "reduction_factor": 2, "max_resource": 5},
+    {"type": "hyperband", "reduction_factor": 2, "max_resource": 5},
 ]
 STEPS = 5
 
@@ -47,7 +51,9 @@ def simulate(spec: StudySpec, slots: int, timing: int, kills: float = 0.0) -> St
     study, limits, chooser = Study(spec), Limits.of(spec), random.Random(timing)
     while not is_complete(study.state, limits):
         executing = [trial.number for trial in study.state.running.values() if trial.executing]
-        actions = plan(study.state, slots - len(executing), limits, 0.0)
+        exhausted = study.state.asked >= limits.total
+        candidate = study.search.promotion.next(exhausted=exhausted)
+        actions = plan(study.state, slots - len(executing), limits, 0.0, candidate)
         match actions[:1]:
             case [Ask()]:
                 study.ask()
@@ -56,6 +62,10 @@ def simulate(spec: StudySpec, slots: int, timing: int, kills: float = 0.0) -> St
                 study.record(
                     TrialDispatched(trial=number, attempt=attempt, session=1, checkpoint=None)
                 )
+            case [Promote(trial=number, rung=rung)]:
+                study.record(TrialPromoted(trial=number, rung=rung))
+            case [Conclude(trial=number, state=ended)]:
+                end(study, number, ended)
             case _ if chooser.random() < kills:
                 kill(study, chooser)
             case _:
@@ -83,19 +93,24 @@ def advance(study: Study, number: int) -> None:
         9 * step + number
     )  # now better, now worse
     pruned = study.report(number, step + 1, value)
-    if not pruned and step + 1 < STEPS - 1:
-        return
-    ended = TrialState.PRUNED if pruned else TrialState.COMPLETE
-    state = TrialState.FAILED if number % 7 == 6 else ended
-    study.record(
-        TrialFinished(
-            trial=number,
-            attempt=1,
-            state=state,
-            value=None if state is TrialState.FAILED else value,
-            checkpoint=None,
-        )
-    )
+    if pruned or step + 1 == STEPS - 1:
+        ended = TrialState.PRUNED if pruned else TrialState.COMPLETE
+        end(study, number, TrialState.FAILED if number % 7 == 6 else ended)
+    elif trial.held_at is not None and step + 1 >= trial.rungs[trial.held_at]:
+        at = {"step": trial.rungs[trial.held_at], "rung": trial.held_at, "value": value}
+        study.record(TrialPaused(trial=number, attempt=1, checkpoint=None, **at))
+        tell(study)
+
+
+def end(study: Study, number: int, state: TrialState) -> None:
+    """Finish a trial with its last value, and tell what is due."""
+    trial = study.state.trials[number]
+    value = None if state is TrialState.FAILED else trial.reports[max(trial.reports)].value
+    study.record(TrialFinished(trial=number, attempt=1, state=state, value=value, checkpoint=None))
+    tell(study)
+
+
+def tell(study: Study) -> None:
     for due in study.state.due(in_order=study.spec.deterministic):
         study.record(study.search.tell(study.state, study.state.trials[due]))
 
@@ -122,6 +137,11 @@ def outcome(study: Study) -> Any:
             for method in METHODS
         ),
         *(("tpe", pruner) for pruner in PRUNERS[1:]),
+        *(
+            pytest.param(method, PRUNERS[-1], marks=pytest.mark.long if is_gp(method) else ())
+            for method in METHODS
+            if method != "tpe"
+        ),
         ({"name": "tpe", "n_startup_trials": 3, "constant_liar": True}, None),
     ],
     ids=lambda each: "none" if each is None else spelled(each),

@@ -56,14 +56,14 @@ class Paused(Study):
         return True
 
     def promote(self) -> int:
-        chosen = self.search.promotion.next()
+        chosen = self.search.promotion.next(exhausted=False)
         assert chosen is not None
         self.record(TrialPromoted(trial=chosen.trial, rung=chosen.rung))
         return chosen.trial
 
     @property
     def next(self) -> int | None:
-        chosen = self.search.promotion.next()
+        chosen = self.search.promotion.next(exhausted=False)
         return None if chosen is None else chosen.trial
 
 
@@ -94,9 +94,9 @@ def test_highest_rung_gives_first() -> None:
     assert [study.promote() for _ in range(3)] == [0, 1, 2]
     assert [study.report(number, 2, number) for number in (0, 1, 2)] == [True] * 3
     begun(study, 9.0, 10.0, 11.0)
-    assert study.search.promotion.next() == (0, 3)
+    assert study.search.promotion.next(exhausted=False) == (0, 3)
     study.promote()
-    assert study.search.promotion.next() == (3, 1)
+    assert study.search.promotion.next(exhausted=False) == (3, 1)
 
 
 @pytest.mark.parametrize(("goal", "sign"), [("minimize", 1.0), ("maximize", -1.0)])
@@ -145,7 +145,7 @@ def simulate(spec: StudySpec, trials: int, slots: int, *, rebuild: bool = False)
             study.rebuild()
         while not is_complete(study.state, limits):
             before = len(study.entries)
-            candidate = study.search.promotion.next()
+            candidate = study.search.promotion.next(exhausted=False)
             for action in plan(study.state, slots - len(running), limits, 0.0, candidate)[:1]:
                 match action:
                     case Ask():

@@ -93,6 +93,7 @@ class Study:
 
     def report(self, number: int, step: int, value: float) -> bool:
         prune, wrote = None, {}
+        rung = self.search.promotion.rung(self.state.trials[number], step)
         if self.search.prunes:
             prune, wrote = self.search.judge(self.state.trials[number], step, value)
         self.record(
@@ -104,6 +105,7 @@ class Study:
                 metrics={"loss": value},
                 prune=prune,
                 wrote=wrote,
+                rung=rung,
             )
         )
         return bool(prune)

@@ -224,18 +224,6 @@ def test_window_below_the_slots(window, line):
     assert problems(given) == [f"digits.yaml:{line}: window: {message}"]
 
 
-@pytest.mark.parametrize("kind", ["asha", "hyperband"])
-def test_promotion_is_not_in_order(kind):
-    """What is promoted depends on timing: refused in one line; the stopping variant is not."""
-    top = ", max_resource: 27" if kind == "hyperband" else ""
-    given = f"{BASE}{SPACE}deterministic: true\nearly_terminate: {{type: {kind}{top}}}\n"
-    message = (
-        "early_terminate: which trial is promoted depends on timing, and deterministic is true: "
-        "write mode: stop, or remove deterministic"
-    )
-    assert problems(given) == [f"digits.yaml:7: {message}"]
-
-
 def test_all_problems_at_once():
     """Every problem is said, in the order of the file, also those between valid parts."""
     text = """\
