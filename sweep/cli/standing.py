@@ -62,10 +62,10 @@ def counts_text(state: StudyState, status: str = "running") -> str:
 def waited_text(spec: StudySpec, state: StudyState) -> str | None:
     """``3.1% of the slot time ...``: what ``deterministic: true`` has cost so far."""
     share = state.idling.share
-    if spec.lag is None or share is None:
+    if not spec.deterministic or share is None:
         return None
-    why = f"while trials were left to start (deterministic, window {spec.lag})"
-    return f"{share:.1%} of the slot time lost {why}"
+    kind = "deterministic" if spec.lag is None else f"deterministic, window {spec.lag}"
+    return f"{share:.1%} of the slot time lost while trials were left to start ({kind})"
 
 
 def spent(trial: Trial) -> float:

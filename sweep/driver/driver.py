@@ -16,6 +16,7 @@ from sweep.driver.plan import (
     Dispatch,
     Exploit,
     Halt,
+    Judge,
     Promote,
     is_complete,
     plan,
@@ -133,6 +134,8 @@ class Driver:
                         study.conclude(trial, state)
                     case Ask():
                         study.ask()
+                    case Judge(trial=trial):
+                        study.judge(trial)
                     case Exploit(trial=trial):
                         study.exploit(trial)
                     case Promote(trial=trial, rung=rung):

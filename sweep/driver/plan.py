@@ -13,6 +13,7 @@ from sweep.journal.state import StudyState, Trial
 from sweep.search.configuration import total
 from sweep.search.population import Population
 from sweep.search.promotion import Candidate
+from sweep.search.rounds import population_of
 from sweep.spec import StudySpec
 
 
@@ -24,6 +25,13 @@ class Ask:
 @dataclass(frozen=True, slots=True)
 class Dispatch:
     """Hand an unfinished trial to a slot, from its newest checkpoint."""
+
+    trial: int
+
+
+@dataclass(frozen=True, slots=True)
+class Judge:
+    """Give the verdict on a member of the population that waits for it."""
 
     trial: int
 
@@ -58,7 +66,7 @@ class Halt:
     reason: str
 
 
-Action = Ask | Dispatch | Exploit | Promote | Conclude | Halt
+Action = Ask | Dispatch | Judge | Exploit | Promote | Conclude | Halt
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -81,7 +89,7 @@ class Limits:
             concurrency=spec.concurrency,
             timeout=spec.timeout,
             retries=spec.retries,
-            population=Population.of(spec),
+            population=population_of(spec),
             lag=spec.lag,
         )
 
@@ -101,7 +109,8 @@ def plan(
     are left are over.
 
     Of a population the places that are vacant are taken first. Then members run in turn, those that
-    are furthest behind first, and new ones before any that has an interval behind it.
+    are furthest behind first, and new ones before any that has an interval behind it. Where members
+    wait for each other, all are judged before any place is taken.
     """
     if timed_out(state, limits, now):
         return [Halt("timeout")]
@@ -109,13 +118,14 @@ def plan(
     population = limits.population
     actions: list[Action] = []
     if population is not None:
+        actions += [Judge(number) for number in population.unjudged(state)]
         actions += [Exploit(number) for number in population.vacant(state)]
     room = min(capacity, free(state, limits))
     for trial in sorted(waiting, key=lambda trial: _turn(trial, population)):
         conclusion = _conclusion(trial, limits)
         if conclusion is not None:
             actions.append(conclusion)
-        elif room > 0 and (state.asked >= limits.total or _turn(trial, population)[0] <= 0):
+        elif room > 0 and _may_run(state, trial, limits):
             actions.append(Dispatch(trial.number))
             room -= 1
     if candidate is not None:
@@ -169,6 +179,14 @@ def _turn(trial: Trial, population: Population | None) -> tuple[int, int]:
     return (0, trial.number) if population is None else population.turn(trial)
 
 
+def _may_run(state: StudyState, trial: Trial, limits: Limits) -> bool:
+    population = limits.population
+    if population is None:
+        return True
+    first = state.asked >= limits.total or _turn(trial, population)[0] <= 0
+    return first and population.may_run(state, trial)
+
+
 def _conclusion(trial: Trial, limits: Limits) -> Conclude | None:
     if trial.reuses is not None:
         return Conclude(trial.number, TrialState.COMPLETE)
@@ -182,6 +200,8 @@ def _conclusion(trial: Trial, limits: Limits) -> Conclude | None:
         return Conclude(trial.number, TrialState.PAUSED) if saved else None
     if trial.pruned_at is None:
         return None
+    if limits.population is not None and limits.population.ordered:
+        return Conclude(trial.number, TrialState.PRUNED)  # judged where it had saved and waits
     # The trial was judged and had saved its end: only that it ended was not recorded.
     ended = trial.kept[-1].record["kind"] in (Kind.PRUNED, Kind.FINAL)
     return Conclude(trial.number, TrialState.PRUNED) if ended else None

@@ -30,6 +30,7 @@ from sweep.journal.event import (
     Entry,
     TrialDispatched,
     TrialFinished,
+    TrialJudged,
     TrialPaused,
     TrialPromoted,
     TrialReported,
@@ -141,6 +142,14 @@ class DrivenStudy:
         asked = self._lookahead.ask(self.state)
         self._logbook.record(asked)
         return asked.trial
+
+    def judge(self, number: int) -> None:
+        """Record the verdict on a member of the population that waits for it."""
+        trial, population = self.state.trials[number], self.limits.population
+        judged = None if population is None else population.judgement(self.state, trial)
+        if judged is not None:
+            step, prune = judged
+            self._logbook.record(TrialJudged(trial=number, step=step, prune=prune))
 
     def exploit(self, number: int) -> None:
         """Have a fork of a better one take the place of trial ``number``, if one still can."""
@@ -311,13 +320,13 @@ class DrivenStudy:
             self._logbook.record(TrialPromoted(trial=trial.number, rung=rung))
         if not judged:
             return None
-        if prune is False and population is not None:
-            asks = self.state.asked < self.limits.total
-            if population.makes_room(self.state, trial, message.step, asks=asks):
-                self._making_room.add(trial.number)
-                return Verdict.YIELD
         if prune:
             return Verdict.PRUNE
+        if population is not None:
+            asks = self.state.asked < self.limits.total
+            if population.makes_room(self.state, trial, message.step, prune, asks=asks):
+                self._making_room.add(trial.number)
+                return Verdict.YIELD
         held = trial.held_at
         late = held is not None and message.step >= trial.rungs[held]
         return Verdict.PAUSE if late else Verdict.CONTINUE

@@ -238,6 +238,19 @@ class TrialReported(Event):
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
+class TrialJudged(Event):
+    """The verdict on a report that was made before: whether the trial ends after ``step``.
+
+    So it is where a verdict waits for the reports of other trials.
+    """
+
+    type: ClassVar[str] = "trial_judged"
+    trial: int
+    step: int
+    prune: bool
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
 class TrialPaused(Event):
     """A trial has left its slot at a rung, saved in ``checkpoint`` (None: nothing could be).
 
@@ -388,6 +401,7 @@ EVENTS: Mapping[str, type[Event]] = {
         TrialDispatched,
         TrialRestored,
         TrialReported,
+        TrialJudged,
         TrialPaused,
         TrialPromoted,
         CheckpointSaved,

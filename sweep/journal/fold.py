@@ -28,6 +28,7 @@ from sweep.journal.event import (
     TrialDispatched,
     TrialFinished,
     TrialForked,
+    TrialJudged,
     TrialPaused,
     TrialPromoted,
     TrialReported,
@@ -128,6 +129,7 @@ def _forked(state: StudyState, event: TrialForked, time: float) -> None:
         event.checkpoint, event.trial, 0, event.step, event.record, time
     )
     if event.exploits is not None:
+        state.idling.began()
         state.trials[event.exploits].successor = event.trial
 
 
@@ -143,6 +145,8 @@ def _begin(state: StudyState, event: TrialAsked | TrialForked, time: float) -> T
 
 def _dispatched(state: StudyState, event: TrialDispatched, time: float) -> None:
     trial = state.running[event.trial]
+    if trial.attempts > trial.failures:  # it has waited to go on, not to be tried again
+        state.idling.began()
     trial.attempts, trial.executing = event.attempt, True
     trial.dispatched = trial.updated = time
 
@@ -173,6 +177,13 @@ def _reported(state: StudyState, event: TrialReported, time: float) -> None:
     trial.updated = time
 
 
+def _judged(state: StudyState, event: TrialJudged, time: float) -> None:
+    trial = state.running[event.trial]
+    trial.reports[event.step]  # must have been made
+    trial.verdicts[event.step] = event.prune
+    trial.updated = time
+
+
 def _paused(state: StudyState, event: TrialPaused, time: float) -> None:
     trial = state.running[event.trial]
     trial.rungs[event.rung]  # must have been reached
@@ -189,7 +200,6 @@ def _promoted(state: StudyState, event: TrialPromoted, time: float) -> None:
         state.running[event.trial] = state.paused.pop(event.trial)
         trial.turn = state.turns
         state.turns += 1
-        state.idling.began()
     trial.promoted, trial.updated = event.rung, time
 
 
@@ -287,6 +297,7 @@ _APPLY: dict[str, Callable[[StudyState, Any, float], None]] = {
         (TrialDispatched, _dispatched),
         (TrialRestored, _restored),
         (TrialReported, _reported),
+        (TrialJudged, _judged),
         (TrialPaused, _paused),
         (TrialPromoted, _promoted),
         (CheckpointSaved, _saved),

@@ -45,15 +45,14 @@ class Succession:
 class Population:
     """The rules of one study; it holds no state of its own."""
 
+    ordered = False
+    """Whether members wait for each other (`sweep.search.rounds`)."""
+
     def __init__(self, method: Pbt, spec: StudySpec) -> None:
         self._method, self._spec = method, spec
+        self._size = spec.trials or 0
         self._metric = spec.objective.name
         self._maximize = spec.objective.goal is Goal.MAXIMIZE
-
-    @classmethod
-    def of(cls, spec: StudySpec) -> Population | None:
-        """That of ``spec``, if its method has one."""
-        return cls(spec.method, spec) if isinstance(spec.method, Pbt) else None
 
     # ---- verdicts
 
@@ -69,7 +68,18 @@ class Population:
             return trial.verdicts[step]
         if last or not self._due(trial, step):
             return None
-        values = self._values(state, step, without=trial.number)
+        return self._makes_way(state, self._values(state, step, without=trial.number), value)
+
+    def unjudged(self, state: StudyState) -> list[int]:
+        """Numbers of the members that are to be judged now: none, since each was as it reported."""
+        return []
+
+    def judgement(self, state: StudyState, trial: Trial) -> tuple[int, bool] | None:
+        """The verdict on a member that is to be judged now, and the step at which it stands."""
+        return None
+
+    def _makes_way(self, state: StudyState, values: Mapping[int, float], value: float) -> bool:
+        """Whether who has ``value`` is among the worst, and worse than all of the best."""
         count = self._count(len(values) + 1)
         mine = self._badness(value)
         worse = sum(self._badness(other) > mine for other in values.values())
@@ -97,7 +107,7 @@ class Population:
         """The latest value of each other member at ``step`` or before, by number."""
         found = {}
         for trial in state.running.values():
-            if trial.number != without and trial.searched and not _is_over(trial):
+            if trial.number != without and trial.searched and not is_over(trial):
                 value = self._value(trial, step)
                 if value is not None:
                     found[trial.number] = value
@@ -200,23 +210,31 @@ class Population:
         What counts is what they have saved, so that a kill changes nothing. One that needs no more
         than to end comes before all others.
         """
-        if _is_over(trial):
+        if is_over(trial):
             return -1, trial.number
         source = self._source(trial)
         return self._round(None if source is None else source.step), trial.number
 
-    def makes_room(self, state: StudyState, trial: Trial, step: int, *, asks: bool) -> bool:
-        """Whether ``trial``, which stands at an end of an interval, is to save and to wait.
+    def may_run(self, state: StudyState, trial: Trial) -> bool:
+        """Whether ``trial``, which waits, need not wait for others: no member has to."""
+        return True
 
-        It is where another member waits for a slot whose turn is before its own. ``asks``: members
-        are left that have not begun.
+    def makes_room(
+        self, state: StudyState, trial: Trial, step: int, verdict: bool | None, *, asks: bool
+    ) -> bool:
+        """Whether ``trial``, which has reported at ``step``, is to save and to wait.
+
+        At the end of an interval it is, where another member waits for a slot whose turn is before
+        its own. ``asks``: members are left that have not begun.
         """
+        if verdict is not False:
+            return False
         own = self._round(step), trial.number
         waiting = (other for other in state.running.values() if not other.executing)
         return asks or any(self.turn(other) < own for other in waiting)
 
 
-def _is_over(trial: Trial) -> bool:
+def is_over(trial: Trial) -> bool:
     """Whether nothing is left to do for a trial but to end."""
     if trial.pruned_at is not None or (trial.step is not None and trial.reports[trial.step].last):
         return True

@@ -18,6 +18,7 @@ from sweep.journal.event import (
     TrialAsked,
     TrialFinished,
     TrialForked,
+    TrialJudged,
     TrialPaused,
     TrialPromoted,
     TrialReported,
@@ -198,6 +199,11 @@ def _compare(found: Replay, state: StudyState, search: Search, entry: Entry, ahe
             _check_fork(found, state, seq, event)
         case TrialReported():
             _check_report(found, state, search, seq, event)
+        case TrialJudged():
+            found.verdicts += 1
+            trial, population = state.trials[event.trial], search.population
+            judged = None if population is None else population.judgement(state, trial)
+            _check(found, seq, event.trial, "verdict", (event.step, event.prune), judged)
         case TrialPaused():
             found.pauses += 1
             trial = state.trials[event.trial]

@@ -38,10 +38,10 @@ from sweep.search.define import DefinedSpace, space_of
 from sweep.search.horizon import Horizon
 from sweep.search.intersection import Signatures
 from sweep.search.past import Fit, Past, Tried
-from sweep.search.population import Population
 from sweep.search.promotion import Promotion
 from sweep.search.proposal import Proposer
 from sweep.search.pruner import make_pruner
+from sweep.search.rounds import population_of
 from sweep.search.sampler import SamplerSource, ask_seed
 from sweep.search.storage import HistoryStorage
 from sweep.spec import Dimension, Duplicates, Goal, Space, StudySpec
@@ -99,7 +99,7 @@ class Search:
         ]
         self._study = self._loaded()  # anew, since Optuna's study asks for its directions once
         self._pruner = make_pruner(spec.early_terminate)
-        self.population = Population.of(spec)
+        self.population = population_of(spec)
         self._project = project
         self._samplers: SamplerSource | None = None
         self._proposer = self._new_proposer()

@@ -21,7 +21,7 @@ from sweep.spec.field import (
     Text,
     choice,
 )
-from sweep.spec.method import REFERENCE, AnySampler, Sampler, population_problem
+from sweep.spec.method import REFERENCE, AnySampler, Pbt, Sampler, population_problem
 from sweep.spec.objective import Metrics, objective_problems
 from sweep.spec.order import WINDOW, Lookahead, order_problems
 from sweep.spec.parameter import Parameter
@@ -128,8 +128,11 @@ class StudySpec(Section):
 
     @property
     def lag(self) -> int | None:
-        """``window`` under ``deterministic: true``; None where results count as they come."""
-        return self.window if self.deterministic else None
+        """``window`` under ``deterministic: true``.
+
+        None where results count as they come, or are those of a population, which comes in rounds.
+        """
+        return self.window if self.deterministic and not isinstance(self.method, Pbt) else None
 
     @cached_property
     def space(self) -> Space:
@@ -171,10 +174,9 @@ class StudySpec(Section):
             self.checkpoint,
             objectives=len(self.objectives),
             constrained=bool(self.constraints),
-            ordered=self.deterministic,
             prunes=self.early_terminate is not None,
         )
-        problems += order_problems(self.deterministic, self.window, self.concurrency)
+        problems += order_problems(self.lag, self.concurrency)
         problems += objective_problems(
             self.method,
             len(self.objectives),

@@ -27,11 +27,9 @@ Lookahead = Annotated[
 ]
 
 
-def order_problems(deterministic: bool, window: int, concurrency: int | None) -> Iterator[Problem]:
-    """What does not go together with results in the order of numbers."""
-    if not deterministic:
-        return
-    if concurrency is not None and concurrency > window:
+def order_problems(window: int | None, concurrency: int | None) -> Iterator[Problem]:
+    """What does not go together with results in the order of turns (``window`` is None without)."""
+    if window is not None and concurrency is not None and concurrency > window:
         message = (
             f"of {window} lets {window} trials run at once, and concurrency is {concurrency}: "
             f"write {2 * concurrency}"

@@ -21,13 +21,12 @@ def training_problems(
     *,
     objectives: int,
     constrained: bool,
-    ordered: bool,
     prunes: bool,
 ) -> Iterator[Problem]:
     """Why method ``pbt`` cannot work; nothing for other methods.
 
-    ``objectives`` is their number; ``constrained``: there are constraints; ``ordered``: results are
-    to count in the order of numbers; ``prunes``: trials are ended early, too.
+    ``objectives`` is their number; ``constrained``: there are constraints; ``prunes``: trials are
+    ended early, too.
     """
     if not isinstance(method, Pbt):
         return
@@ -40,12 +39,6 @@ def training_problems(
     if constrained:
         message = "mean nothing to method pbt, which compares members by the metric: remove them"
         yield Problem(("constraints",), message)
-    if ordered:
-        message = (
-            "cannot be beside method pbt, whose members are compared as they come: remove it "
-            "(with concurrency: 1 all follows from the seed)"
-        )
-        yield Problem(("deterministic",), message)
     if prunes:
         message = "cannot be beside method pbt, which ends what does badly itself: remove it"
         yield Problem(("early_terminate",), message)

@@ -22,8 +22,13 @@ BEGUN_WITHIN_S = 600.0
 
 ENDED: dict[str, dict[str, Any]] = {
     "median": {},
-    "asha": {"early_terminate": {"type": "asha", "reduction_factor": 2, "max_resource": 6}},
-    "hyperband": {"early_terminate": {"type": "hyperband", "eta": 2, "max_iter": 6}},
+    "asha": {"early_terminate": {"type": "asha", "reduction_factor": 2, "max_resource": 4}},
+    "hyperband": {"early_terminate": {"type": "hyperband", "eta": 2, "max_iter": 4}},
+    "pbt": {
+        "method": {"name": "pbt", "perturbation_interval": 1, "quantile_fraction": 0.4},
+        "early_terminate": None,
+        "trials": 5,
+    },
 }
 """By what ends trials early, what a spec says of it besides that of `exact_spec`."""
 

@@ -23,7 +23,7 @@ from sweep.journal.event import (
 )
 from sweep.journal.fold import fold
 from sweep.journal.state import StudyState
-from sweep.search.population import Population
+from sweep.search.rounds import population_of
 from sweep.spec import StudySpec
 
 
@@ -131,7 +131,7 @@ def members() -> Limits:
             "trials": 3,
         }
     )
-    return limits(total=3, population=Population.of(spec))
+    return limits(total=3, population=population_of(spec))
 
 
 def member(number: int, step: int, value: float, *, prune: bool | None = None) -> list[Event]:

@@ -221,16 +221,21 @@ def has_vacancy(study: Path) -> bool:
 
 
 @pytest.mark.parametrize(
-    ("epochs", "every"), [(4, 12), *(pytest.param(n, 1, marks=pytest.mark.long) for n in (4, 7))]
+    ("epochs", "every", "ordered"),
+    [
+        (4, 12, False),
+        (4, 12, True),
+        *(pytest.param(n, 1, o, marks=pytest.mark.long) for n in (4, 7) for o in (False, True)),
+    ],
 )
 def test_every_prefix_goes_on_to_the_same_tables(
-    project: Project, monkeypatch: pytest.MonkeyPatch, epochs: int, every: int
+    project: Project, monkeypatch: pytest.MonkeyPatch, epochs: int, every: int, ordered: bool
 ) -> None:
     """Killed after any commit and run again, a population ends with the tables of a whole run.
 
     Each ``every``-th commit is tried, and each that leaves a place vacant.
     """
-    spec = spec_of(project, epochs=epochs)
+    spec = spec_of(project, epochs=epochs, deterministic=ordered)
     copies = project.root / "copies"
     with monkeypatch.context() as patch:
         patch.setattr(prepare, "Journal", recorder(project.store / "s", copies))

@@ -104,18 +104,20 @@ class Study:
         return name
 
     def end(self, number: int, state: TrialState = TrialState.PRUNED) -> None:
+        failed = state is TrialState.FAILED
         value = self.state.trials[number].reports[max(self.state.trials[number].reports)].value
         self.record(
             TrialFinished(
                 trial=number,
                 attempt=1,
                 state=state,
-                value=None if value is None or math.isnan(value) else value,
+                value=None if failed or value is None or math.isnan(value) else value,
                 checkpoint=None,
                 reason=EXPLOITED if state is TrialState.PRUNED else None,
             )
         )
-        self.record(self.search.tell(self.state, self.state.trials[number]))
+        for due in self.state.due(in_order=self.spec.deterministic):
+            self.record(self.search.tell(self.state, self.state.trials[due]))
 
     def exploit(self, number: int) -> int:
         found = self.rules.succession(self.state, number)
@@ -379,7 +381,7 @@ def test_a_member_makes_room_for_those_behind_it(
     study.record(DriverStarted(session=2, host="", pid=1, versions={}))
     study.run(stands)
     trial = study.state.trials[stands]
-    assert study.rules.makes_room(study.state, trial, step, asks=asks) is makes_room
+    assert study.rules.makes_room(study.state, trial, step, False, asks=asks) is makes_room
 
 
 values = st.floats(-3, 3) | st.sampled_from([math.nan, math.inf, -math.inf])

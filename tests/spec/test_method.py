@@ -171,12 +171,6 @@ MEMBERS = REST.replace("trials: 100", "trials: 8")
         ),
         (
             "pbt",
-            "deterministic: true",
-            "deterministic: cannot be beside method pbt, whose members are compared as they come: "
-            "remove it (with concurrency: 1 all follows from the seed)",
-        ),
-        (
-            "pbt",
             "checkpoint: none",
             "checkpoint: none leaves method pbt nothing to fork from: write every: {epochs: 1}",
         ),
