@@ -26,20 +26,32 @@ def new_histories(
         StoreError: its journal cannot be read.
     """
     known = {history.source for history in state.histories}
-    wanted = [source for source in dict.fromkeys(spec.warm_start) if source not in known]
-    return [history_of(source, _read(source, spec, paths), spec, space) for source in wanted]
+    read = {_root(source, paths) for source in known} - {None}
+    added = []
+    for source in dict.fromkeys(spec.warm_start):
+        root = _root(source, paths)
+        if source not in known and root not in read:  # it may be there by another name
+            added.append(history_of(source, _read(source, root, spec, paths), spec, space))
+            read.add(root)
+    return added
 
 
-def _read(source: str, spec: StudySpec, paths: StudyPaths) -> StudyState:
-    """The other study; ``source`` is a path, or a name in the store."""
+def _root(source: str, paths: StudyPaths) -> Path | None:
+    """The directory of a study, if there is one; ``source`` is a path, or a name in the store."""
     given = Path(source).expanduser()
     for root in (given.absolute(), paths.root.parent / given):
         other = StudyPaths(root)
-        if other.root == paths.root:
-            raise UsageError(f"{spec.name}: warm_start: {source}: is this study itself")
-        if other.exists() and other.begun():
-            return read_state(other.journal)
-    raise UsageError(
-        f"{spec.name}: warm_start: {source}: no study; give its directory, such as "
-        f"{paths.root.parent.name}/other"
-    )
+        if other.root == paths.root or (other.exists() and other.begun()):
+            return other.root.resolve()
+    return None
+
+
+def _read(source: str, root: Path | None, spec: StudySpec, paths: StudyPaths) -> StudyState:
+    if root is None:
+        raise UsageError(
+            f"{spec.name}: warm_start: {source}: no study; give its directory, such as "
+            f"{paths.root.parent.name}/other"
+        )
+    if root == paths.root.resolve():
+        raise UsageError(f"{spec.name}: warm_start: {source}: is this study itself")
+    return read_state(StudyPaths(root).journal)

@@ -129,8 +129,9 @@ def test_a_warm_start(project: Project) -> None:
     assert len(state.trials) == 3
     study = sweep.open_study(project.store / "s")
     assert len(study.trials) == len(study.iterations) == 3
+    ran(project, spec, "--set", "trials=4", "--set", "warm_start=[other, runs/other, ./runs/other]")
     shutil.rmtree(project.store / "other")
-    ran(project, spec, "--set", "trials=4")
+    ran(project, spec, "--set", "trials=5")
     assert "warm start  runs/other:" in project.call("show", "s").stdout
     assert project.call("replay", "s").returncode == 0
     assert len(read_state(project.store / "s" / "journal").histories) == 1
