@@ -7,11 +7,12 @@ import os
 import socket
 from collections.abc import Callable, Mapping
 from types import MappingProxyType
-from typing import Any, Literal
+from typing import Literal
 
 from sweep.driver.archive import Archive
 from sweep.driver.assignment import next_assignment
 from sweep.driver.backend import Key, WorkerDied
+from sweep.driver.bench import Bench
 from sweep.driver.conclusion import Conclusion
 from sweep.driver.keeper import Keeper
 from sweep.driver.logbook import Logbook
@@ -30,10 +31,8 @@ from sweep.journal.event import (
     Entry,
     TrialDispatched,
     TrialFinished,
-    TrialJudged,
     TrialPaused,
     TrialPromoted,
-    TrialReported,
     TrialState,
 )
 from sweep.journal.journal import Journal
@@ -87,11 +86,10 @@ class DrivenStudy:
         self.refusal = ""
         self.unsaved: set[int] = set()
         self.behind: str | None = None
-        self._making_room: set[int] = set()
-        """Members of a population that were told to wait for others, and save before."""
         self._warned_of_pauses = False
         keeper = Keeper(spec, journal.state)
         self._logbook = Logbook(journal, keeper.follow)
+        self._bench = Bench(spec, search, self._logbook, self.limits)
         self._archive = Archive(paths, spec, self._logbook, keeper)
         self._tabulation = Tabulation(spec.name, paths.tables)
         self._stop = StopRequest(paths)
@@ -145,11 +143,7 @@ class DrivenStudy:
 
     def judge(self, number: int) -> None:
         """Record the verdict on a member of the population that waits for it."""
-        trial, population = self.state.trials[number], self.limits.population
-        judged = None if population is None else population.judgement(self.state, trial)
-        if judged is not None:
-            step, prune = judged
-            self._logbook.record(TrialJudged(trial=number, step=step, prune=prune))
+        self._bench.judge(number)
 
     def exploit(self, number: int) -> None:
         """Have a fork of a better one take the place of trial ``number``, if one still can."""
@@ -183,7 +177,7 @@ class DrivenStudy:
     def assign(self, number: int) -> Assignment:
         """The next attempt of a trial, recorded as dispatched."""
         trial = self.state.trials[number]
-        self._making_room.discard(number)
+        self._bench.making_room.discard(number)
         kept = [each for each in reversed(trial.kept) if resumable(each.record)]
         assignment = next_assignment(
             trial,
@@ -191,7 +185,7 @@ class DrivenStudy:
             self.spec,
             self.paths,
             restore=[checkpoint.record["manifest"] for checkpoint in kept],
-            verdicts=self._waits_for_verdicts(trial),
+            verdicts=self._bench.hears(trial),
         )
         self._logbook.record(
             TrialDispatched(
@@ -242,7 +236,7 @@ class DrivenStudy:
             case Restored():
                 self._archive.restored(trial, key.attempt, message)
             case Reported():
-                return self._reported(trial, message)
+                return self._bench.reported(trial, message)
             case Saved(record=record):
                 self._archive.saved(trial, record)
             case Forked():
@@ -286,56 +280,6 @@ class DrivenStudy:
         """Whether all that is durable is in the mirror, or there is none."""
         return self._archive.mirrored
 
-    def _reported(self, trial: Trial, message: Reported) -> Verdict | None:
-        value = message.metrics.get(self.spec.objective.name)
-        pruned_at = trial.pruned_at
-        judged = value is not None and self._waits_for_verdicts(trial)
-        late = pruned_at is not None and message.step > pruned_at
-        if late and trial.told_to_end == trial.attempts:
-            # Sent before the verdict arrived. What comes before it in a later attempt is heard.
-            return Verdict.PRUNE if judged else None
-        prune: bool | None = None
-        wrote: dict[str, Any] = {}
-        population = self.limits.population
-        if value is not None and population is not None:
-            last = message.last
-            prune = population.judge(self.state, trial, message.step, value, last=last)
-        elif value is not None and (self._search.prunes or message.step in trial.verdicts):
-            prune, wrote = self._search.judge(trial, message.step, value)
-        rung = None if value is None else self._search.promotion.rung(trial, message.step)
-        self._logbook.record(
-            TrialReported(
-                trial=trial.number,
-                attempt=trial.attempts,
-                step=message.step,
-                value=value,
-                metrics=message.metrics,
-                prune=prune,
-                wrote=wrote,
-                last=message.last,
-                rung=rung,
-            )
-        )
-        if rung is not None and self._search.promotion.at_once(trial.number):
-            self._logbook.record(TrialPromoted(trial=trial.number, rung=rung))
-        if not judged:
-            return None
-        if prune:
-            return Verdict.PRUNE
-        if population is not None:
-            asks = self.state.asked < self.limits.total
-            if population.makes_room(self.state, trial, message.step, prune, asks=asks):
-                self._making_room.add(trial.number)
-                return Verdict.YIELD
-        held = trial.held_at
-        late = held is not None and message.step >= trial.rungs[held]
-        return Verdict.PAUSE if late else Verdict.CONTINUE
-
-    def _waits_for_verdicts(self, trial: Trial) -> bool:
-        """Whether an attempt of ``trial`` waits for an answer to each report of the objective."""
-        decided = trial.pruned_at is not None or trial.held_at is not None
-        return self._search.judges or decided
-
     def _pause(self, trial: Trial) -> None:
         rung = trial.held_at
         if rung is None:
@@ -377,7 +321,7 @@ class DrivenStudy:
         match message.outcome:
             case Outcome.STOPPED:
                 saved = any(resumable(each.record) for each in trial.kept)
-                if not saved and trial.number in self._making_room:
+                if not saved and trial.number in self._bench.making_room:
                     self._failed(trial, _UNSAVED, "", again=False)
                     return
                 self._logbook.record(AttemptStopped(trial=trial.number, attempt=trial.attempts))
