@@ -120,7 +120,9 @@ class Slots:
         """Give free slots away."""
         state = self.study.state
         while len(self.running) < SLOTS:
-            candidate = self.study.search.promotion.next()
+            candidate = self.study.search.promotion.next(
+                exhausted=self.study.state.asked >= self.limits.total
+            )
             match plan(state, SLOTS - len(self.running), self.limits, 0.0, candidate)[0]:
                 case Ask():
                     self.study.ask()
