@@ -28,11 +28,9 @@ def select(state: StudyState, study: str, trial: int, which: str | int = LATEST)
     """A checkpoint of ``trial`` that is kept.
 
     Args:
-        which: ``"latest"`` that has a state; ``"best"`` by the study's metric (of
-            several the first), the newer of equals;
-            the step of a
-            report, of which the newest one is taken; or an id as the tables give it, with or
-            without the trial's number before the ``@``.
+        which: ``"latest"`` that has a state; ``"best"`` by the study's metric (of several the
+            first), the newer of equals; the step of a report, of which the newest one is taken; or
+            an id as the tables give it, with or without the trial's number before the ``@``.
 
     Raises:
         StudyNotFoundError: the study has no such checkpoint, or does not keep it any more.

@@ -13,8 +13,8 @@ from typing import Any
 
 import pandas as pd
 import pytest
-from conftest import Project, until
-from test_kill import SHIM, execution_log, finished, last_event, state_of, tables
+from conftest import Project
+from test_kill import SHIM, execution_log, finished, last_event, reach, state_of, tables
 
 import sweep
 from sweep.checkpoint.record import CheckpointRecord
@@ -50,12 +50,6 @@ def assert_whole(project: Project) -> None:
     assert state.forks >= 3
     assert not study.reports.duplicated(["trial", "step"]).any()
     assert project.run("replay", "study").returncode == 0
-
-
-def reach(project: Project, process: subprocess.Popen[str], event: int) -> None:
-    """Wait, on a slow machine, too, until the journal holds ``event``."""
-    until(lambda: last_event(project) >= event or process.poll() is not None, within=300)
-    assert process.poll() is None, process.communicate()
 
 
 @pytest.mark.ray

@@ -60,7 +60,8 @@ while not over.exists():
                 else:
                     found = study.load_checkpoint(trial=int(trial), which=which)
             except StudyNotFoundError as error:
-                assert "keeps no checkpoint" in str(error), error
+                gone = ("is not kept any more", f"no checkpoint of trial {trial} is the {which}")
+                assert any(why in str(error) for why in gone), error
                 continue
             counted = Counted()
             counted.load_state_dict(found["counted"])
