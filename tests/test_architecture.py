@@ -19,7 +19,7 @@ ALLOWED = {
     "quantity": set(),
     "reference": {"errors"},
     "spec": BASE,
-    "journal": BASE,
+    "journal": BASE | {"spec"},
     "search": BASE | {"spec", "journal"},
     "checkpoint": BASE,
     "trial": BASE | {"checkpoint"},

@@ -9,32 +9,28 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from sweep.analysis.fork import fork_trial
+from sweep.analysis.frame import frame_of
 from sweep.analysis.loading import Loaded
 from sweep.analysis.selection import LATEST, select
 from sweep.checkpoint.store import Checkpoint, CheckpointStore
 from sweep.errors import CheckpointDamagedError, StudyNotFoundError, UsageError
-from sweep.journal.journal import read_state
+from sweep.journal.journal import newest_event, read_state
 from sweep.journal.state import StudyState
-from sweep.journal.table import (
-    checkpoints_table,
-    iterations_table,
-    reports_table,
-    trials_table,
-)
+from sweep.journal.table import TABLES, read_written
 from sweep.paths import StudyPaths
 from sweep.quantity import counted
 from sweep.spec import StudySpec
 
 if TYPE_CHECKING:
     import pandas as pd
-    import pyarrow as pa
 
 
 class Study:
-    """What a study's journal said when it was opened; `refresh` reads it again.
+    """What a study's journal said when it was opened; `refresh` looks again.
 
-    The columns are those that `sweep.journal.table` describes. A study that is running, or whose
-    driver was killed, reads like any other.
+    The columns are those that docs/tables.md describes. A study that is running, or whose driver
+    was killed, reads like any other. What the driver has left as a table is read as that; else the
+    journal is.
     """
 
     def __init__(self, root: str | Path) -> None:
@@ -45,7 +41,7 @@ class Study:
             JournalError: its journal is damaged.
         """
         self.paths = StudyPaths(Path(root).absolute())
-        self._state = self._read()
+        self._newest = self._look()
 
     @property
     def name(self) -> str:
@@ -59,22 +55,22 @@ class Study:
     @cached_property
     def trials(self) -> pd.DataFrame:
         """One row a trial, by number."""
-        return _frame(trials_table(self._state))
+        return self._frame("trials")
 
     @cached_property
     def reports(self) -> pd.DataFrame:
         """One row a trial and step."""
-        return _frame(reports_table(self._state))
+        return self._frame("reports")
 
     @cached_property
     def checkpoints(self) -> pd.DataFrame:
         """One row a checkpoint, retired ones too."""
-        return _frame(checkpoints_table(self._state))
+        return self._frame("checkpoints")
 
     @cached_property
     def iterations(self) -> pd.DataFrame:
         """One row a result that was told to the sampler, with the incumbent after it."""
-        return _frame(iterations_table(self._state))
+        return self._frame("iterations")
 
     @property
     def best(self) -> pd.Series | None:
@@ -186,26 +182,33 @@ class Study:
         return made.trial
 
     def refresh(self) -> None:
-        """Read the journal again."""
-        self._state = self._read()
-        for name in ("trials", "reports", "checkpoints", "iterations"):
+        """Look at the journal again."""
+        self._newest = self._look()
+        for name in ("_state", *TABLES):
             self.__dict__.pop(name, None)
+
+    @cached_property
+    def _state(self) -> StudyState:
+        return read_state(self.paths.journal, until=self._newest)
+
+    def _frame(self, name: str) -> pd.DataFrame:
+        written = None
+        if "_state" not in self.__dict__:
+            written = read_written(self.paths.tables, name, self._newest)
+        table = TABLES[name](self._state) if written is None else written
+        return frame_of(table, self.spec if name == "trials" else None)
 
     def __repr__(self) -> str:
         return f"<Study {self.name}: {counted(len(self._state.trials), 'trial')}>"
 
-    def _read(self) -> StudyState:
-        state = read_state(self.paths.journal) if self.paths.exists() else StudyState()
-        if state.seq < 0:
+    def _look(self) -> int:
+        """The newest event that there is."""
+        newest = newest_event(self.paths.journal) if self.paths.exists() else -1
+        if newest < 0:
             raise StudyNotFoundError(
                 f"{self.paths.root}: no study; give its directory, such as runs/digits"
             )
-        return state
-
-
-def _frame(table: pa.Table) -> pd.DataFrame:
-    frame: pd.DataFrame = table.to_pandas()
-    return frame
+        return newest
 
 
 def open_study(path: str | Path) -> Study:

@@ -12,6 +12,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from itertools import islice
 from pathlib import Path
 
 from sweep import fsio
@@ -53,13 +54,26 @@ def first_event(directory: Path) -> StudyCreated | None:
     return entry.event
 
 
-def read_state(directory: Path) -> StudyState:
+def newest_event(directory: Path) -> int:
+    """The number of the newest event of a journal that is durable, -1 where there is none.
+
+    Raises:
+        JournalError: a file of it is missing, or none of ours.
+    """
+    segments, _ = list_segments(directory)
+    return segments[-1].last if segments else -1
+
+
+def read_state(directory: Path, until: int | None = None) -> StudyState:
     """The state of the study whose journal lies in ``directory``. Takes no lock.
+
+    ``until`` is the last event that counts; by default that is the newest one.
 
     Raises:
         JournalError, JournalVersionError: the journal is damaged, or newer than this sweep.
     """
-    return fold(read_entries(directory))
+    entries = read_entries(directory)
+    return fold(entries if until is None else islice(entries, until + 1))
 
 
 class Journal:

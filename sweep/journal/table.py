@@ -1,8 +1,8 @@
 """The four derived tables of a study, as Arrow tables and as Parquet files.
 
 They are a view of the state: deleting `tables/` loses nothing. Times are UTC, durations seconds,
-sizes bytes. ``params.*`` columns have the type of the values that were asked, ``metrics.*`` are
-float64; a trial without a value has null there.
+sizes bytes. ``params.*`` columns have the type that the space declares, ``metrics.*`` are float64;
+a trial without a value has null there. Each file names the last event that it knows.
 """
 
 from __future__ import annotations
@@ -20,6 +20,12 @@ from sweep.journal.column import column
 from sweep.journal.state import Checkpoint, StudyState, Trial
 
 _TIME = pa.timestamp("us", tz="UTC")
+
+Kinds = Mapping[str, type | None]
+"""The types of parameters that the space declares, None where it has none."""
+
+_NEWEST = b"sweep.newest"
+"""Where a file says which event was the newest when it was written."""
 
 
 def trials_table(state: StudyState) -> pa.Table:
@@ -41,7 +47,7 @@ def trials_table(state: StudyState) -> pa.Table:
         "state": _text(str(trial.state) for trial in trials),
         "value": _float(trial.value for trial in trials),
         **_objectives(state, trials),
-        **_params([trial.params for trial in trials]),
+        **_params([trial.params for trial in trials], _declared(state)),
         **_metrics(finals),
         "started": _time(trial.started for trial in trials),
         "finished": _time(trial.finished for trial in trials),
@@ -132,8 +138,19 @@ def write_tables(state: StudyState, directory: Path) -> None:
     """Write all tables to ``directory``, each replaced atomically."""
     fsio.make_directory(directory)
     for name, build in TABLES.items():
+        known = build(state).replace_schema_metadata({_NEWEST: str(state.seq)})
         with fsio.writing(directory / f"{name}.parquet") as file:
-            pq.write_table(build(state), file, compression="zstd")
+            pq.write_table(known, file, compression="zstd")
+
+
+def read_written(directory: Path, name: str, newest: int) -> pa.Table | None:
+    """The table ``name`` from ``directory``, if it was written after the event ``newest``."""
+    try:
+        table = pq.read_table(directory / f"{name}.parquet")
+    except (OSError, pa.ArrowInvalid):  # they are derived: what is not there is made anew
+        return None
+    said = (table.schema.metadata or {}).get(_NEWEST)
+    return table if said == str(newest).encode() else None
 
 
 def final_metrics(trial: Trial) -> dict[str, float]:
@@ -188,24 +205,37 @@ def _metrics(rows: Sequence[Mapping[str, float]]) -> dict[str, pa.Array]:
     return {f"metrics.{name}": _float(row.get(name) for row in rows) for name in _names(rows)}
 
 
-def _params(rows: Sequence[Mapping[str, Any]]) -> dict[str, pa.Array]:
-    return {f"params.{name}": _column([row.get(name) for row in rows]) for name in _names(rows)}
+def _params(rows: Sequence[Mapping[str, Any]], kinds: Kinds) -> dict[str, pa.Array]:
+    return {
+        f"params.{name}": _column([row.get(name) for row in rows], kinds.get(name))
+        for name in dict.fromkeys([*kinds, *_names(rows)])
+    }
 
 
-def _column(values: list[Any]) -> pa.Array:
-    """An array of the values' own type; their text where they are of several types, or nested.
+def _declared(state: StudyState) -> Kinds:
+    from sweep.spec import StudySpec  # start-up: most commands need no table
+    from sweep.spec.kind import kinds_of
 
-    Integers among floats are floats; nothing else is converted silently into another kind.
+    return kinds_of(StudySpec.model_validate(state.spec)) if state.spec else {}
+
+
+def _column(values: list[Any], declared: type | None) -> pa.Array:
+    """An array of the declared type, or of the values' own where they are of another one, as those
+    of trials from before a change of the space may be.
+
+    Their text where they are of several types, or nested. Integers among floats are floats;
+    nothing else is converted silently into another kind.
     """
     kinds = {type(value) for value in values if value is not None}
-    if not kinds:
-        return pa.nulls(len(values))
+    kinds |= set() if declared is None else {declared}
     if kinds == {int, float}:
-        return _float(values)
+        kinds = {float}
     kind = _KINDS.get(kinds.pop()) if len(kinds) == 1 else None
     if kind is not None:
         with suppress(OverflowError):
             return column(values, kind)
+    if not kinds and all(value is None for value in values):
+        return pa.nulls(len(values), pa.string())
     return _text(None if value is None else str(value) for value in values)
 
 
