@@ -23,7 +23,9 @@ BEGUN_WITHIN_S = 600.0
 ENDED: dict[str, dict[str, Any]] = {
     "median": {},
     "asha": {"early_terminate": {"type": "asha", "reduction_factor": 2, "max_resource": 4}},
-    "hyperband": {"early_terminate": {"type": "hyperband", "eta": 2, "max_iter": 4}},
+    "hyperband": {
+        "early_terminate": {"type": "hyperband", "reduction_factor": 2, "max_resource": 4}
+    },
     "pbt": {
         "method": {"name": "pbt", "perturbation_interval": 1, "quantile_fraction": 0.4},
         "early_terminate": None,
@@ -34,17 +36,15 @@ ENDED: dict[str, dict[str, Any]] = {
 
 
 def ordered_spec(project: Project, slots: int, **more: Any) -> Path:
-    return exact_spec(
-        project,
-        "study",
-        program="uneven:train",
-        trials=TRIALS,
-        deterministic=True,
-        window=6,
-        concurrency=slots,
-        resources={"cpu": 0.5},
-        **more,
-    )
+    content: dict[str, Any] = {
+        "program": "uneven:train",
+        "trials": TRIALS,
+        "deterministic": True,
+        "window": 6,
+        "concurrency": slots,
+        "resources": {"cpu": 0.5},
+    }
+    return exact_spec(project, "study", **(content | more))
 
 
 @pytest.mark.ray
