@@ -157,6 +157,12 @@ def test_an_error_is_shown_once(project: Project) -> None:
     assert shown.index("\nattempt 1 failed: Runtime") < shown.index("\nfailed: RuntimeError")
 
 
+def test_no_row_is_padded_in_a_pipe(call: Call) -> None:
+    """A long last cell (why a study is damaged, say) does not widen the other rows."""
+    for shown in (call("ls"), call("show", "s"), call("best", "s"), call("show", "s/0")):
+        assert all(line == line.rstrip() for line in shown.splitlines())
+
+
 def test_nothing_to_do_is_said_so(call: Call) -> None:
     """A clean study has nothing to remove and nothing to rewrite, and no table of zeros."""
     for name in ("gc", "migrate"):
