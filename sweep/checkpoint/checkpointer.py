@@ -15,6 +15,7 @@ from sweep.checkpoint.buffer import Buffers
 from sweep.checkpoint.draft import Draft
 from sweep.checkpoint.encoder import Captured, Encoder
 from sweep.checkpoint.fit import check_types
+from sweep.checkpoint.metric import as_metrics
 from sweep.checkpoint.policy import Policy, Progress, due
 from sweep.checkpoint.record import CheckpointRecord, Content, Kind
 from sweep.checkpoint.retention import Keep, retired
@@ -98,7 +99,7 @@ class Checkpointer:
         self._objects |= objects
 
     def save(
-        self, *, step: int, metrics: Mapping[str, float] | None = None, wait: bool = False
+        self, *, step: int, metrics: Mapping[str, Any] | None = None, wait: bool = False
     ) -> str:
         """Capture the state now and write it behind the training; the checkpoint's id.
 
@@ -106,11 +107,13 @@ class Checkpointer:
 
         Args:
             step: where the training stands, from 0.
-            metrics: what is known of the model there.
+            metrics: what is known of the model there: numbers, or tensors and arrays with one
+                element.
             wait: return when it is durable.
 
         Raises:
             CheckpointError: this one cannot be captured, or an earlier one could not be saved.
+            TypeError: a metric is no number; says which.
             UsageError: nothing is tracked, or this step was saved in this session already.
         """
         if not self._objects:
@@ -125,7 +128,7 @@ class Checkpointer:
             global_step=step,
             step=step,
             parent=self._parent,
-            metrics=dict(metrics or {}),
+            metrics=as_metrics(metrics or {}),
             meta={"versions": origin.versions()},
         )
         if any(record.manifest == draft.manifest for record in self._records):
@@ -136,11 +139,11 @@ class Checkpointer:
             self._saver.wait()
         return draft.id
 
-    def maybe_save(self, *, step: int, metrics: Mapping[str, float] | None = None) -> bool:
+    def maybe_save(self, *, step: int, metrics: Mapping[str, Any] | None = None) -> bool:
         """`save` where ``every`` asks for it; whether it did.
 
         Raises:
-            CheckpointError, UsageError: as `save`.
+            CheckpointError, TypeError, UsageError: as `save`.
         """
         self._saver.check()
         since = Progress(steps=step - self._marked, seconds=time.monotonic() - self._begun)

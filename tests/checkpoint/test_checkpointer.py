@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 from checkpoint_maker import flip
@@ -80,6 +82,39 @@ def test_nan_is_never_the_best(tmp_path: Path) -> None:
         best = saver.best()
         assert best is not None
         assert best.global_step == 1
+
+
+@pytest.mark.filterwarnings("error")
+@pytest.mark.parametrize(
+    "number",
+    [
+        lambda value: torch.tensor(value, requires_grad=True),
+        lambda value: torch.tensor([value]),
+        np.float32,
+        float,
+    ],
+)
+def test_metrics_are_numbers_wherever_they_come_from(
+    tmp_path: Path, number: Callable[[float], Any]
+) -> None:
+    """A loss as the training has it can be read back, so that the next open finds the best."""
+    with opened(tmp_path, parts(), keep=Keep(last=1, best=1)) as saver:
+        for step, loss in enumerate([2.0, 0.5, 3.0]):
+            saver.save(step=step, metrics={"loss": number(loss)})
+    with opened(tmp_path, parts()) as saver:
+        best, latest = saver.best(), saver.restore()
+        assert best is not None
+        assert latest is not None
+        assert (best.global_step, best.metrics, latest.global_step) == (1, {"loss": 0.5}, 2)
+
+
+@pytest.mark.parametrize("value", ["low", None, torch.zeros(2)])
+def test_a_metric_that_is_no_number_is_refused(tmp_path: Path, value: Any) -> None:
+    """Before anything is written."""
+    with opened(tmp_path, parts()) as saver, pytest.raises(TypeError, match="'loss' must be a num"):
+        saver.save(step=0, metrics={"loss": value})
+    with opened(tmp_path, parts()) as saver:
+        assert saver.restore() is None
 
 
 def test_keeps_last_and_best(tmp_path: Path) -> None:
