@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import logging
 import re
 import sys
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Protocol
@@ -27,6 +28,8 @@ from sweep.errors import (
     CheckpointMismatchError,
     UsageError,
 )
+
+_log = logging.getLogger("sweep")
 
 _SESSION = re.compile(r"-s(\d+)a\d+\.json$")
 
@@ -55,7 +58,8 @@ class Checkpointer:
         metric: str = "",
         maximize: bool = False,
     ) -> None:
-        """
+        """Look at what is there. A checkpoint whose manifest is damaged is quarantined.
+
         Args:
             directory: where the checkpoints lie; made when the first one is saved.
             keep: how many stay; by default the last one and, with ``metric``, the best one.
@@ -64,7 +68,7 @@ class Checkpointer:
             maximize: whether a higher value of it is better.
 
         Raises:
-            CheckpointDamagedError: a manifest is not as it was written.
+            CheckpointMismatchError: a manifest was written by a newer version of this package.
             UsageError: ``every`` asks for what only a study knows: epochs, or an overhead.
         """
         if every is not None and (every.epochs is not None or every.overhead is not None):
@@ -77,8 +81,10 @@ class Checkpointer:
         names = self._store.manifests(0)
         self._session = 1 + max((_session(name) for name in names), default=0)
         self._clear_leftovers(names)
+        self._damaged: CheckpointDamagedError | None = None
+        """Why the last one was quarantined, if one was."""
         self._records = sorted(
-            (self._store.record(name) for name in names),
+            self._whole(names),
             key=lambda record: (record.global_step, record.session, record.saved),
         )
         self._parent: str | None = None
@@ -197,22 +203,20 @@ class Checkpointer:
         if not named:
             there = ", ".join(str(record.global_step) for record in self._records) or "nothing"
             raise UsageError(f"no checkpoint {which!r}; there are steps {there}")
-        damaged: CheckpointDamagedError | None = None
         while record := self._find(which):
             try:
                 self._load(record, strict)
             except CheckpointDamagedError as error:
-                damaged = error
                 self._records.remove(record)
-                self._store.quarantine(record.manifest, str(error))
+                self._set_aside(record.manifest, error)
                 if which != "latest":
                     break
             else:
                 self._parent, self._marked = record.id, record.global_step
                 self._begun = time.monotonic()
                 return record
-        if damaged is not None:
-            raise damaged
+        if self._damaged is not None:
+            raise self._damaged
         return None
 
     def close(self) -> None:
@@ -289,6 +293,19 @@ class Checkpointer:
                     f"checkpoint {record.id} does not fit {name!r}: {' '.join(str(error).split())}"
                 ) from error
         rng.restore(found.tree["rng"], 0, *(set(found.tree["rng"]) & _loaded()))
+
+    def _whole(self, names: Sequence[str]) -> Iterator[CheckpointRecord]:
+        """The records of those whose manifests are as they were written."""
+        for name in names:
+            try:
+                yield self._store.record(name)
+            except CheckpointDamagedError as error:
+                self._set_aside(name, error)
+
+    def _set_aside(self, manifest: str, error: CheckpointDamagedError) -> None:
+        target = self._store.quarantine(manifest, str(error))
+        _log.warning("%s; the checkpoint is kept in %s", error, target)
+        self._damaged = error
 
     def _clear_leftovers(self, names: Sequence[str]) -> None:
         try:

@@ -152,6 +152,27 @@ def test_damaged_latest_falls_back(tmp_path: Path) -> None:
             saver.restore(1)
 
 
+def test_damaged_manifest_is_set_aside(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    """It does not bar the way to the older ones; where there is none, that is an error."""
+    objects = parts()
+    with opened(tmp_path, objects, keep=Keep(last=2)) as saver:
+        train(objects, range(2), saver)
+    for step, left in ((1, 0), (0, None)):
+        manifest = next((tmp_path / "manifests").rglob(f"*{step}-s*.json"))
+        flip(manifest, 40)
+        with opened(tmp_path, objects) as saver:
+            assert manifest.name in caplog.text
+            assert not manifest.exists()
+            assert list((tmp_path / "quarantine").rglob(manifest.name))
+            if left is None:
+                with pytest.raises(CheckpointDamagedError):
+                    saver.restore()
+            else:
+                restored = saver.restore()
+                assert restored is not None
+                assert restored.global_step == left
+
+
 def test_mismatch_names_both_sides(tmp_path: Path) -> None:
     """Other objects or another shape are refused, unless what both have is enough."""
     objects = parts()

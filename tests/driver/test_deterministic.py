@@ -12,7 +12,7 @@ from typing import Any
 import pandas as pd
 import pytest
 from conftest import PROGRAMS, Project
-from test_kill import exact_spec, final_states, last_event, state_of, tables, until
+from test_kill import PARAMETERS, exact_spec, final_states, last_event, state_of, tables, until
 
 TRIALS = 16
 KILLS = 5
@@ -29,6 +29,7 @@ ENDED: dict[str, dict[str, Any]] = {
     "pbt": {
         "method": {"name": "pbt", "perturbation_interval": 1, "quantile_fraction": 0.4},
         "early_terminate": None,
+        "parameters": PARAMETERS | {"width": {"value": 4}},  # a fork must fit
         "trials": 5,
     },
 }
