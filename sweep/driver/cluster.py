@@ -186,7 +186,7 @@ class RayBackend:
             key = slot.key
             self._end(slot)
             if key is not None:
-                handle(key, WorkerDied(_cause(error)))
+                handle(key, WorkerDied(_cause(error), str(error)))
             return
         for key, message in batch:
             if slot.key == key and isinstance(message, Ended):
@@ -272,6 +272,13 @@ def _fits(wanted: list[Resources], capacity: Resources) -> bool:
 
 
 def _cause(error: BaseException) -> str:
+    """What Ray says of the end of a worker, in a line."""
+    if _GONE in str(error):
+        return "it was killed (where memory ran out by the system), or crashed"
     lines = [line.strip() for line in str(error).splitlines() if line.strip()]
     detail = next((line for line in lines if "exit detail" in line.lower()), None)
     return detail or (lines[0] if lines else type(error).__name__)
+
+
+_GONE = "Worker unexpectedly exits with a connection error"
+"""What Ray says of a worker that went without a word, before a list of possible causes."""
