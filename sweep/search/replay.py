@@ -318,7 +318,8 @@ def _check_nothing_waits(
 
 def _candidate(state: StudyState, search: Search) -> Candidate | None:
     """The paused trial that may go on, if there is one."""
-    ordered = bool(state.spec.get("deterministic")) and search.promotion.pauses
+    waits = search.promotion.pauses or bool(state.paused)
+    ordered = waits and bool(state.spec.get("deterministic"))
     spec = StudySpec.model_validate(state.spec) if ordered else None
     exhausted = spec is not None and state.asked >= total(spec, state)
     return search.promotion.next(exhausted=exhausted)
