@@ -153,6 +153,19 @@ def test_a_changed_verdict_is_found_by_replay() -> None:
     assert [each.what for each in found.deviations] == ["verdict"]
 
 
+def test_values_of_later_steps_do_not_count() -> None:
+    """A member that is further, since there are more trials now, is taken as it was at the step."""
+    study = Study(ordered(trials=4))
+    for values in ({1: 5.0, 3: 0.0}, {1: 6.0, 3: 0.0}, {1: 7.0, 3: 0.0}, {1: 5.5}):
+        number = study.begin()
+        for step, value in values.items():
+            study.report(number, step, value)
+            study.save(number, step, "stop")
+        study.record(AttemptStopped(trial=number, attempt=1))
+    assert study.rules.unjudged(study.state) == [3]
+    assert study.rules.judgement(study.state, study.state.trials[3]) == (1, False)
+
+
 def test_nobody_is_judged_before_all_have_come() -> None:
     """Each verdict comes when no member runs, and all stand at the end of the same interval."""
     study = Rounds(ordered(), 4, 7).run()
