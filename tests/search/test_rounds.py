@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -151,6 +152,18 @@ def test_a_changed_verdict_is_found_by_replay() -> None:
     study.entries[at] = type(entry)(seq=entry.seq, time=entry.time, event=changed)
     found = replay(study.entries[: at + 1], {})
     assert [each.what for each in found.deviations] == ["verdict"]
+
+
+def test_who_went_on_unjudged_is_found_by_replay() -> None:
+    """A verdict that was taken out leaves a member that did not wait for it."""
+    study = Rounds(ordered(), 2, 1).run()
+    events = [entry.event for entry in study.entries]
+    verdicts = [each for each in events if isinstance(each, TrialJudged)]
+    left_out = next(each for each in verdicts if not each.prune)
+    events.remove(left_out)
+    entries = [replace(study.entries[i], seq=i, event=each) for i, each in enumerate(events)]
+    found = replay(entries, {}).deviations
+    assert (left_out.trial, "wait for others") in [(each.trial, each.what) for each in found]
 
 
 def test_values_of_later_steps_do_not_count() -> None:
