@@ -211,7 +211,10 @@ def _compare(found: Replay, state: StudyState, search: Search, entry: Entry, ahe
             rung = trial.held_at
             _check(found, seq, event.trial, "rung", event.rung, rung)
             if rung is not None:
-                _check(found, seq, event.trial, "step", event.step, trial.rungs[rung])
+                step = trial.rungs[rung]
+                value = trial.reports[step].value if step in trial.reports else None
+                _check(found, seq, event.trial, "step", event.step, step)
+                _check(found, seq, event.trial, "value where it is paused", event.value, value)
         case TrialPromoted():
             found.promotions += 1
             _check_promotion(found, state, search, seq, event)
