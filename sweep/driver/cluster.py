@@ -28,6 +28,7 @@ import ray
 from ray.exceptions import RayError
 
 import sweep
+from sweep.driver import heap
 from sweep.driver.backend import Handler, Key, WorkerDied
 from sweep.driver.reaper import Reaper
 from sweep.driver.worker import Order, Worker, pack, unpack
@@ -112,6 +113,7 @@ class RayBackend:
             gpu=total.get("GPU", 0.0),
             memory=int(total.get("memory", 0)) or None,
         )
+        heap.begin()
 
     def prepare(self, program: str, project: str, resources: Resources, count: int) -> None:
         slots = [slot for slot in self._slots if slot.serves(resources, project)]
@@ -177,6 +179,7 @@ class RayBackend:
         ray.shutdown()
         if self._reaper is not None:
             self._reaper.close()
+        heap.end()
 
     def _receive(self, slot: _Slot, handle: Handler) -> None:
         call, slot.pending = slot.pending, None
