@@ -8,7 +8,7 @@ from typing import Any
 
 from sweep.analysis.selection import LATEST, find_trial, select
 from sweep.checkpoint.fork import write_fork
-from sweep.checkpoint.record import CheckpointRecord, Kind
+from sweep.checkpoint.record import CheckpointRecord, Content, Kind
 from sweep.checkpoint.store import CheckpointStore
 from sweep.errors import UsageError
 from sweep.journal.maintenance import maintenance
@@ -64,7 +64,12 @@ def fork_trial(
         parent = find_trial(state, paths.name, trial)
         source = select(state, paths.name, trial, at)
         if CheckpointRecord.from_json(source.record).kind is Kind.FINAL and not force:
-            kept = [each.id for each in parent.kept if each.id != source.id]
+            end = source.id.removesuffix(".final")  # from there nothing is left to do, either
+            kept = [
+                each.id
+                for each in parent.kept
+                if each.content == Content.FULL and each.id not in (source.id, end)
+            ]
             raise UsageError(
                 f"{source.id} is the end of trial {trial}: a fork of it has nothing to do, unless "
                 "what you change gives it more epochs (--force). Fork an earlier one: "

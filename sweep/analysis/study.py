@@ -141,11 +141,15 @@ class Study:
             manifest = select(self._state, self.name, trial, which).record["manifest"]
             try:
                 return store.read(manifest, components=components)
-            except CheckpointDamagedError:
+            except CheckpointDamagedError as error:
                 self.refresh()
                 kept = self._state.trials[trial].kept
                 if any(known.record["manifest"] == manifest for known in kept):
-                    raise  # else a driver has retired it meanwhile, which is no damage
+                    raise CheckpointDamagedError(
+                        f"{error}; `sweep verify {self.name} --repair` mends it from a mirror, or "
+                        "keeps it aside, so that the next older one is the latest"
+                    ) from error
+                # A driver has retired it meanwhile: that is no damage.
 
     def _check_components(self, loaded: Loaded, components: Sequence[str] | None) -> None:
         for component in components or ():

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import logging
 import re
 import sys
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Protocol
@@ -15,6 +16,7 @@ from sweep.checkpoint.buffer import Buffers
 from sweep.checkpoint.draft import Draft
 from sweep.checkpoint.encoder import Captured, Encoder
 from sweep.checkpoint.fit import check_types
+from sweep.checkpoint.metric import as_metrics
 from sweep.checkpoint.policy import Policy, Progress, due
 from sweep.checkpoint.record import CheckpointRecord, Content, Kind
 from sweep.checkpoint.retention import Keep, retired
@@ -26,6 +28,8 @@ from sweep.errors import (
     CheckpointMismatchError,
     UsageError,
 )
+
+_log = logging.getLogger("sweep")
 
 _SESSION = re.compile(r"-s(\d+)a\d+\.json$")
 
@@ -54,7 +58,8 @@ class Checkpointer:
         metric: str = "",
         maximize: bool = False,
     ) -> None:
-        """
+        """Look at what is there. A checkpoint whose manifest is damaged is quarantined.
+
         Args:
             directory: where the checkpoints lie; made when the first one is saved.
             keep: how many stay; by default the last one and, with ``metric``, the best one.
@@ -63,7 +68,7 @@ class Checkpointer:
             maximize: whether a higher value of it is better.
 
         Raises:
-            CheckpointDamagedError: a manifest is not as it was written.
+            CheckpointMismatchError: a manifest was written by a newer version of this package.
             UsageError: ``every`` asks for what only a study knows: epochs, or an overhead.
         """
         if every is not None and (every.epochs is not None or every.overhead is not None):
@@ -76,8 +81,10 @@ class Checkpointer:
         names = self._store.manifests(0)
         self._session = 1 + max((_session(name) for name in names), default=0)
         self._clear_leftovers(names)
+        self._damaged: CheckpointDamagedError | None = None
+        """Why the last one was quarantined, if one was."""
         self._records = sorted(
-            (self._store.record(name) for name in names),
+            self._whole(names),
             key=lambda record: (record.global_step, record.session, record.saved),
         )
         self._parent: str | None = None
@@ -98,7 +105,7 @@ class Checkpointer:
         self._objects |= objects
 
     def save(
-        self, *, step: int, metrics: Mapping[str, float] | None = None, wait: bool = False
+        self, *, step: int, metrics: Mapping[str, Any] | None = None, wait: bool = False
     ) -> str:
         """Capture the state now and write it behind the training; the checkpoint's id.
 
@@ -106,11 +113,13 @@ class Checkpointer:
 
         Args:
             step: where the training stands, from 0.
-            metrics: what is known of the model there.
+            metrics: what is known of the model there: numbers, or tensors and arrays with one
+                element.
             wait: return when it is durable.
 
         Raises:
             CheckpointError: this one cannot be captured, or an earlier one could not be saved.
+            TypeError: a metric is no number; says which.
             UsageError: nothing is tracked, or this step was saved in this session already.
         """
         if not self._objects:
@@ -125,7 +134,7 @@ class Checkpointer:
             global_step=step,
             step=step,
             parent=self._parent,
-            metrics=dict(metrics or {}),
+            metrics=as_metrics(metrics or {}),
             meta={"versions": origin.versions()},
         )
         if any(record.manifest == draft.manifest for record in self._records):
@@ -136,11 +145,11 @@ class Checkpointer:
             self._saver.wait()
         return draft.id
 
-    def maybe_save(self, *, step: int, metrics: Mapping[str, float] | None = None) -> bool:
+    def maybe_save(self, *, step: int, metrics: Mapping[str, Any] | None = None) -> bool:
         """`save` where ``every`` asks for it; whether it did.
 
         Raises:
-            CheckpointError, UsageError: as `save`.
+            CheckpointError, TypeError, UsageError: as `save`.
         """
         self._saver.check()
         since = Progress(steps=step - self._marked, seconds=time.monotonic() - self._begun)
@@ -194,22 +203,20 @@ class Checkpointer:
         if not named:
             there = ", ".join(str(record.global_step) for record in self._records) or "nothing"
             raise UsageError(f"no checkpoint {which!r}; there are steps {there}")
-        damaged: CheckpointDamagedError | None = None
         while record := self._find(which):
             try:
                 self._load(record, strict)
             except CheckpointDamagedError as error:
-                damaged = error
                 self._records.remove(record)
-                self._store.quarantine(record.manifest, str(error))
+                self._set_aside(record.manifest, error)
                 if which != "latest":
                     break
             else:
                 self._parent, self._marked = record.id, record.global_step
                 self._begun = time.monotonic()
                 return record
-        if damaged is not None:
-            raise damaged
+        if self._damaged is not None:
+            raise self._damaged
         return None
 
     def close(self) -> None:
@@ -286,6 +293,19 @@ class Checkpointer:
                     f"checkpoint {record.id} does not fit {name!r}: {' '.join(str(error).split())}"
                 ) from error
         rng.restore(found.tree["rng"], 0, *(set(found.tree["rng"]) & _loaded()))
+
+    def _whole(self, names: Sequence[str]) -> Iterator[CheckpointRecord]:
+        """The records of those whose manifests are as they were written."""
+        for name in names:
+            try:
+                yield self._store.record(name)
+            except CheckpointDamagedError as error:
+                self._set_aside(name, error)
+
+    def _set_aside(self, manifest: str, error: CheckpointDamagedError) -> None:
+        target = self._store.quarantine(manifest, str(error))
+        _log.warning("%s; the checkpoint is kept in %s", error, target)
+        self._damaged = error
 
     def _clear_leftovers(self, names: Sequence[str]) -> None:
         try:

@@ -49,9 +49,10 @@ def best(store: Path, name: str, count: int | None, out: Output) -> None:
         out.data([trial_record(trial) | {"metrics": final_metrics(trial)} for trial in ranked])
         return
     if not ranked:
-        counts = counts_text(state, status_of(paths, spec, state))
+        status = status_of(paths, spec, state)
+        yet = "" if status == "complete" else " yet"
         lacking = "keeps the constraints" if state.counts[TrialState.COMPLETE] else "is complete"
-        out.line(f"{paths.name}: no trial {lacking} yet ({counts})")
+        out.line(f"{paths.name}: no trial {lacking}{yet} ({counts_text(state, status)})")
         return
     names = searched_names(spec, ranked)
     rows = [

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 import math
 import shlex
@@ -53,8 +54,12 @@ class Output:
             table.add_row(*(text(cell) for cell in row))
         if self.console.is_terminal:
             self.console.print(table)
-        else:  # into a file or a pipe: as wide as it needs, never folded
-            Console(highlight=False, markup=False, width=10_000, file=sys.stdout).print(table)
+        else:  # into a file or a pipe: as wide as it needs, never folded, nothing behind a row
+            wide = Console(highlight=False, markup=False, width=10_000, file=io.StringIO())
+            with wide.capture() as captured:
+                wide.print(table)
+            for row in captured.get().splitlines():
+                self.line(row.rstrip())
 
     def pairs(self, values: Mapping[str, Any]) -> None:
         """One aligned ``name  value`` line for each."""

@@ -34,8 +34,10 @@ from sweep.journal.event import TrialState
 from sweep.journal.lock import holder
 from sweep.journal.state import StudyState
 from sweep.quantity import counted
+from sweep.search.ladder import Ladder
 from sweep.search.sampler import independent, learns_nothing
 from sweep.spec import Method, StudySpec, load_spec
+from sweep.spec.order import WINDOW
 from sweep.spec.suggestion import listed
 
 
@@ -152,6 +154,15 @@ def _warn_of_method(request: Request) -> None:
         error(
             f"warning: {request.spec.name}: {request.spec.method.name} draws {listed(names)} at "
             f"random: it knows {what}"
+        )
+    if request.spec.window != WINDOW and not request.spec.deterministic:
+        error(f"warning: {request.spec.name}: window means nothing without deterministic: true")
+    ladder, trials = Ladder.of(request.spec.early_terminate), request.spec.trials
+    if ladder is not None and trials is not None and trials < ladder.trials_needed:
+        error(
+            f"warning: {request.spec.name}: it may be that no trial is complete: to pass all rungs "
+            f"takes one of {ladder.trials_needed}, and trials is {trials}; see max_resource and "
+            "reduction_factor of early_terminate"
         )
 
 

@@ -28,6 +28,7 @@ from sweep.cli.standing import (
 )
 from sweep.driver.mirroring import Lag, read_lag
 from sweep.driver.plan import elapsed
+from sweep.journal.event import AttemptFailed
 from sweep.journal.state import Checkpoint, Report, StudyState, Trial
 from sweep.journal.table import final_metrics
 from sweep.paths import StudyPaths
@@ -185,6 +186,10 @@ def _trial_record(paths: StudyPaths, trial: Trial) -> dict[str, Any]:
             for known in trial.checkpoints.values()
         ],
         "error": trial.error,
+        "failed_attempts": [
+            {"attempt": failed.attempt, "reason": failed.reason, "error": failed.error}
+            for failed in trial.failed
+        ],
         "log": None if log is None else str(log),
     }
 
@@ -215,11 +220,22 @@ def _print_trial(
     if trial.checkpoints:
         out.line("")
         out.table(*_checkpoints_table(list(trial.checkpoints.values())))
+    for failed in _earlier_failures(trial):
+        out.line("")
+        out.line(f"attempt {failed.attempt} failed: {failed.reason}")
+        if failed.error:
+            out.line(failed.error.rstrip())
     if trial.reason:
         out.line("")
         out.line(f"{state}: {trial.reason}")
     if trial.error:
         out.line(trial.error.rstrip())
+
+
+def _earlier_failures(trial: Trial) -> list[AttemptFailed]:
+    """Failed attempts, without the one that is the reason how the trial stands."""
+    last = trial.failed[-1:]
+    return trial.failed[:-1] if last and last[0].reason == trial.reason else trial.failed
 
 
 def _lineage(study: str, trial: Trial) -> dict[str, str]:

@@ -97,9 +97,9 @@ def values_of(trial: Trial) -> list[float | None]:
 
 
 def exceeded_text(spec: StudySpec, trial: Trial) -> str:
-    """The constraints that a trial does not keep: ``latency_ms <= 20 exceeded by 3``."""
+    """The constraints that a trial does not keep: ``latency_ms <= 20 missed by 3``."""
     named = zip(spec.constraints, trial.violations, strict=False)
-    return "; ".join(f"{each} exceeded by {text(much)}" for each, much in named if much > 0)
+    return "; ".join(f"{each} missed by {text(much)}" for each, much in named if much > 0)
 
 
 def front_text(state: StudyState) -> str:

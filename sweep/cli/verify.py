@@ -54,7 +54,7 @@ def _print_found(
         f"{counted(found.segments, 'segment')}, {counted(found.checkpoints, 'checkpoint')}, "
         f"{bytes_text(found.bytes)} read"
     )
-    if found.unknown and not running:
+    if found.unknown and found.events and not running:  # without a beginning nothing is mended
         one = len(found.unknown) == 1
         lost, them = ("is", "it") if one else ("are", "them")
         out.line(

@@ -24,9 +24,11 @@ class Key(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class WorkerDied:
-    """The process of an attempt ended without a word; ``reason`` is what is known of it."""
+    """The process of an attempt ended without a word; ``reason`` is what is known of it in a line,
+    ``detail`` all that the backend says."""
 
     reason: str
+    detail: str = ""
 
 
 Handler = Callable[[Key, "Message | WorkerDied"], None]

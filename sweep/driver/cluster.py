@@ -28,6 +28,7 @@ import ray
 from ray.exceptions import RayError
 
 import sweep
+from sweep.driver import heap
 from sweep.driver.backend import Handler, Key, WorkerDied
 from sweep.driver.reaper import Reaper
 from sweep.driver.worker import Order, Worker, pack, unpack
@@ -112,6 +113,7 @@ class RayBackend:
             gpu=total.get("GPU", 0.0),
             memory=int(total.get("memory", 0)) or None,
         )
+        heap.begin()
 
     def prepare(self, program: str, project: str, resources: Resources, count: int) -> None:
         slots = [slot for slot in self._slots if slot.serves(resources, project)]
@@ -177,6 +179,7 @@ class RayBackend:
         ray.shutdown()
         if self._reaper is not None:
             self._reaper.close()
+        heap.end()
 
     def _receive(self, slot: _Slot, handle: Handler) -> None:
         call, slot.pending = slot.pending, None
@@ -186,7 +189,7 @@ class RayBackend:
             key = slot.key
             self._end(slot)
             if key is not None:
-                handle(key, WorkerDied(_cause(error)))
+                handle(key, WorkerDied(_cause(error), str(error)))
             return
         for key, message in batch:
             if slot.key == key and isinstance(message, Ended):
@@ -272,6 +275,13 @@ def _fits(wanted: list[Resources], capacity: Resources) -> bool:
 
 
 def _cause(error: BaseException) -> str:
+    """What Ray says of the end of a worker, in a line."""
+    if _GONE in str(error):
+        return "it was killed (where memory ran out by the system), or crashed"
     lines = [line.strip() for line in str(error).splitlines() if line.strip()]
     detail = next((line for line in lines if "exit detail" in line.lower()), None)
     return detail or (lines[0] if lines else type(error).__name__)
+
+
+_GONE = "Worker unexpectedly exits with a connection error"
+"""What Ray says of a worker that went without a word, before a list of possible causes."""

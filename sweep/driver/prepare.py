@@ -11,7 +11,7 @@ from sweep.driver.mirroring import check_mirror
 from sweep.driver.plan import Limits, is_complete, timed_out
 from sweep.driver.study import DrivenStudy
 from sweep.driver.warm_start import new_histories
-from sweep.errors import SpecChangedError, StoreError, StudyLockedError
+from sweep.errors import ProgramError, SpecChangedError, StoreError, StudyLockedError
 from sweep.journal.event import HistoryAdded, StudyCreated
 from sweep.journal.journal import Journal, first_event, read_state
 from sweep.journal.lock import Lock, holder
@@ -74,8 +74,11 @@ def request_run(store: Path, spec: StudySpec, project: str, *, accept: bool = Fa
         StoreError: its journal cannot be read.
         ProgramError: the sampler that ``method`` names, or the space, cannot be had.
     """
-    SamplerSource(spec, project)
-    space = space_of(spec, project)
+    try:
+        SamplerSource(spec, project)
+        space = space_of(spec, project)
+    except ProgramError as error:
+        raise ProgramError(f"{spec.name}: {error}") from error
     paths = StudyPaths.of(store, spec.name)
     state = _look(paths)
     check_mirror(paths, spec, begun=state is not None)

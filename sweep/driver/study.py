@@ -243,8 +243,8 @@ class DrivenStudy:
                 self._fork(trial, message)
             case Ended():
                 self._ended(trial, message)
-            case WorkerDied(reason=reason):
-                self._failed(trial, f"worker died: {reason}", "")
+            case WorkerDied(reason=reason, detail=detail):
+                self._failed(trial, f"worker died: {reason}", detail)
         return None
 
     def settle(self, show: Callable[[Entry], None]) -> None:

@@ -245,7 +245,7 @@ def _attempt_stopped(state: StudyState, event: AttemptStopped, time: float) -> N
 def _attempt_failed(state: StudyState, event: AttemptFailed, time: float) -> None:
     trial = state.running[event.trial]
     _end_attempt(trial, time)
-    trial.failures += 1
+    trial.failed.append(event)
     trial.reason, trial.error = event.reason, event.error
 
 

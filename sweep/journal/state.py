@@ -6,6 +6,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from sweep.journal.event import (
+    AttemptFailed,
     DriverStarted,
     DriverStopped,
     HistoryAdded,
@@ -86,7 +87,7 @@ class Trial:
     """The turn that it was begun in, or promoted last."""
     checkpoints: dict[str, Checkpoint] = field(default_factory=dict)
     attempts: int = 0
-    failures: int = 0
+    failed: list[AttemptFailed] = field(default_factory=list)
     executing: bool = False
     dispatched: float | None = None
     duration: float = 0.0
@@ -111,6 +112,11 @@ class Trial:
     def reuses(self) -> int | None:
         """The trial whose result it takes over, if it does."""
         return None if isinstance(self.asked, TrialForked) else self.asked.reuses
+
+    @property
+    def failures(self) -> int:
+        """How many attempts have failed."""
+        return len(self.failed)
 
     @property
     def queued(self) -> bool:

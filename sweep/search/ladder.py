@@ -63,6 +63,17 @@ class Ladder:
         point = place * _GOLDEN % 2**64 * sums[-1] >> 64
         return bisect_right(sums, point)
 
+    @property
+    def trials_needed(self) -> int:
+        """Of how many trials one passes all rungs of the shortest bracket; of fewer maybe none.
+
+        1 where nobody knows where the rungs end.
+        """
+        needed, rung = 1, self.lowest[-1]
+        while self.top is not None and rung < self.top:
+            needed, rung = needed * self.factor, rung * self.factor
+        return needed
+
     def rung(self, bracket: int | None, steps: int, after: int) -> int | None:
         """The highest rung that a trial reaches with ``steps``, above ``after``; None for none.
 

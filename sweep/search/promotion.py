@@ -80,15 +80,25 @@ class Promotion:
         self._paused: dict[_Place, set[int]] = {}
         self._reached: dict[int, _Place] = {}
         self._turns: list[_Turn] = []
-        """All of them, where they count in order."""
+        """All of them; where results count as they come, they wait for another spec."""
         self._last: dict[int, _Turn] = {}
         """Of each trial that is not finished."""
         self._counted = 0
         """Turns that count now: the first ones."""
+        self._lag = spec.lag
         self.adopt(spec)
 
     def adopt(self, spec: StudySpec) -> None:
-        """Go on under another spec."""
+        """Go on under another spec.
+
+        Also where results counted as they came, or were those of a population, and are to count in
+        turns from now on, or the reverse.
+        """
+        if spec.lag is None and self._lag is not None:
+            while self._counted < len(self._turns):
+                self._count()
+        elif spec.lag is not None and self._lag is None:
+            self._standings, self._paused, self._counted = {}, {}, 0
         self._lag = spec.lag
         self._ladder = Ladder.of(spec.early_terminate)
         self._sign = -1.0 if spec.objective.goal is Goal.MAXIMIZE else 1.0
@@ -149,8 +159,7 @@ class Promotion:
 
     def apply(self, event: Event) -> None:
         """Follow the journal by one event."""
-        if self._lag is not None:
-            self._follow_turns(event)
+        self._follow_turns(event)
         match event:
             case TrialAsked(bracket=int(bracket)):
                 self._brackets[event.trial] = bracket
@@ -170,6 +179,8 @@ class Promotion:
 
     def _follow_turns(self, event: Event) -> None:
         match event:
+            case TrialPromoted() if not self._last[event.trial].over:
+                pass  # at once: the turn goes on
             case TrialAsked() | TrialForked() | TrialPromoted():
                 self._last[event.trial] = turn = _Turn(event.trial)
                 self._turns.append(turn)
@@ -194,7 +205,7 @@ class Promotion:
         if turn.place is None:
             return
         self._enter(turn.place, turn.trial, turn.value)
-        if self._last.get(turn.trial) is turn:  # else it has gone on, or is finished
+        if turn.over and self._last.get(turn.trial) is turn:  # else it goes on, or is finished
             self._paused.setdefault(turn.place, set()).add(turn.trial)
 
     def _discount(self) -> None:

@@ -16,6 +16,7 @@ from sweep.journal.event import (
     SpecChanged,
     StudyCreated,
     TrialAsked,
+    TrialDispatched,
     TrialFinished,
     TrialForked,
     TrialJudged,
@@ -210,10 +211,16 @@ def _compare(found: Replay, state: StudyState, search: Search, entry: Entry, ahe
             rung = trial.held_at
             _check(found, seq, event.trial, "rung", event.rung, rung)
             if rung is not None:
-                _check(found, seq, event.trial, "step", event.step, trial.rungs[rung])
+                step = trial.rungs[rung]
+                value = trial.reports[step].value if step in trial.reports else None
+                _check(found, seq, event.trial, "step", event.step, step)
+                _check(found, seq, event.trial, "value where it is paused", event.value, value)
         case TrialPromoted():
             found.promotions += 1
             _check_promotion(found, state, search, seq, event)
+        case TrialDispatched() if search.population is not None:
+            waits = not search.population.may_run(state, state.trials[event.trial])
+            _check(found, seq, event.trial, "wait for others", False, waits)
         case TrialFinished():
             if state.trials[event.trial].state is TrialState.PAUSED:
                 _check_nothing_waits(found, state, search, seq, event.trial)
@@ -260,6 +267,11 @@ def _check_result(found: Replay, state: StudyState, seq: int, event: TrialFinish
     first = next(iter(values.values()))
     if first is not None and math.isnan(first):
         first = None  # of a member of a population that made way
+    ends = trial.pruned_at is not None or trial.state is TrialState.PAUSED
+    succeeds = trial.fork is not None and trial.fork.exploits is not None
+    if not (succeeds and not trial.reports):  # nothing was left to do for it
+        state_ = TrialState.PRUNED if ends else TrialState.COMPLETE
+        _check(found, seq, event.trial, "state", str(event.state), str(state_))
     _check(found, seq, event.trial, "value", event.value, first)
     _check(found, seq, event.trial, "values", event.values, several)
     _check(found, seq, event.trial, "violations", event.violations, violations)
@@ -318,7 +330,8 @@ def _check_nothing_waits(
 
 def _candidate(state: StudyState, search: Search) -> Candidate | None:
     """The paused trial that may go on, if there is one."""
-    ordered = bool(state.spec.get("deterministic")) and search.promotion.pauses
+    waits = search.promotion.pauses or bool(state.paused)
+    ordered = waits and bool(state.spec.get("deterministic"))
     spec = StudySpec.model_validate(state.spec) if ordered else None
     exhausted = spec is not None and state.asked >= total(spec, state)
     return search.promotion.next(exhausted=exhausted)
@@ -348,10 +361,12 @@ def _check_report(
             what = f"verdict at step {event.step}"
             _check(found, seq, event.trial, what, event.prune, derived)
         return
-    if event.prune is None or event.value is None or event.step in trial.verdicts:
-        return  # nothing was judged here, or a verdict of before a resume was given again
-    found.verdicts += 1
-    prune, wrote = search.judge(trial, event.step, event.value)
+    again = event.step in trial.verdicts
+    prune: bool | None = None
+    wrote: dict[str, Any] = {}
+    if event.value is not None and (search.prunes or again):
+        found.verdicts += not again
+        prune, wrote = search.judge(trial, event.step, event.value)
     _check(found, seq, event.trial, f"verdict at step {event.step}", event.prune, prune)
     _check(found, seq, event.trial, f"rungs at step {event.step}", event.wrote, wrote)
 

@@ -36,13 +36,15 @@ class PopulationInRounds(Population):
         """The verdict on ``trial``, and the step at which it stands; None before all have come."""
         if trial.number not in self.unjudged(state):
             return None
-        values = {
-            member.number: kept[max(kept)]
-            for member in self._members(state)
-            if (kept := self._kept(member))
-        }
+        step = max(self._kept(trial))
+        values = {}
+        for member in self._members(state):
+            # Some may be further: with more trials later, or where a member seldom reports.
+            kept = {each: value for each, value in self._kept(member).items() if each <= step}
+            if kept:
+                values[member.number] = kept[max(kept)]
         value = values.pop(trial.number)
-        return max(self._kept(trial)), self._makes_way(state, values, value)
+        return step, self._makes_way(state, values, value)
 
     def unjudged(self, state: StudyState) -> list[int]:
         """Numbers of the members that are to be judged now, as all have come so far."""
@@ -71,7 +73,7 @@ class PopulationInRounds(Population):
         return verdict is None and self._due(trial, step) and not trial.reports[step].last
 
     def _values(self, state: StudyState, step: int, *, without: int) -> dict[int, float]:
-        """Nobody is at another step; a fork that begins in this round stands for nobody yet."""
+        """A fork that begins in this round stands for nobody yet."""
         return {
             number: value
             for number, value in super()._values(state, step, without=without).items()

@@ -14,6 +14,7 @@ from typing import Any
 
 from sweep.checkpoint import origin, rng
 from sweep.checkpoint.memo import MemoStore
+from sweep.checkpoint.metric import as_metrics, as_number
 from sweep.checkpoint.mirror import MirrorSource
 from sweep.checkpoint.record import CheckpointRecord, Kind
 from sweep.checkpoint.saver import Saver
@@ -29,7 +30,6 @@ from sweep.fsio import is_full
 from sweep.paths import StudyPaths
 from sweep.trial.isolation import isolated
 from sweep.trial.message import Assignment, Ended, Forked, Link, Restored, Saved
-from sweep.trial.metric import as_metrics, as_number
 from sweep.trial.once import Once
 from sweep.trial.origin import check_origin
 from sweep.trial.outcome import Outcome, TrialExit

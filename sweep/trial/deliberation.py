@@ -47,7 +47,9 @@ class Deliberation:
             return Decision(Demand(kind=Kind.PRUNED) if saves else None, Outcome.PRUNED)
         if self._position.pause and not self._position.within and not over:
             return Decision(Demand(kind=Kind.PAUSED) if saves else None, Outcome.PAUSED)
-        if self._reporting.stop or self._link.stopping:
+        # Who makes room must keep what it has reported, or it would report and leave for ever.
+        room = self._reporting.room and (resumable or not self._position.looped)
+        if room or self._reporting.stop or self._link.stopping:
             return Decision(Demand(kind=Kind.STOP) if saves else None, Outcome.STOPPED)
         if self._position.forks and resumable:
             self._forking.save()

@@ -124,7 +124,7 @@ class Verdict(StrEnum):
     PAUSE = "pause"
     STOP = "stop"
     YIELD = "yield"
-    """As STOP, in answer to a report: others are to have the slot."""
+    """As STOP, in answer to a report, but not before that is saved: others are to have the slot."""
 
 
 class Link(Protocol):

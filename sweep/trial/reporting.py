@@ -14,7 +14,8 @@ class Reporting:
 
     Attributes:
         reports: all so far, one for each step.
-        stop: whether the driver has answered one with STOP or YIELD.
+        stop: whether the driver has answered one with STOP.
+        room: whether it has answered one with YIELD.
     """
 
     def __init__(
@@ -31,7 +32,7 @@ class Reporting:
         self._position, self._loaders = inventory.position, inventory.loaders
         self._preamble, self._beside, self._last = preamble, 0, False
         self.reports: list[Report] = []
-        self.stop = False
+        self.stop = self.room = False
 
     @property
     def count(self) -> int:
@@ -78,4 +79,5 @@ class Reporting:
             verdict = self._link.verdict()
             position.prune |= verdict is Verdict.PRUNE
             position.pause |= verdict is Verdict.PAUSE
-            self.stop |= verdict in (Verdict.STOP, Verdict.YIELD)
+            self.stop |= verdict is Verdict.STOP
+            self.room |= verdict is Verdict.YIELD

@@ -7,7 +7,8 @@ from collections.abc import Callable, Iterator, Mapping, MutableMapping, Sequenc
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
-from sweep.trial.metric import Report, as_metrics
+from sweep.checkpoint.metric import as_metrics
+from sweep.trial.metric import Report
 from sweep.trial.once import Once, Scope
 from sweep.trial.params import Params
 from sweep.trial.session import Session

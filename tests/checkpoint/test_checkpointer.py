@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 from checkpoint_maker import flip
@@ -82,6 +84,39 @@ def test_nan_is_never_the_best(tmp_path: Path) -> None:
         assert best.global_step == 1
 
 
+@pytest.mark.filterwarnings("error")
+@pytest.mark.parametrize(
+    "number",
+    [
+        lambda value: torch.tensor(value, requires_grad=True),
+        lambda value: torch.tensor([value]),
+        np.float32,
+        float,
+    ],
+)
+def test_metrics_are_numbers_wherever_they_come_from(
+    tmp_path: Path, number: Callable[[float], Any]
+) -> None:
+    """A loss as the training has it can be read back, so that the next open finds the best."""
+    with opened(tmp_path, parts(), keep=Keep(last=1, best=1)) as saver:
+        for step, loss in enumerate([2.0, 0.5, 3.0]):
+            saver.save(step=step, metrics={"loss": number(loss)})
+    with opened(tmp_path, parts()) as saver:
+        best, latest = saver.best(), saver.restore()
+        assert best is not None
+        assert latest is not None
+        assert (best.global_step, best.metrics, latest.global_step) == (1, {"loss": 0.5}, 2)
+
+
+@pytest.mark.parametrize("value", ["low", None, torch.zeros(2)])
+def test_a_metric_that_is_no_number_is_refused(tmp_path: Path, value: Any) -> None:
+    """Before anything is written."""
+    with opened(tmp_path, parts()) as saver, pytest.raises(TypeError, match="'loss' must be a num"):
+        saver.save(step=0, metrics={"loss": value})
+    with opened(tmp_path, parts()) as saver:
+        assert saver.restore() is None
+
+
 def test_keeps_last_and_best(tmp_path: Path) -> None:
     """By default the last and the best stay, and nothing else lies in the directory."""
     objects = parts()
@@ -115,6 +150,27 @@ def test_damaged_latest_falls_back(tmp_path: Path) -> None:
         flip(tmp_path / "blobs" / restored.manifest.removesuffix(".json") / blob.name, 300)
         with pytest.raises(CheckpointDamagedError):
             saver.restore(1)
+
+
+def test_damaged_manifest_is_set_aside(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    """It does not bar the way to the older ones; where there is none, that is an error."""
+    objects = parts()
+    with opened(tmp_path, objects, keep=Keep(last=2)) as saver:
+        train(objects, range(2), saver)
+    for step, left in ((1, 0), (0, None)):
+        manifest = next((tmp_path / "manifests").rglob(f"*{step}-s*.json"))
+        flip(manifest, 40)
+        with opened(tmp_path, objects) as saver:
+            assert manifest.name in caplog.text
+            assert not manifest.exists()
+            assert list((tmp_path / "quarantine").rglob(manifest.name))
+            if left is None:
+                with pytest.raises(CheckpointDamagedError):
+                    saver.restore()
+            else:
+                restored = saver.restore()
+                assert restored is not None
+                assert restored.global_step == left
 
 
 def test_mismatch_names_both_sides(tmp_path: Path) -> None:

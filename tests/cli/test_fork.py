@@ -73,6 +73,16 @@ def test_fork_of_the_end_has_nothing_to_do(complete: Project) -> None:
     assert "nothing was left to do after 2@6.0.final" in str(reason)
 
 
+def test_the_end_is_not_recommended_for_itself(project: Project) -> None:
+    """Neither the save of the last epoch, which is as far, nor what holds no whole state."""
+    keep = {"every": {"epochs": 1}, "final": "full", "keep": {"last": 9, "best": 9}}
+    spec = project.spec("s", program="contents:train", trials=1, checkpoint=keep)
+    assert project.run("run", "--inline", spec).returncode == 0
+    refused = project.call("fork", "s/0")
+    assert refused.returncode == 2
+    assert refused.stderr.endswith("Fork an earlier one: 0@1.0, 0@2.0\n")
+
+
 def test_fork_outside_of_the_space(complete: Project, call: Callable[..., str]) -> None:
     """It is refused, taken with --force, and then neither told nor the incumbent."""
     with pytest.raises(UsageError, match="must be one of 6, 9"):

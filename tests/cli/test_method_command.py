@@ -92,6 +92,18 @@ def test_what_cmaes_cannot_model_is_said(project: Project) -> None:
     assert (more.returncode, said in more.stderr) == (0, False)
 
 
+def test_too_few_trials_for_the_rungs_are_said(project: Project) -> None:
+    """A study may end with all trials paused at rungs: it says so before, and plainly after."""
+    wanted = {"type": "asha", "reduction_factor": 2, "max_resource": 4}
+    spec = project.spec("a", program="odd:raises_once", early_terminate=wanted, trials=1)
+    done = project.run("run", "--inline", spec)
+    said = "warning: a: it may be that no trial is complete: to pass all rungs takes one of 4, and"
+    assert said in done.stderr
+    assert project.call("best", "a").stdout == "a: no trial is complete (1 trial (1 pruned))\n"
+    more = project.run("run", "--inline", spec, "--set", "trials=4")
+    assert "warning" not in more.stderr
+
+
 def test_brute_goes_through_everything_once(project: Project) -> None:
     parameters = {"x": {"values": [0.0, 1.0, 2.0]}, "y": {"values": [0, 1]}}
     spec = project.spec("b", method="brute", parameters=parameters, trials=None)

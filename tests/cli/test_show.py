@@ -134,6 +134,35 @@ def test_table_of_checkpoints_says_the_content(made: Path) -> None:
     }
 
 
+def test_what_failed_before_a_trial_was_complete_is_shown(project: Project) -> None:
+    """The line of the run refers to it, and the trial has no error of its own."""
+    spec = project.spec("s", program="odd:raises_once", trials=1, retries=1)
+    done = project.run("run", "--inline", spec)
+    assert "trial 0: attempt 1: RuntimeError: once (traceback: sweep show s/0)" in done.stdout
+    shown = project.call("show", "s/0").stdout
+    assert "s/0 (complete)" in shown
+    assert "\nattempt 1 failed: RuntimeError: once\nTraceback" in shown
+    record = json.loads(project.call("show", "s/0", "--json").stdout)
+    assert record["error"] is None
+    failed = [(each["attempt"], each["reason"]) for each in record["failed_attempts"]]
+    assert failed == [(1, "RuntimeError: once")]
+
+
+def test_an_error_is_shown_once(project: Project) -> None:
+    """That of the last attempt is why the trial has failed; those before it precede it."""
+    spec = project.spec("s", program="odd:raises", trials=1, retries=1)
+    assert project.run("run", "--inline", spec).returncode == 1
+    shown = project.call("show", "s/0").stdout
+    assert shown.count("Traceback") == 2
+    assert shown.index("\nattempt 1 failed: Runtime") < shown.index("\nfailed: RuntimeError")
+
+
+def test_no_row_is_padded_in_a_pipe(call: Call) -> None:
+    """A long last cell (why a study is damaged, say) does not widen the other rows."""
+    for shown in (call("ls"), call("show", "s"), call("best", "s"), call("show", "s/0")):
+        assert all(line == line.rstrip() for line in shown.splitlines())
+
+
 def test_nothing_to_do_is_said_so(call: Call) -> None:
     """A clean study has nothing to remove and nothing to rewrite, and no table of zeros."""
     for name in ("gc", "migrate"):

@@ -12,7 +12,7 @@ from typing import Any
 import pandas as pd
 import pytest
 from conftest import PROGRAMS, Project
-from test_kill import exact_spec, final_states, last_event, state_of, tables, until
+from test_kill import PARAMETERS, exact_spec, final_states, last_event, state_of, tables, until
 
 TRIALS = 16
 KILLS = 5
@@ -23,10 +23,13 @@ BEGUN_WITHIN_S = 600.0
 ENDED: dict[str, dict[str, Any]] = {
     "median": {},
     "asha": {"early_terminate": {"type": "asha", "reduction_factor": 2, "max_resource": 4}},
-    "hyperband": {"early_terminate": {"type": "hyperband", "eta": 2, "max_iter": 4}},
+    "hyperband": {
+        "early_terminate": {"type": "hyperband", "reduction_factor": 2, "max_resource": 4}
+    },
     "pbt": {
         "method": {"name": "pbt", "perturbation_interval": 1, "quantile_fraction": 0.4},
         "early_terminate": None,
+        "parameters": PARAMETERS | {"width": {"value": 4}},  # a fork must fit
         "trials": 5,
     },
 }
@@ -34,17 +37,15 @@ ENDED: dict[str, dict[str, Any]] = {
 
 
 def ordered_spec(project: Project, slots: int, **more: Any) -> Path:
-    return exact_spec(
-        project,
-        "study",
-        program="uneven:train",
-        trials=TRIALS,
-        deterministic=True,
-        window=6,
-        concurrency=slots,
-        resources={"cpu": 0.5},
-        **more,
-    )
+    content: dict[str, Any] = {
+        "program": "uneven:train",
+        "trials": TRIALS,
+        "deterministic": True,
+        "window": 6,
+        "concurrency": slots,
+        "resources": {"cpu": 0.5},
+    }
+    return exact_spec(project, "study", **(content | more))
 
 
 @pytest.mark.ray

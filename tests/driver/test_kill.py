@@ -260,7 +260,10 @@ def test_killed_worker_is_replaced(project: Project) -> None:
     attempts = study.reports[study.reports["trial"] == 1].set_index("step")["attempt"]
     assert attempts[5] == 2
     assert attempts[2] == 1
-    assert "worker died" in done.stdout
+    assert (
+        "worker died: it was killed (where memory ran out by the system), or crashed" in done.stdout
+    )
+    assert "unexpectedly" in project.call("show", "study/1").stdout
     gap = _gap_of_the_replacement(project)
     # 0.6 to 0.8 s on two idle cores, the trial's own 0.1 s and its import included.
     assert gap < 2.0, f"the replacement took {gap:.1f} s"

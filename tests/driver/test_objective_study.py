@@ -71,7 +71,7 @@ def test_front_is_shown_everywhere(project: Project, monkeypatch: pytest.MonkeyP
     assert project.call("best", "study").stdout.split()[:3] == ["trial", "loss", "size"]
     shown = project.call("show", "study").stdout
     assert shown.count("on the front") == len(numbers)
-    assert shown.count("latency_ms <= 20 exceeded by") == 8 - len(kept)
+    assert shown.count("latency_ms <= 20 missed by") == 8 - len(kept)
     assert f"front     {said}" in shown
     listed = project.call("ls").stdout
     assert "loss, size" in listed
@@ -100,7 +100,7 @@ def test_constraint_decides_who_is_best(project: Project) -> None:
     assert "constraints: ['x <= 0.4'] -> ['x <= 2']" in changed.stderr
     none = front_spec(project, name="none", constraints=["x >= 7"], **bound)
     assert project.call("run", "--inline", none).returncode == 0
-    assert "no trial keeps the constraints yet" in project.call("best", "none").stdout
+    assert "no trial keeps the constraints (" in project.call("best", "none").stdout
     assert sweep.open_study(project.store / "none").best is None
 
 

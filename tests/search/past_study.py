@@ -8,6 +8,7 @@ from typing import Any
 import optuna
 from test_search import Study, loss, simulate, spec_of
 
+from sweep.journal.event import TrialState
 from sweep.spec import StudySpec, difference
 
 
@@ -32,8 +33,8 @@ def tried(study: Study, loss_of: Callable[[dict[str, Any], int], float] = loss) 
     number = study.ask()
     trial = study.state.trials[number]
     if trial.reuses is None:
-        study.report(number, 0, loss_of(trial.params, 0))
-        study.finish(number)
+        pruned = study.report(number, 0, loss_of(trial.params, 0))
+        study.finish(number, TrialState.PRUNED if pruned else TrialState.COMPLETE)
     return number
 
 

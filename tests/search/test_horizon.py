@@ -48,8 +48,15 @@ def ordered(method: Any, pruner: dict[str, Any] | None = None, **values: Any) ->
 
 def simulate(spec: StudySpec, slots: int, timing: int, kills: float = 0.0) -> Study:
     """Run a study on ``slots`` whose trials advance in the random order that ``timing`` gives."""
-    study, limits, chooser = Study(spec), Limits.of(spec), random.Random(timing)
-    while not is_complete(study.state, limits):
+    return go_on(Study(spec), slots, timing, kills)
+
+
+def go_on(
+    study: Study, slots: int, timing: int, kills: float = 0.0, until: int | None = None
+) -> Study:
+    """Run it to its end, or ``until`` there are so many turns; its spec may have changed."""
+    limits, chooser = Limits.of(StudySpec.model_validate(study.state.spec)), random.Random(timing)
+    while not is_complete(study.state, limits) and study.state.turns != until:
         executing = [trial.number for trial in study.state.running.values() if trial.executing]
         exhausted = study.state.asked >= limits.total
         candidate = study.search.promotion.next(exhausted=exhausted)
@@ -194,6 +201,63 @@ def test_a_study_that_grows_is_as_one_that_was_large_from_the_start() -> None:
     study.rebuild()
     study.ask()
     assert study.state.trials[12].asked == whole.state.trials[12].asked
+
+
+def changed(study: Study, **values: Any) -> None:
+    """The study goes on under another spec."""
+    spec = StudySpec.model_validate(study.state.spec | values)
+    study.record(study.search.accept(spec, "", list(values)))
+
+
+def test_paused_trials_go_on_in_order_where_no_rung_holds_them_any_more() -> None:
+    """`early_terminate` is taken away: as many turns count as it takes, which replays, too."""
+    spec = ordered("random", PRUNERS[-2], trials=4)
+    ends = []
+    for slots in (1, 3):
+        study = go_on(Study(spec), slots, slots, until=4)
+        while study.state.running:
+            advance(study, min(study.state.running))
+        assert len(study.state.paused) == 4
+        changed(study, early_terminate=None)
+        ends.append(outcome(go_on(study, slots, slots)))
+        assert study.state.counts[TrialState.COMPLETE] == 4
+        found = replay(study.entries, {})
+        assert found.passed, found.deviations[:3]
+    assert ends[0] == ends[1]
+
+
+def test_it_may_begin_while_nothing_was_judged() -> None:
+    """A study whose first trials have begun, and have said nothing, may still be put in order."""
+    study = Study(ordered("random", PRUNERS[-2], deterministic=False, trials=4))
+    study.ask()
+    changed(study, deterministic=True)
+    go_on(study, 2, 1)
+    assert replay(study.entries, {}).passed
+    back = Study(ordered("random", PRUNERS[-2], trials=4))
+    back.ask()
+    changed(back, deterministic=False)
+    back.report(0, 0, 1.0)
+    at = {"step": 0, "rung": 1, "value": 1.0}
+    back.record(TrialPaused(trial=0, attempt=1, checkpoint=None, **at))
+    changed(back, early_terminate=None)
+    assert back.search.promotion.next(exhausted=False) == (0, 1)
+
+
+def test_members_of_a_population_go_on_in_turns() -> None:
+    """Another method is accepted: what a population has begun has turns, as all that comes."""
+    population = {"method": {"name": "pbt"}, "trials": 4}
+    base = ordered("random").model_dump(mode="json")
+    study = Study(StudySpec.model_validate(base | population))
+    for step in (0, 1):
+        study.report(study.ask(), step, 1.0)
+    changed(study, method={"name": "random"}, early_terminate=PRUNERS[-2])
+    go_on(study, 2, 1)
+    assert study.state.finished == 4
+    study = go_on(Study(ordered("random", PRUNERS[-2], trials=4)), 1, 1, until=4)
+    while study.state.running:
+        advance(study, min(study.state.running))
+    changed(study, **population, early_terminate=None)
+    assert study.search.promotion.next(exhausted=False) is not None
 
 
 def test_result_told_out_of_turn_is_found() -> None:

@@ -47,6 +47,21 @@ def test_rungs_without_an_end() -> None:
     assert rungs(ladder("asha", min_resource=2, max_resource=32), None, 70) == [2, 8]
 
 
+@pytest.mark.parametrize(
+    ("made", "needed"),
+    [
+        (ladder("asha", reduction_factor=2, max_resource=9), 16),  # 1, 2, 4, 8
+        (ladder("asha", reduction_factor=3, max_resource=9), 9),  # 1, 3
+        (ladder("asha", reduction_factor=3), 1),
+        (ladder("hyperband", max_resource=9), 1),
+        (ladder("hyperband", max_resource=9, brackets=1), 9),
+    ],
+)
+def test_trials_that_the_rungs_need(made: Ladder, needed: int) -> None:
+    """As many as leave one above the last rung of the shortest bracket."""
+    assert made.trials_needed == needed
+
+
 def test_rungs_that_were_passed_over() -> None:
     """A trial that reports seldom reaches the highest rung that it has passed, each once."""
     made = ladder("asha", reduction_factor=2)

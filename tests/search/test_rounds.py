@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -151,6 +152,31 @@ def test_a_changed_verdict_is_found_by_replay() -> None:
     study.entries[at] = type(entry)(seq=entry.seq, time=entry.time, event=changed)
     found = replay(study.entries[: at + 1], {})
     assert [each.what for each in found.deviations] == ["verdict"]
+
+
+def test_who_went_on_unjudged_is_found_by_replay() -> None:
+    """A verdict that was taken out leaves a member that did not wait for it."""
+    study = Rounds(ordered(), 2, 1).run()
+    events = [entry.event for entry in study.entries]
+    verdicts = [each for each in events if isinstance(each, TrialJudged)]
+    left_out = next(each for each in verdicts if not each.prune)
+    events.remove(left_out)
+    entries = [replace(study.entries[i], seq=i, event=each) for i, each in enumerate(events)]
+    found = replay(entries, {}).deviations
+    assert (left_out.trial, "wait for others") in [(each.trial, each.what) for each in found]
+
+
+def test_values_of_later_steps_do_not_count() -> None:
+    """A member that is further, since there are more trials now, is taken as it was at the step."""
+    study = Study(ordered(trials=4))
+    for values in ({1: 5.0, 3: 0.0}, {1: 6.0, 3: 0.0}, {1: 7.0, 3: 0.0}, {1: 5.5}):
+        number = study.begin()
+        for step, value in values.items():
+            study.report(number, step, value)
+            study.save(number, step, "stop")
+        study.record(AttemptStopped(trial=number, attempt=1))
+    assert study.rules.unjudged(study.state) == [3]
+    assert study.rules.judgement(study.state, study.state.trials[3]) == (1, False)
 
 
 def test_nobody_is_judged_before_all_have_come() -> None:

@@ -135,6 +135,24 @@ def test_verdict_may_be_stop(tmp_path: Path) -> None:
     assert [record.kind for record in link.records] == [Kind.STOP]
 
 
+def test_who_makes_room_keeps_what_it_has_reported(tmp_path: Path) -> None:
+    """In an epoch that cannot be gone on with, YIELD waits for its end: else it came for ever."""
+
+    def train(trial):
+        trial.track()
+        for _ in trial.epochs(3):
+            trial.report(loss=1)
+            trial.step()
+            trial.step()
+
+    runner = Runner(tmp_path, train, verdicts=True)
+    for epoch in range(2):
+        link = runner.run(Recorder(verdict=lambda report: Verdict.YIELD))
+        assert link.ended.outcome is Outcome.STOPPED
+        assert [record.kind for record in link.records] == [Kind.STOP]
+        assert [message.step for message in link.of(Reported)] == [epoch]
+
+
 def test_leaving_cannot_be_swallowed(tmp_path: Path) -> None:
     """User code that catches everything is stopped all the same, and cleans up once."""
     cleaned = []
