@@ -29,7 +29,7 @@ def draw(
         _regrets(next(parts), by_trials, tables)
     if by_epochs:
         _epochs(next(parts), by_epochs)
-    figure.savefig(path, dpi=120)
+    figure.savefig(path, dpi=72)
 
 
 def _regrets(
@@ -45,6 +45,8 @@ def _regrets(
             _band(panel, range(1, len(each[0]) + 1), each, colour, "-", name)
         panel.set_yscale("symlog", linthresh=0.01)
         panel.set_title(f"{table}, {sampler}", fontsize=8)
+    for panel in axes.flat:
+        panel.set_visible(panel.has_data())
     axes[0][0].legend()
     part.supxlabel("trials")
     part.supylabel("regret of the best so far")
