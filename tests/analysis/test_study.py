@@ -10,6 +10,7 @@ from conftest import Project
 
 import sweep
 from sweep.errors import StudyNotFoundError
+from sweep.journal.event import TrialState
 
 TRIALS = (
     "number state value started finished duration_s attempts steps checkpoint parent source "
@@ -45,6 +46,82 @@ def test_tables_have_the_documented_columns(project: Project) -> None:
     best = study.best
     assert best is not None
     assert best["value"] == study.trials["value"].min()
+
+
+SPACE = {
+    "width": {"values": [4, 8]},
+    "epochs": {"value": 2},
+    "lr": {"min": 0.01, "max": 0.1},
+    "kind": {"values": ["a", "b", "c"]},
+    "depth": {"min": 1, "max": 3, "when": {"kind": "b"}},
+    "share": {"values": [0, 0.5], "when": {"kind": "b"}},
+    "flag": {"values": [True, False], "when": {"kind": "c"}},
+    "same": {"value": 3.0, "when": {"kind": "c"}},
+}
+TYPES = {
+    "width": "int64",
+    "epochs": "int64",
+    "lr": "float64",
+    "kind": "category",
+    "depth": "Int64",
+    "share": "float64",
+    "flag": "boolean",
+    "same": "float64",
+}
+
+
+def test_types_are_those_of_the_space(project: Project) -> None:
+    """They do not depend on which values came up: not even where a condition never held."""
+    program = {"program": "odd:returns_one", "metric": {"name": "loss"}}
+    for name, when in (("s", "b"), ("t", "c")):
+        enqueue = [{"kind": when}, {"kind": "a"}]
+        spec = project.spec(name, parameters=SPACE, trials=2, enqueue=enqueue, **program)
+        assert project.call("run", "--inline", spec).returncode == 0
+        study = sweep.open_study(project.store / name)
+        for frame in (study.trials, forgetful(study).trials):
+            found = {column: str(frame[f"params.{column}"].dtype) for column in SPACE}
+            assert found == TYPES
+            assert list(frame["params.kind"].cat.categories) == ["a", "b", "c"]
+            assert list(frame["params.kind"]) == [when, "a"]
+            assert list(frame["state"].cat.categories) == [str(each) for each in TrialState]
+            assert frame["parent"].dtype == frame["exploits"].dtype == "Int64"
+            assert frame["params.depth"].isna().all() == (when == "c")
+
+
+def forgetful(study: sweep.analysis.study.Study) -> sweep.analysis.study.Study:
+    """The same study, whose tables are not to be had: the journal is read."""
+    import shutil
+
+    shutil.rmtree(study.paths.tables)
+    return sweep.open_study(study.paths.root)
+
+
+def test_values_of_another_space_stay(project: Project) -> None:
+    """A choice that is gone stays in the rows that have it, after those that are."""
+    parameters = {"x": {"values": ["old", "new"]}}
+    spec = project.spec(
+        "s", program="odd:returns_one", parameters=parameters, trials=2, method="grid"
+    )
+    assert project.call("run", "--inline", spec).returncode == 0
+    change = ["--set", "parameters.x.values=[newest, new]", "--set", "trials=3", "--accept-changes"]
+    assert project.call("run", "--inline", spec, *change).returncode == 0
+    column = sweep.open_study(project.store / "s").trials["params.x"]
+    assert list(column) == ["old", "new", "newest"]
+    assert list(column.cat.categories) == ["newest", "new", "old"]
+
+
+def test_a_study_stays_as_it_was_opened(project: Project) -> None:
+    """All tables are of one moment, also where some were read before the study went on."""
+    spec = project.spec("s", trials=2)
+    assert project.call("run", "--inline", spec).returncode == 0
+    study, other = (sweep.open_study(project.store / "s") for _ in range(2))
+    assert len(study.trials) == 2
+    assert project.call("run", "--inline", spec, "--set", "trials=4").returncode == 0
+    assert len(study.iterations) == len(other.iterations) == 2
+    assert set(other.reports["trial"]) <= {0, 1}
+    assert len(other.trials) == 2
+    other.refresh()
+    assert len(other.trials) == len(other.iterations) == 4
 
 
 def test_deleted_tables_lose_nothing(project: Project) -> None:

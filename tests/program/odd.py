@@ -52,6 +52,11 @@ def returns_loss(trial: sweep.Trial) -> float:
     return float(trial.params.x) ** 2
 
 
+def returns_one(trial: sweep.Trial) -> float:
+    """Whatever the parameters are."""
+    return 1.0
+
+
 def sleeps(trial: sweep.Trial) -> None:
     """Runs until it is stopped, with a safe point every few milliseconds."""
     trial.track()
