@@ -14,7 +14,8 @@ from sweep.analysis.loading import Loaded
 from sweep.analysis.selection import LATEST, select
 from sweep.checkpoint.store import Checkpoint, CheckpointStore
 from sweep.errors import CheckpointDamagedError, StudyNotFoundError, UsageError
-from sweep.journal.journal import newest_event, read_state
+from sweep.journal.journal import read_state
+from sweep.journal.listing import newest_event
 from sweep.journal.state import StudyState
 from sweep.journal.table import TABLES, read_written
 from sweep.paths import StudyPaths

@@ -31,7 +31,8 @@ from sweep.journal.event import (
 )
 from sweep.journal.excerpt import digest, excerpt
 from sweep.journal.journal import due_compaction
-from sweep.journal.segment import Segment, arrange, read_entries, segment_path
+from sweep.journal.listing import Segment, arrange, segment_path
+from sweep.journal.segment import read_entries
 from sweep.paths import StudyPaths
 
 JOURNAL = Path("journal")

@@ -30,8 +30,9 @@ from sweep.errors import (
     UsageError,
 )
 from sweep.journal.journal import read_state
+from sweep.journal.listing import arrange
 from sweep.journal.lock import Lock
-from sweep.journal.segment import arrange, changed_events
+from sweep.journal.segment import changed_events
 from sweep.journal.state import StudyState
 from sweep.paths import StudyPaths
 from sweep.spec import StudySpec, dump_spec

@@ -8,7 +8,8 @@ from pathlib import Path
 import pyarrow as pa
 
 from sweep.errors import JournalError
-from sweep.journal.segment import list_segments, read_table, write_table
+from sweep.journal.listing import list_segments
+from sweep.journal.segment import read_table, write_table
 
 
 def rows(directory: Path, first: int, last: int) -> pa.Table:

@@ -19,10 +19,9 @@ from sweep import fsio
 from sweep.errors import JournalError, StoreError
 from sweep.journal.event import Entry, Event, StudyCreated
 from sweep.journal.fold import apply, fold
+from sweep.journal.listing import Segment, list_segments
 from sweep.journal.segment import (
-    Segment,
     decode_table,
-    list_segments,
     merge_segments,
     read_entries,
     read_table,
@@ -52,16 +51,6 @@ def first_event(directory: Path) -> StudyCreated | None:
     if not isinstance(entry.event, StudyCreated):
         raise JournalError(f"{directory}: begins with a {entry.event.type}, not with a study")
     return entry.event
-
-
-def newest_event(directory: Path) -> int:
-    """The number of the newest event of a journal that is durable, -1 where there is none.
-
-    Raises:
-        JournalError: a file of it is missing, or none of ours.
-    """
-    segments, _ = list_segments(directory)
-    return segments[-1].last if segments else -1
 
 
 def read_state(directory: Path, until: int | None = None) -> StudyState:

@@ -1,17 +1,13 @@
 """Segments: the Parquet files of which a journal consists.
 
-``00000000-00000041.parquet`` holds the events 0 to 41. A segment appears under its name whole and
-durable, or not at all. A segment whose range lies inside another's was compacted into it and is
-passed over, so that a kill between writing the wide one and removing the narrow ones harms nothing.
+A segment appears under its name (see `sweep.journal.listing`) whole and durable, or not at all.
 """
 
 from __future__ import annotations
 
 import hashlib
 import json
-import re
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from itertools import takewhile
 from pathlib import Path
 from typing import Any
@@ -23,12 +19,12 @@ from sweep import fsio
 from sweep.errors import JournalError, JournalVersionError
 from sweep.journal.column import column
 from sweep.journal.event import Entry, decode, encode
+from sweep.journal.listing import Segment, list_segments, segment_path
 
 FORMAT = 1
 """Version of the layout of a segment, kept in the metadata of each."""
 
 _FORMAT_KEY = b"sweep.journal"
-_NAME = re.compile(r"(\d{8,})-(\d{8,})\.parquet")
 
 SCHEMA = pa.schema(
     [
@@ -50,31 +46,6 @@ SCHEMA = pa.schema(
 
 
 _DIGESTED = tuple(name for name in SCHEMA.names if name != "digest")
-
-
-@dataclass(frozen=True, slots=True, order=True)
-class Segment:
-    """A file of the journal and the sequence numbers, both included, that it holds."""
-
-    first: int
-    last: int
-    path: Path
-
-    def __len__(self) -> int:
-        return self.last - self.first + 1
-
-    def covers(self, other: Segment) -> bool:
-        return self.first <= other.first and other.last <= self.last and self != other
-
-
-def segment_path(directory: Path, first: int, last: int) -> Path:
-    return directory / f"{first:08d}-{last:08d}.parquet"
-
-
-def parse_name(path: Path) -> Segment | None:
-    """The segment that a file is by its name, or None."""
-    match = _NAME.fullmatch(path.name)
-    return None if match is None else Segment(int(match[1]), int(match[2]), path)
 
 
 def chain(previous: int, row: Mapping[str, Any]) -> int:
@@ -125,54 +96,6 @@ def write_table(table: pa.Table, file: Any) -> None:
         use_dictionary=len(table) > 1000,  # not worth its time in small ones
         write_page_checksum=True,
     )
-
-
-def list_segments(directory: Path) -> tuple[list[Segment], list[Segment]]:
-    """The segments that count, in order, and those that lie inside one of them.
-
-    Raises:
-        JournalError: a file is none of ours, or a range of events is missing or there twice.
-    """
-    paths = _listing(directory)
-    while True:
-        try:
-            return arrange(paths)
-        except JournalError:
-            # A listing made during a compaction may miss files on both sides of it. Damage stays.
-            again = _listing(directory)
-            if again == paths:
-                raise
-            paths = again
-
-
-def _listing(directory: Path) -> list[Path]:
-    # What begins with a dot is a write that a kill cut short: never part of the journal.
-    return sorted(path for path in directory.iterdir() if not path.name.startswith("."))
-
-
-def arrange(paths: Sequence[Path]) -> tuple[list[Segment], list[Segment]]:
-    """As `list_segments`, for files that a listing (of a mirror, say) has named."""
-    found = []
-    for path in paths:
-        segment = parse_name(path)
-        if segment is None:
-            raise JournalError(f"{path}: no segment of a journal; move it elsewhere")
-        found.append(segment)
-    found.sort(key=lambda segment: (segment.first, -segment.last))
-    live: list[Segment] = []
-    covered = []
-    for segment in found:
-        if live and live[-1].covers(segment):
-            covered.append(segment)
-            continue
-        expected = live[-1].last + 1 if live else 0
-        if segment.first != expected:
-            raise JournalError(
-                f"{segment.path}: begins with event {segment.first}, but event {expected} should "
-                "come next: a segment was removed or renamed; restore it from a backup"
-            )
-        live.append(segment)
-    return live, covered
 
 
 def read_table(segment: Segment) -> pa.Table:

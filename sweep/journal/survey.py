@@ -8,12 +8,10 @@ from pathlib import Path
 
 from sweep.errors import JournalError, JournalVersionError
 from sweep.journal.fold import apply
+from sweep.journal.listing import Segment, list_segments, parse_name
 from sweep.journal.segment import (
-    Segment,
     chain,
     decode_table,
-    list_segments,
-    parse_name,
     read_rows,
     read_table,
 )

@@ -21,7 +21,8 @@ from sweep.driver.verification import verify
 from sweep.errors import JournalError
 from sweep.journal.event import CheckpointSaved, Event, TrialAsked, TrialReported
 from sweep.journal.journal import read_state
-from sweep.journal.segment import list_segments, read_entries
+from sweep.journal.listing import list_segments
+from sweep.journal.segment import read_entries
 from sweep.paths import StudyPaths
 
 

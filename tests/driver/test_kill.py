@@ -21,7 +21,7 @@ from sweep.analysis.study import Study
 from sweep.checkpoint.record import CheckpointRecord
 from sweep.checkpoint.store import CheckpointStore
 from sweep.journal.journal import read_state
-from sweep.journal.segment import list_segments
+from sweep.journal.listing import list_segments
 from sweep.journal.state import StudyState
 
 INTERVAL = 4

@@ -28,7 +28,8 @@ from sweep.journal.event import (
     TrialState,
 )
 from sweep.journal.journal import FAN_IN, Journal, due_compaction, read_state
-from sweep.journal.segment import Segment, changed_events, list_segments, read_entries
+from sweep.journal.listing import Segment, list_segments
+from sweep.journal.segment import changed_events, read_entries
 
 
 def filled(directory: Path, trials: int = 3) -> list[Entry]:
