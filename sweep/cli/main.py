@@ -126,7 +126,7 @@ def resume(
 @app.command("ls")
 def list_studies(store: StoreOption = RUNS, as_json: JsonOption = False) -> None:
     """List the studies of the store."""
-    from sweep.cli import listing as command
+    from sweep.cli import overview as command
 
     command.list_studies(store, output.Output(as_json))
 

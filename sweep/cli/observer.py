@@ -18,12 +18,12 @@ from sweep.cli.standing import (
     front_text,
     searched_text,
     summary_record,
-    trial_record,
     values_text,
     waited_text,
 )
 from sweep.driver.saving import resumable
 from sweep.driver.study import DrivenStudy
+from sweep.driver.summary import trial_record
 from sweep.journal.event import (
     AttemptFailed,
     Entry,

@@ -6,6 +6,7 @@ from pathlib import Path
 
 from sweep.errors import StudyNotFoundError, UsageError
 from sweep.journal.journal import read_state
+from sweep.journal.listing import studies
 from sweep.journal.state import StudyState
 from sweep.paths import StudyPaths
 from sweep.spec import StudySpec
@@ -80,21 +81,3 @@ def find_checkpoint(store: Path, name: str) -> tuple[StudyPaths, int, str]:
             "such as digits/3@best"
         )
     return find_begun(store, head), int(number), which or "latest"
-
-
-def studies(store: Path) -> list[StudyPaths]:
-    """All studies of ``store``, by name.
-
-    Raises:
-        UsageError: ``store`` is a file.
-    """
-    if not store.exists():
-        return []
-    if not store.is_dir():
-        raise UsageError(f"{store}: is no directory; give another --store")
-    found = [
-        StudyPaths(path.absolute())
-        for path in sorted(store.iterdir())
-        if path.is_dir() and not path.name.startswith(".")  # a dot: still being pulled
-    ]
-    return [paths for paths in found if paths.exists()]

@@ -9,8 +9,7 @@ from pathlib import Path
 from sweep.cli.beginning import changes_record, report_begin
 from sweep.cli.observer import Conclusion, conclude, make_observer
 from sweep.cli.output import Output, error, store_option
-from sweep.cli.place import find_begun, studies
-from sweep.cli.standing import total_of
+from sweep.cli.place import find_begun
 from sweep.driver.backend import Backend
 from sweep.driver.driver import Driver, Result
 from sweep.driver.inline import InlineBackend
@@ -20,6 +19,7 @@ from sweep.driver.prepare import Request, open_study, request_resume, request_ru
 from sweep.driver.source import check_source, check_space
 from sweep.driver.stopping import StopSignals
 from sweep.driver.study import DrivenStudy
+from sweep.driver.summary import total_of
 from sweep.errors import (
     ProgramError,
     ResourceError,
@@ -31,6 +31,7 @@ from sweep.errors import (
 )
 from sweep.fsio import is_full
 from sweep.journal.event import TrialState
+from sweep.journal.listing import studies
 from sweep.journal.lock import holder
 from sweep.journal.state import StudyState
 from sweep.quantity import counted

@@ -17,17 +17,15 @@ from sweep.cli.standing import (
     counts_text,
     exceeded_text,
     searched_names,
-    spent,
     state_text,
     status_of,
     summary_record,
-    total_of,
-    trial_record,
     values_of,
     waited_text,
 )
 from sweep.driver.mirroring import Lag, read_lag
 from sweep.driver.plan import elapsed
+from sweep.driver.summary import spent, total_of, trial_record
 from sweep.journal.event import AttemptFailed
 from sweep.journal.state import Checkpoint, Report, StudyState, Trial
 from sweep.journal.table import final_metrics

@@ -6,7 +6,8 @@ from collections.abc import Sequence
 from typing import Any
 
 from sweep.cli.output import params_text, text
-from sweep.driver.plan import Limits, is_complete, timed_out
+from sweep.driver import summary
+from sweep.driver.summary import QUEUED, idle_status
 from sweep.journal.event import TrialState
 from sweep.journal.lock import holder
 from sweep.journal.state import StudyState, Trial
@@ -14,28 +15,10 @@ from sweep.paths import StudyPaths
 from sweep.quantity import counted
 from sweep.spec import StudySpec
 
-QUEUED = "queued"
-
 
 def status_of(paths: StudyPaths, spec: StudySpec, state: StudyState) -> str:
-    """``running``, ``complete``, ``timed out``, ``queued`` (nothing is left but forks that were
-    never begun), or ``interrupted``."""
-    if holder(paths.lock) is not None:
-        return "running"
-    limits = Limits.of(spec, state)
-    if is_complete(state, limits):
-        return "complete"
-    if timed_out(state, limits, state.time):
-        return "timed out"
-    forks = all(each.queued and each.fork is not None for each in state.unfinished.values())
-    waits = state.asked >= limits.total and forks
-    return QUEUED if waits else "interrupted"
-
-
-def total_of(spec: StudySpec, state: StudyState) -> int:
-    """Trials in all: what the spec says, or more where more were made before it said less, and
-    forks."""
-    return max(Limits.of(spec, state).total, state.asked) + state.forks
+    """``running``, or what an idle study is."""
+    return "running" if holder(paths.lock) is not None else idle_status(spec, state)
 
 
 def state_text(trial: Trial, status: str = "running") -> str:
@@ -66,12 +49,6 @@ def waited_text(spec: StudySpec, state: StudyState) -> str | None:
         return None
     kind = "deterministic" if spec.lag is None else f"deterministic, window {spec.lag}"
     return f"{share:.1%} of the slot time lost while trials were left to start ({kind})"
-
-
-def spent(trial: Trial) -> float:
-    """Seconds on a slot, all attempts together, up to the last that is known of it."""
-    running = trial.executing and trial.dispatched is not None
-    return trial.duration + (trial.updated - (trial.dispatched or 0.0) if running else 0.0)
 
 
 def searched_names(spec: StudySpec, trials: Sequence[Trial]) -> list[str]:
@@ -118,39 +95,6 @@ def best_text(spec: StudySpec, state: StudyState) -> str | None:
     return f"{values_text(spec, [best.value])} {where}"
 
 
-def trial_record(trial: Trial) -> dict[str, Any]:
-    """A trial for JSON."""
-    return {
-        "trial": trial.number,
-        "state": str(trial.state),
-        "queued": trial.queued,
-        "value": trial.value,
-        "values": trial.values,
-        "feasible": None if trial.value is None else trial.feasible,
-        "params": trial.params,
-        "attempts": trial.attempts,
-        "step": trial.step,
-        "duration_s": spent(trial),
-        "checkpoint": trial.kept[-1].id if trial.kept else None,
-        "parent": None if trial.fork is None else trial.fork.parent,
-        "source": None if trial.fork is None else trial.fork.source,
-        "exploits": None if trial.fork is None else trial.fork.exploits,
-        "reason": trial.reason,
-        "reuses": trial.reuses,
-    }
-
-
 def summary_record(paths: StudyPaths, spec: StudySpec, state: StudyState) -> dict[str, Any]:
     """A study for JSON."""
-    best = state.best
-    return {
-        "study": spec.name,
-        "path": str(paths.root),
-        "metric": spec.objective.name,
-        "goal": str(spec.objective.goal),
-        "objectives": [{"name": each.name, "goal": str(each.goal)} for each in spec.objectives],
-        "trials": len(state.trials),
-        "states": {str(kind): count for kind, count in state.counts.items() if count},
-        "best": None if best is None else trial_record(best),
-        "front": sorted(state.front) if state.several else None,
-    }
+    return {"study": spec.name, "path": str(paths.root)} | summary.summary_record(spec, state)

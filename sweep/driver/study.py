@@ -91,7 +91,7 @@ class DrivenStudy:
         self._logbook = Logbook(journal, keeper.follow)
         self._bench = Bench(spec, search, self._logbook, self.limits)
         self._archive = Archive(paths, spec, self._logbook, keeper)
-        self._tabulation = Tabulation(spec.name, paths.tables)
+        self._tabulation = Tabulation(spec, paths.tables)
         self._stop = StopRequest(paths)
         self._lookahead = Lookahead(search, _ahead(spec))
 

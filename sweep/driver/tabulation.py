@@ -6,8 +6,11 @@ import logging
 import time
 from pathlib import Path
 
+from sweep.driver.summary import summary
 from sweep.journal.state import StudyState
+from sweep.journal.summary import write_summary
 from sweep.journal.table import write_tables
+from sweep.spec import StudySpec
 
 _log = logging.getLogger("sweep")
 
@@ -17,11 +20,11 @@ TABLES_SHARE = 0.01
 
 
 class Tabulation:
-    """Writes the tables of one study, and knows when they are due again."""
+    """Writes the tables of one study and its summary, and knows when they are due again."""
 
-    def __init__(self, name: str, directory: Path) -> None:
-        """Of the study ``name``, into ``directory``."""
-        self._name, self._directory = name, directory
+    def __init__(self, spec: StudySpec, directory: Path) -> None:
+        """Of the study with ``spec``, into ``directory``."""
+        self._spec, self._directory = spec, directory
         self._due = time.monotonic() + TABLES_INTERVAL_S
 
     def settle(self, state: StudyState) -> None:
@@ -34,7 +37,8 @@ class Tabulation:
         begun = time.monotonic()
         try:
             write_tables(state, self._directory)
+            write_summary(summary(self._spec, state), state.seq, self._directory)
         except (OSError, ValueError) as error:  # they are derived: nothing is lost with them
-            _log.warning("%s: the tables cannot be written: %s", self._name, error)
+            _log.warning("%s: the tables cannot be written: %s", self._spec.name, error)
         cost = time.monotonic() - begun
         self._due = time.monotonic() + max(TABLES_INTERVAL_S, cost / TABLES_SHARE)

@@ -1,4 +1,4 @@
-"""The segments of a journal by their names: what there is, without a look inside.
+"""What there is, by its names, without a look inside: studies, and the segments of a journal.
 
 ``00000000-00000041.parquet`` holds the events 0 to 41. A segment whose range lies inside another's
 was compacted into it and is passed over, so that a kill between writing the wide one and removing
@@ -7,14 +7,17 @@ the narrow ones harms nothing.
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from sweep.errors import JournalError
+from sweep.errors import JournalError, UsageError
+from sweep.paths import StudyPaths
 
 _NAME = re.compile(r"(\d{8,})-(\d{8,})\.parquet")
+_MAGIC = b"PAR1"
 
 
 @dataclass(frozen=True, slots=True, order=True)
@@ -50,6 +53,25 @@ def newest_event(directory: Path) -> int:
     """
     segments, _ = list_segments(directory)
     return segments[-1].last if segments else -1
+
+
+def looks_whole(directory: Path) -> bool:
+    """Whether each segment ends as a Parquet file does; more is known only when it is read.
+
+    Raises:
+        JournalError: as `newest_event`.
+    """
+    segments, _ = list_segments(directory)
+    return all(_ends_as_parquet(segment.path) for segment in segments)
+
+
+def _ends_as_parquet(path: Path) -> bool:
+    try:
+        with path.open("rb") as file:
+            file.seek(-len(_MAGIC), os.SEEK_END)
+            return file.read() == _MAGIC
+    except OSError:  # empty, or compacted away: who reads it will see
+        return False
 
 
 def list_segments(directory: Path) -> tuple[list[Segment], list[Segment]]:
@@ -98,3 +120,21 @@ def arrange(paths: Sequence[Path]) -> tuple[list[Segment], list[Segment]]:
             )
         live.append(segment)
     return live, covered
+
+
+def studies(store: Path) -> list[StudyPaths]:
+    """All studies of ``store``, by name.
+
+    Raises:
+        UsageError: ``store`` is a file.
+    """
+    if not store.exists():
+        return []
+    if not store.is_dir():
+        raise UsageError(f"{store}: is no directory; give another --store")
+    found = [
+        StudyPaths(path.absolute())
+        for path in sorted(store.iterdir())
+        if path.is_dir() and not path.name.startswith(".")  # a dot: still being pulled
+    ]
+    return [paths for paths in found if paths.exists()]
