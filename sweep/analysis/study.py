@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from sweep.analysis.fork import fork_trial
 from sweep.analysis.frame import frame_of
 from sweep.analysis.loading import Loaded
-from sweep.analysis.selection import LATEST, select
+from sweep.analysis.selection import LATEST, find_trial, select
 from sweep.checkpoint.store import Checkpoint, CheckpointStore
 from sweep.errors import CheckpointDamagedError, StudyNotFoundError, UsageError
 from sweep.journal.journal import read_state
@@ -80,11 +80,7 @@ class Study:
         Raises:
             UsageError: there are several objectives, so none is the best: see `pareto`.
         """
-        if self._state.several:
-            count = len(self._state.objectives)
-            raise UsageError(
-                f"{self.name}: with {count} objectives no trial is the best one: use study.pareto"
-            )
+        self._check_single("study.pareto")
         best = self._state.best
         return None if best is None else self.trials.iloc[best.number]
 
@@ -96,6 +92,49 @@ class Study:
         incumbent, if there is one.
         """
         return self.trials.iloc[[trial.number for trial in self._state.pareto]]
+
+    @property
+    def incumbents(self) -> pd.DataFrame:
+        """The rows of `iterations` with which another trial became the best one.
+
+        Raises:
+            UsageError: there are several objectives, so none is the best: see `pareto`.
+        """
+        self._check_single("study.pareto, or the column front of study.iterations")
+        best = self.iterations["best_trial"]
+        return self.iterations[best.notna() & best.ne(best.shift()).fillna(True)]
+
+    def curves(self, metric: str | None = None) -> pd.DataFrame:
+        """The values of ``metric`` (by default the objective's, or the first one's): a row a trial
+        that has reported it, by number, and a column a step. NaN where there was no report.
+
+        Raises:
+            UsageError: no trial has reported such a metric.
+        """
+        metric = self._state.objectives[0] if metric is None else metric
+        column, reports = f"metrics.{metric}", self.reports
+        if column not in reports:
+            known = [str(name).removeprefix("metrics.") for name in reports.filter(like="metrics.")]
+            there = f"reported are {', '.join(known)}" if known else "nothing is reported yet"
+            raise UsageError(f"{self.name}: no trial has reported {metric!r}; {there}")
+        made = reports[reports[column].notna()]
+        return made.pivot_table(index="trial", columns="step", values=column, aggfunc="last")
+
+    def compare(self, *trials: int) -> pd.DataFrame:
+        """What trials have in common and what not: a row for each of their columns, a column for
+        each trial, and ``differs``.
+
+        Raises:
+            StudyNotFoundError: the study has no such trial.
+        """
+        rows = [find_trial(self._state, self.name, trial).number for trial in trials]
+        table = self.trials.set_index("number").loc[rows].astype(object).T
+        table.columns.name = "trial"
+        differs = [
+            any(not _equal(value, row.iloc[0]) for value in row.iloc[1:])
+            for _, row in table.iterrows()
+        ]
+        return table.assign(differs=differs)
 
     def load_checkpoint(
         self,
@@ -186,6 +225,13 @@ class Study:
         self.refresh()
         return made.trial
 
+    def _check_single(self, instead: str) -> None:
+        if self._state.several:
+            count = len(self._state.objectives)
+            raise UsageError(
+                f"{self.name}: with {count} objectives no trial is the best one: use {instead}"
+            )
+
     def refresh(self) -> None:
         """Look at the journal again."""
         self._newest = self._look()
@@ -214,6 +260,14 @@ class Study:
                 f"{self.paths.root}: no study; give its directory, such as runs/digits"
             )
         return newest
+
+
+def _equal(one: Any, other: Any) -> bool:
+    """Whether two cells are the same; what is missing is like what is missing."""
+    import pandas as pd  # start-up: only tables need it
+
+    missing = bool(pd.isna(one)), bool(pd.isna(other))
+    return all(missing) if any(missing) else bool(one == other)
 
 
 def open_study(path: str | Path) -> Study:
