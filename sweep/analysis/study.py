@@ -24,6 +24,8 @@ from sweep.spec import StudySpec
 if TYPE_CHECKING:
     import pandas as pd
 
+    from sweep.search.optuna_study import OptunaStudy
+
 
 class Study:
     """What a study's journal said when it was opened; `refresh` looks again.
@@ -184,6 +186,16 @@ class Study:
         made = fork_trial(self.paths, trial, params, at=at, force=force)
         self.refresh()
         return made.trial
+
+    def to_optuna(self) -> OptunaStudy:
+        """All trials as a study of Optuna's in memory, for ``optuna.visualization`` and the like.
+
+        `sweep.search.optuna_study.optuna_study` says what becomes of each part. It is a copy: what
+        is done with it changes nothing here.
+        """
+        from sweep.search.optuna_study import optuna_study  # start-up: tables need no Optuna
+
+        return optuna_study(self._state)
 
     def refresh(self) -> None:
         """Look at the journal again."""
