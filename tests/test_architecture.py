@@ -36,6 +36,7 @@ ONLY_HERE = {
         "search/horizon.py",
         "search/intersection.py",
         "search/latent.py",
+        "search/optuna_database.py",
         "search/optuna_range.py",
         "search/optuna_study.py",
         "search/proposal.py",

@@ -197,6 +197,24 @@ class Study:
 
         return optuna_study(self._state)
 
+    def to_database(self, url: str, *, force: bool = False) -> tuple[Path, int]:
+        """The same in a database of Optuna's, such as ``sqlite:///optuna.db``.
+
+        Args:
+            force: replace a study of that name there.
+
+        Returns:
+            The file, and how many trials were written.
+
+        Raises:
+            UsageError: another kind of database or file, or the study is there already.
+            StoreError: the file cannot be read or written.
+        """
+        from sweep.search.optuna_database import OptunaDatabase
+
+        database = OptunaDatabase.of(url)
+        return database.path, database.write(self._state, self.name, force=force)
+
     def refresh(self) -> None:
         """Look at the journal again."""
         self._newest = self._look()
