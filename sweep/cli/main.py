@@ -280,6 +280,30 @@ def export(
     command.export(store, name, to, components, force, output.Output(as_json))
 
 
+@app.command("import")
+def import_study(
+    url: Annotated[
+        str, typer.Argument(metavar="DATABASE", help="Of Optuna's: sqlite:///optuna.db.")
+    ],
+    name: Annotated[
+        str | None, typer.Option("--name", help="Of the new study. Default: as there.")
+    ] = None,
+    study: Annotated[
+        str | None, typer.Option("--study", help="Which one, where there are several.")
+    ] = None,
+    program: Annotated[
+        str | None,
+        typer.Option("--program", metavar="MODULE:FUNCTION", help="What goes on with it."),
+    ] = None,
+    store: StoreOption = RUNS,
+    as_json: JsonOption = False,
+) -> None:
+    """Make a study of one of Optuna's, with its trials, and the YAML to go on with it."""
+    from sweep.cli import importing as command
+
+    command.import_study(store, url, name, study, program, output.Output(as_json))
+
+
 @app.command()
 def migrate(
     study: StudyArgument,
