@@ -7,8 +7,10 @@ import sqlite3
 import warnings
 from collections.abc import Callable
 from contextlib import closing
+from dataclasses import replace
 from datetime import datetime
 from pathlib import Path
+from typing import Any
 
 import optuna
 import pandas as pd
@@ -17,8 +19,9 @@ from conftest import Project
 from optuna.trial import TrialState
 
 import sweep
-from sweep.journal.event import TrialAsked
+from sweep.journal.event import TrialAsked, TrialFinished, TrialTold
 from sweep.journal.journal import read_entries
+from sweep.search.replay import replay
 
 PROGRAM = """
 import sweep
@@ -176,6 +179,33 @@ def test_a_replay_says_what_was_imported(project: Project, create: Create) -> No
     assert "2 suggestions, 0 verdicts and 31 results follow" in done.stdout
     record = json.loads(project.call("replay", "theirs", "--json").stdout)
     assert (record["suggestions"], record["imported"], record["passed"]) == (2, 30, True)
+
+
+def test_a_replay_finds_what_does_not_follow(project: Project, create: Create) -> None:
+    """Another place in the space, or another incumbent, deviates in an imported trial, too."""
+    create()
+    imported(project)
+    entries = list(read_entries(project.store / "theirs" / "journal"))
+    assert replay(entries, {}).passed
+
+    def deviating(index: int, **changes: Any) -> list[str]:
+        event = replace(entries[index].event, **changes)
+        changed = [*entries[:index], replace(entries[index], event=event), *entries[index + 1 :]]
+        return [deviation.what for deviation in replay(changed, {}).deviations]
+
+    places = {type(entry.event): index for index, entry in enumerate(entries)}
+    asked = entries[places[TrialAsked]].event
+    assert isinstance(asked, TrialAsked)
+    value, *range_ = asked.latents["x"]
+    moved = asked.latents | {"x": [value / 2, *range_]}
+    assert deviating(places[TrialAsked], latents=moved) == ["latents.x"]
+    assert deviating(places[TrialTold], best_value=-1.0) == ["best_value"]
+    finished = max(
+        index
+        for index, entry in enumerate(entries)
+        if isinstance(entry.event, TrialFinished) and entry.event.state == "COMPLETE"
+    )
+    assert "value" in deviating(finished, value=0.123)
 
 
 def test_what_no_condition_explains(project: Project, create: Create) -> None:
