@@ -3,17 +3,15 @@
 from __future__ import annotations
 
 import json
-import os
 from collections import Counter
-from collections.abc import Callable, Mapping
-from contextlib import suppress
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from sweep import fsio
 from sweep.analysis.loading import Loaded
-from sweep.errors import StoreError, UsageError
+from sweep.analysis.placing import is_there, place
+from sweep.errors import UsageError
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -45,7 +43,7 @@ def export(loaded: Loaded, path: Path, *, study: str, force: bool = False) -> Ex
     writers = {".safetensors": _safetensors, ".pt": _torch, ".pth": _torch}
     if path.suffix not in writers:
         raise UsageError(f"{path}: must end in .safetensors or .pt")
-    if _is_there(path) and not force:
+    if is_there(path) and not force:
         raise UsageError(f"{path}: is there already; --force replaces it")
     found: list[tuple[str, Any]] = []
     left_out: list[str] = []
@@ -63,23 +61,16 @@ def export(loaded: Loaded, path: Path, *, study: str, force: bool = False) -> Ex
     if not tensors:
         raise UsageError(f"checkpoint {loaded.id}: no tensor in {', '.join(loaded) or 'nothing'}")
     if path.suffix == ".safetensors":
-        _place(path, lambda target: _safetensors(target, tensors, _origin(loaded, study)))
+        place(path, lambda target: _safetensors(target, tensors, _origin(loaded, study)))
     else:
         left_out = []
-        _place(path, lambda target: _torch(target, trees, left_out))
+        place(path, lambda target: _torch(target, trees, left_out))
     return Exported(
         path=str(path),
         bytes=path.stat().st_size,
         tensors=len(tensors),
         left_out=tuple(left_out),
     )
-
-
-def _is_there(path: Path) -> bool:
-    try:
-        return path.exists()
-    except OSError as error:
-        raise StoreError(f"{path}: cannot be written: {error}") from error
 
 
 def _origin(loaded: Loaded, study: str) -> dict[str, str]:
@@ -174,22 +165,3 @@ def _plain(path: str, value: Any, left_out: list[str]) -> Any:
 
 _OUT = object()
 """Stands for a value that is left out."""
-
-
-def _place(path: Path, write: Callable[[Path], None]) -> None:
-    temporary = fsio.temporary_name(path.absolute())
-    try:
-        fsio.make_directory(temporary.parent)
-        write(temporary)
-        descriptor = os.open(temporary, os.O_RDONLY)
-        try:
-            os.fsync(descriptor)
-        finally:
-            os.close(descriptor)
-        temporary.replace(path)
-        fsio.sync_directory(temporary.parent)
-    except OSError as error:
-        raise StoreError(f"{path}: cannot be written: {error}") from error
-    finally:
-        with suppress(OSError):
-            temporary.unlink(missing_ok=True)

@@ -25,6 +25,8 @@ from sweep.spec import StudySpec
 if TYPE_CHECKING:
     import pandas as pd
 
+    from sweep.search.optuna_study import OptunaStudy
+
 
 class Study:
     """What a study's journal said when it was opened; `refresh` looks again.
@@ -224,6 +226,34 @@ class Study:
         made = fork_trial(self.paths, trial, params, at=at, force=force)
         self.refresh()
         return made.trial
+
+    def to_optuna(self) -> OptunaStudy:
+        """All trials as a study of Optuna's in memory, for ``optuna.visualization`` and the like.
+
+        `sweep.search.optuna_study.optuna_study` says what becomes of each part. It is a copy: what
+        is done with it changes nothing here.
+        """
+        from sweep.search.optuna_study import optuna_study  # start-up: tables need no Optuna
+
+        return optuna_study(self._state)
+
+    def to_database(self, url: str, *, force: bool = False) -> tuple[Path, int]:
+        """The same in a database of Optuna's, such as ``sqlite:///optuna.db``.
+
+        Args:
+            force: replace a study of that name there.
+
+        Returns:
+            The file, and how many trials were written.
+
+        Raises:
+            UsageError: another kind of database or file, or the study is there already.
+            StoreError: the file cannot be read or written.
+        """
+        from sweep.search.optuna_database import OptunaDatabase
+
+        database = OptunaDatabase.of(url)
+        return database.path, database.write(self._state, self.name, force=force)
 
     def _check_single(self, instead: str) -> None:
         if self._state.several:

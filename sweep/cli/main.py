@@ -248,22 +248,60 @@ def fork(
 
 @app.command()
 def export(
-    checkpoint: CheckpointArgument,
+    name: Annotated[
+        str,
+        typer.Argument(
+            metavar="STUDY[/TRIAL[@WHICH]]",
+            help="A study, for its trials; or a checkpoint: latest (default), best, a step, an id.",
+        ),
+    ],
     to: Annotated[
-        Path, typer.Option("--to", metavar="FILE", help="model.safetensors, or model.pt.")
+        str,
+        typer.Option(
+            "--to",
+            metavar="FILE",
+            help="Trials: trials.csv, .parquet, .xlsx, or sqlite:///optuna.db for Optuna. "
+            "A checkpoint: model.safetensors, or model.pt.",
+        ),
     ],
     components: Annotated[
         list[str] | None,
         typer.Option("--components", help="What was tracked, or patterns. Default: model."),
     ] = None,
-    force: Annotated[bool, typer.Option("--force", help="Replace the file.")] = False,
+    force: Annotated[
+        bool, typer.Option("--force", help="Replace the file, or the study in a database.")
+    ] = False,
     store: StoreOption = RUNS,
     as_json: JsonOption = False,
 ) -> None:
-    """Write what a checkpoint holds into a file for use elsewhere."""
+    """Write the trials of a study, or what a checkpoint holds, for use elsewhere."""
     from sweep.cli import export as command
 
-    command.export(store, checkpoint, to, components, force, output.Output(as_json))
+    command.export(store, name, to, components, force, output.Output(as_json))
+
+
+@app.command("import")
+def import_study(
+    url: Annotated[
+        str, typer.Argument(metavar="DATABASE", help="Of Optuna's: sqlite:///optuna.db.")
+    ],
+    name: Annotated[
+        str | None, typer.Option("--name", help="Of the new study. Default: as there.")
+    ] = None,
+    study: Annotated[
+        str | None, typer.Option("--study", help="Which one, where there are several.")
+    ] = None,
+    program: Annotated[
+        str | None,
+        typer.Option("--program", metavar="MODULE:FUNCTION", help="What goes on with it."),
+    ] = None,
+    store: StoreOption = RUNS,
+    as_json: JsonOption = False,
+) -> None:
+    """Make a study of one of Optuna's, with its trials, and the YAML to go on with it."""
+    from sweep.cli import importing as command
+
+    command.import_study(store, url, name, study, program, output.Output(as_json))
 
 
 @app.command()

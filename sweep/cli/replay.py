@@ -42,6 +42,11 @@ def replay(store: Path, name: str, out: Output) -> int:
     if found.pauses or found.promotions:
         pauses, promotions = counted(found.pauses, "pause"), counted(found.promotions, "promotion")
         held = f"{pauses}, {promotions}, "
+    if found.imported:
+        out.line(
+            f"{paths.name}: note: {counted(found.imported, 'trial')} of another program: what it "
+            "suggested and when it ended them does not follow from anything here"
+        )
     out.line(
         f"{paths.name}: replayed: {counted(found.suggestions, 'suggestion')}, {held}"
         f"{counted(found.verdicts, 'verdict')} and {counted(found.tellings, 'result')} follow from "

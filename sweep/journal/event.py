@@ -143,10 +143,14 @@ class TrialAsked(Event):
 
     Where the suggestion was prepared while trials ran, ``saw`` is the newest event that it knew;
     else (None, and in events before version 3) that is the one before it.
+
+    Of a trial that nobody asked for here, since it was made with another program, ``imported`` says
+    where it is from; ``latents`` follow from ``params`` then. Where ``inside`` is False, these do
+    not fit the space: the sampler is not told of the trial. (Both came with version 4.)
     """
 
     type: ClassVar[str] = "trial_asked"
-    version: ClassVar[int] = 3
+    version: ClassVar[int] = 4
     trial: int
     params: dict[str, Any]
     latents: dict[str, list[Any]]
@@ -159,6 +163,8 @@ class TrialAsked(Event):
     again: int = 0
     reuses: int | None = None
     saw: int | None = None
+    imported: str | None = None
+    inside: bool = True
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -126,7 +126,12 @@ class Trial:
     @property
     def searched(self) -> bool:
         """Whether its parameters lie in the space, so that the sampler learns from it."""
-        return self.fork is None or self.fork.inside
+        return self.asked.inside
+
+    @property
+    def imported(self) -> str | None:
+        """Where the trial is from, if it was made with another program."""
+        return None if isinstance(self.asked, TrialForked) else self.asked.imported
 
     @property
     def feasible(self) -> bool:

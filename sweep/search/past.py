@@ -84,7 +84,7 @@ class Past:
         """Advance by one event, which happened under ``spec``."""
         match event:
             case TrialAsked():
-                self.own.append(Tried(event.trial, event.params))
+                self.own.append(Tried(event.trial, event.params, searched=event.inside))
                 self.tried.add(identity(event.params))
                 if event.enqueued is not None:
                     self._enqueued[identity(spec.enqueue[event.enqueued])] += 1

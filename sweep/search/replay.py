@@ -63,10 +63,15 @@ class Deviation:
 
 @dataclass(slots=True)
 class Replay:
-    """What a replay found. ``drift`` maps a package to (recorded, installed) versions,
-    and a space function to the beginnings of its source's digests."""
+    """What a replay found.
+
+    ``imported`` trials were suggested elsewhere: of them only follows where their parameters lie in
+    the space, and their ends are taken as they are. ``drift`` maps a package to (recorded,
+    installed) versions, and a space function to the beginnings of its source's digests.
+    """
 
     suggestions: int = 0
+    imported: int = 0
     forks: int = 0
     exploits: int = 0
     verdicts: int = 0
@@ -173,6 +178,9 @@ class _Ahead:
 def _compare(found: Replay, state: StudyState, search: Search, entry: Entry, ahead: _Ahead) -> None:
     seq, event = entry.seq, entry.event
     match event:
+        case TrialAsked() if event.imported is not None:
+            found.imported += 1
+            _check_imported(found, state, seq, event)
         case TrialAsked():
             found.suggestions += 1
             search.prepare()
@@ -259,6 +267,19 @@ def _check_history(found: Replay, state: StudyState, seq: int, event: HistoryAdd
             _check(found, seq, None, name, one["latents"], latents)
 
 
+def _check_imported(found: Replay, state: StudyState, seq: int, event: TrialAsked) -> None:
+    """The parameters are another program's choice; what the sampler knows of them follows."""
+    space = space_of(StudySpec.model_validate(state.spec), state.project)
+    latents: dict[str, list[Any]] = {}
+    if event.inside:
+        try:
+            latents = fitted(space, event.params, {})
+        except (ValueError, ProgramError) as error:
+            found.deviations.append(Deviation(seq, event.trial, "import", event.params, str(error)))
+            return
+    _check(found, seq, event.trial, "latents", event.latents, latents)
+
+
 def _check_result(found: Replay, state: StudyState, seq: int, event: TrialFinished) -> None:
     spec, trial = StudySpec.model_validate(state.spec), state.trials[event.trial]
     values = values_of(spec, trial, event.metrics)
@@ -269,7 +290,8 @@ def _check_result(found: Replay, state: StudyState, seq: int, event: TrialFinish
         first = None  # of a member of a population that made way
     ends = trial.pruned_at is not None or trial.state is TrialState.PAUSED
     succeeds = trial.fork is not None and trial.fork.exploits is not None
-    if not (succeeds and not trial.reports):  # nothing was left to do for it
+    # Nothing was left to do for the one, and the other was ended elsewhere.
+    if not (succeeds and not trial.reports) and trial.imported is None:
         state_ = TrialState.PRUNED if ends else TrialState.COMPLETE
         _check(found, seq, event.trial, "state", str(event.state), str(state_))
     _check(found, seq, event.trial, "value", event.value, first)

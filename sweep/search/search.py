@@ -423,7 +423,7 @@ class Search:
         trial.distributions = self._signatures.one(trial.distributions)
         self._ranges |= trial.distributions
         self._storage.put(trial)
-        if isinstance(event, TrialForked) and not event.inside:
+        if not event.inside:
             self._outside.add(event.trial)
 
     def _write(self, number: int, wrote: dict[str, dict[str, Any]]) -> None:
