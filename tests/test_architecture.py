@@ -34,6 +34,7 @@ ONLY_HERE = {
     "optuna": {
         "search/cmaes.py",
         "search/horizon.py",
+        "search/importance.py",
         "search/intersection.py",
         "search/latent.py",
         "search/proposal.py",
