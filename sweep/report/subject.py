@@ -15,6 +15,7 @@ from sweep.journal.table import TABLES, read_written
 from sweep.paths import StudyPaths
 from sweep.quantity import text
 from sweep.report.chronicle import Chronicle, read_chronicle
+from sweep.report.scale import shortened
 from sweep.spec import Goal, StudySpec
 
 if TYPE_CHECKING:
@@ -131,7 +132,7 @@ class Subject:
             for index, each in enumerate(self.spec.objectives)
         )
         params = "\n".join(
-            f"{name} = {text(self._params[name][place])}"
+            f"{name} = {shortened(text(self._params[name][place]), 40)}"
             for name in self.searched[:12]
             if self._params[name][place] is not None
         )

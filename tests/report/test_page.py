@@ -252,3 +252,16 @@ def test_resources_hold_no_end_of_their_element(name: str) -> None:
 
     content = (Path(sweep.report.__file__).parent / name).read_text()
     assert "</" not in content
+
+
+def test_narrow_attempts_share_a_bar_and_failures_stay_seen(tmp_path: Path) -> None:
+    """No slot looks idle that was not, and what went wrong is in front."""
+    events = list(some(2500, reports=0))[:-1]
+    failure = AttemptFailed(trial=2500, attempt=1, reason="no luck", error="Traceback")
+    events += [asked(2500, x=0.5), begun(2500), failure]
+    _, document = read(tmp_path, spec_of(), events)
+    bars = [each for each in document.having("rect") if "data-tip" in each]
+    assert len(bars) < 2000
+    assert any("attempts, most complete" in (each["data-tip"] or "") for each in bars)
+    assert any(each["class"] == "bar failed" for each in bars)
+    assert "those too narrow to tell apart share one" in document.said

@@ -15,6 +15,9 @@ from sweep.spec.domain import Continuous, Normal, Quantized, Whole
 DOTS = 800
 """So many trials are drawn for each parameter."""
 
+DOTS_OF_ALL = 8000
+"""So many dots are drawn where there are many parameters."""
+
 FAVOURED = 200
 """So many of these are the best."""
 
@@ -32,8 +35,10 @@ def slices(subject: Subject) -> Markup:
     ]
     if not known or not subject.searched:
         return element("p", "No trial has a result yet, or nothing is searched.")
-    drawn = favouring(known, DOTS, subject.loss, FAVOURED)
-    charts = [_slice(subject, name, drawn, values) for name in subject.searched[:SLICES]]
+    names = subject.searched[:SLICES]
+    limit = min(DOTS, DOTS_OF_ALL // len(names))
+    drawn = favouring(known, limit, subject.loss, FAVOURED)
+    charts = [_slice(subject, name, drawn, values) for name in names]
     hidden = len(subject.searched) - len(charts)
     note = shown_text(drawn, known, "trial", f"the best {FAVOURED}, others at even distances")
     note += f" {counted(hidden, 'more parameter')} not drawn." if hidden else ""

@@ -108,7 +108,9 @@ def _best(subject: Subject) -> str:
     at = subject.ranked[0]
     params = {name: subject.param(name)[at] for name in subject.searched}
     said = ", ".join(
-        f"{name} = {text(value)}" for name, value in params.items() if value is not None
+        f"{name} = {shortened(text(value), 200)}"
+        for name, value in params.items()
+        if value is not None
     )
     number = subject.trials["number"].iloc[at]
     value = text(subject.values(0)[at])

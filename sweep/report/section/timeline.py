@@ -6,18 +6,24 @@ import heapq
 from collections import Counter
 
 from sweep.quantity import counted, duration_text
-from sweep.report.chart import Frame, figure, key, label, line, mark, number
+from sweep.report.chart import WIDTH, Frame, figure, key, label, line, mark, number
 from sweep.report.chronicle import Attempt, End
 from sweep.report.element import Markup, element, join
 from sweep.report.scale import Numbers
 from sweep.report.subject import Subject
 from sweep.report.thinning import evenly
 
+TOP = 30
+"""Pixels above the first slot."""
+
 LANES = 64
 """So many slots are drawn."""
 
-LEAST = 0.6
-"""Pixels from one drawn attempt to the next: a shorter one is left out."""
+BARS = 8000
+"""About so many bars are drawn: shorter attempts that follow each other share one."""
+
+FAILURES = 1000
+"""So many attempts that failed or were killed have a bar of their own in front."""
 
 MARKS = 400
 """So many promotions, and so many resumes, are marked."""
@@ -50,9 +56,9 @@ def timeline(subject: Subject) -> Markup:
     clock, lanes = Clock(subject), _lanes(attempts)
     count = min(LANES, max(lanes) + 1)
     tall = 22 if count <= 16 else 10
-    frame = Frame(height=tall * count + 84, top=30)
+    frame = Frame(height=tall * count + 84, top=TOP)
     x = Numbers(0, clock.total or 1.0, *frame.x, label=duration_text, count=10)
-    bars, drawn = _bars(attempts, lanes, clock, x, tall)
+    bars = _bars(attempts, lanes, clock, x, tall)
     heights = {
         (each.trial, each.number): frame.top + lane * tall + tall / 2
         for each, lane in zip(attempts, lanes, strict=True)
@@ -103,11 +109,13 @@ def timeline(subject: Subject) -> Markup:
         aria_hidden="true",
     )
     notes = ["Time of the drivers; what lies between sessions is left out."]
-    if drawn < len(attempts):
+    if len(bars) < len(attempts):
         notes.append(
-            f"{drawn:,} of {len(attempts):,} attempts are drawn: those too narrow to see, and "
-            f"slots beyond {LANES}, are left out."
+            f"{len(bars):,} bars for {len(attempts):,} attempts: those too narrow to tell apart "
+            "share one."
         )
+    hidden = max(lanes) + 1 - count
+    notes += [f"{counted(hidden, 'more slot')} not drawn."] if hidden else []
     more = max(len(resumed), len(subject.chronicle.promotions))
     notes += [f"At most {MARKS} resumes and promotions are marked."] if more > MARKS else []
     said = ", ".join(f"{count} {end}" for end, count in ends.items())
@@ -144,25 +152,40 @@ def _lanes(attempts: list[Attempt]) -> list[int]:
 
 def _bars(
     attempts: list[Attempt], lanes: list[int], clock: Clock, x: Numbers, tall: int
-) -> tuple[list[Markup], int]:
+) -> list[Markup]:
+    """A bar for each attempt, or for several in a lane that are too narrow to tell apart."""
+    count = min(LANES, max(lanes) + 1)
+    least = max(0.6, WIDTH * count / BARS)
     bars = []
-    last: dict[int, float] = {}
+    groups: dict[int, list[Attempt]] = {}
+    failed = []
     for each, lane in zip(attempts, lanes, strict=True):
-        begin, end = x.at(clock.at(each.began)), x.at(clock.at(each.ended))
-        matters = each.end in (End.FAILED, End.KILLED)
-        if lane >= LANES or (end < last.get(lane, -1.0) + LEAST and not matters):
+        if lane >= count:
             continue
-        last[lane] = end
-        seconds = duration_text(each.ended - each.began)
-        bars.append(
-            element(
-                "rect",
-                x=number(begin),
-                y=number(30 + lane * tall + 2),
-                width=number(max(LEAST, end - begin)),
-                height=tall - 4,
-                class_=f"bar {each.end}",
-                data_tip=f"trial {each.trial}, attempt {each.number}: {each.end} after {seconds}",
-            )
-        )
-    return bars, len(bars)
+        if each.end in (End.FAILED, End.KILLED):
+            failed.append((each, lane))
+        group = groups.setdefault(lane, [])
+        if group and x.at(clock.at(each.ended)) - x.at(clock.at(group[0].began)) > least:
+            bars.append(_bar(group, lane, clock, x, tall))
+            group.clear()
+        group.append(each)
+    bars += [_bar(group, lane, clock, x, tall) for lane, group in groups.items()]
+    bars += [_bar([each], lane, clock, x, tall) for each, lane in evenly(failed, FAILURES)]
+    return bars
+
+
+def _bar(group: list[Attempt], lane: int, clock: Clock, x: Numbers, tall: int) -> Markup:
+    first, last = group[0], group[-1]
+    begin, end = x.at(clock.at(first.began)), x.at(clock.at(last.ended))
+    kind = Counter(each.end for each in group).most_common(1)[0][0]
+    tip = f"trial {first.trial}, attempt {first.number}: {kind} after "
+    tip += duration_text(first.ended - first.began)
+    return element(
+        "rect",
+        x=number(begin),
+        y=number(TOP + lane * tall + 2),
+        width=number(max(0.6, end - begin)),
+        height=tall - 4,
+        class_=f"bar {kind}",
+        data_tip=tip if len(group) == 1 else f"{len(group)} attempts, most {kind}",
+    )
