@@ -81,7 +81,7 @@ def test_page_has_all_sections_with_headings_and_links(tmp_path: Path) -> None:
     drawings = [each for each in document.having("svg") if each.get("role") == "img"]
     assert drawings
     assert all(each["aria-label"] for each in drawings)
-    assert "12 of 3 (12 complete)" in document.said
+    assert "12 of 12 (12 complete)" in document.said
     assert "program: odd:returns_loss" in document.said
     assert "sweep run s.yaml" in document.said
 
@@ -213,7 +213,7 @@ def test_fork_has_a_page(tmp_path: Path) -> None:
     saved = CheckpointSaved(trial=0, attempt=1, step=0, checkpoint="0@1", record=record)
     events = [session(1), asked(0, x=0.1), begun(0), saved, finished(0, 1.0)]
     _, document = read(tmp_path, spec_of(), [*events, DriverStopped(session=1, reason="x"), fork])
-    assert "2 of 3" in document.said
+    assert "2 of 4 (1 complete, 1 interrupted; 1 fork among them)" in document.said
 
 
 def test_many_trials_are_thinned_and_the_page_says_so(tmp_path: Path) -> None:

@@ -89,9 +89,11 @@ def _number(value: Any) -> Any:
 def _counts(subject: Subject) -> str:
     counts = Counter(subject.states)
     said = ", ".join(f"{count:,} {state}" for state, count in counts.items())
-    wanted = subject.spec.trials
-    total = f"{len(subject.trials):,}" + (f" of {wanted:,}" if wanted is not None else "")
-    return f"{total}" + (f" ({said})" if said else "")
+    forks = int(subject.trials["parent"].notna().sum())  # they do not count towards the trials
+    wanted, made = subject.spec.trials, len(subject.trials)
+    total = f"{made:,}" + (f" of {max(wanted + forks, made):,}" if wanted is not None else "")
+    said += f"; {counted(forks, 'fork')} among them" if forks else ""
+    return total + (f" ({said})" if said else "")
 
 
 def _best_name(subject: Subject) -> str:
