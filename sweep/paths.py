@@ -51,6 +51,11 @@ class StudyPaths:
         return self.root / "spec.yaml"
 
     @property
+    def report(self) -> Path:
+        """What `sweep report` writes where nobody says another place; derived."""
+        return self.root / "report.html"
+
+    @property
     def lock(self) -> Path:
         return self.root / "lock"
 

@@ -25,7 +25,8 @@ ALLOWED = {
     "trial": BASE | {"checkpoint"},
     "driver": BASE | {"spec", "journal", "search", "checkpoint", "trial"},
     "analysis": BASE | {"spec", "journal", "search", "checkpoint"},
-    "cli": BASE | {"spec", "journal", "search", "checkpoint", "driver", "analysis"},
+    "report": BASE | {"spec", "journal", "search", "analysis"},
+    "cli": BASE | {"spec", "journal", "search", "checkpoint", "driver", "analysis", "report"},
 }
 """Layer -> layers that it may import, itself apart. Imports point down; siblings keep apart."""
 
@@ -34,6 +35,7 @@ ONLY_HERE = {
     "optuna": {
         "search/cmaes.py",
         "search/horizon.py",
+        "search/importance.py",
         "search/intersection.py",
         "search/latent.py",
         "search/optuna_database.py",

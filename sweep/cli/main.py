@@ -155,6 +155,27 @@ def best(
 
 
 @app.command()
+def report(
+    studies: Annotated[
+        list[str], typer.Argument(metavar="STUDY...", help="Names or directories of studies.")
+    ],
+    to: Annotated[
+        Path | None,
+        typer.Option(
+            "--to", metavar="FILE", help="Default: report.html in the study, or in the store."
+        ),
+    ] = None,
+    look: Annotated[bool, typer.Option("--open", help="Show it in the browser.")] = False,
+    store: StoreOption = RUNS,
+    as_json: JsonOption = False,
+) -> None:
+    """Write studies as one HTML page that works offline: charts, failures, spec, versions."""
+    from sweep.cli import report as command
+
+    command.report(store, studies, to, output.Output(as_json), look=look)
+
+
+@app.command()
 def stop(
     study: StudyArgument,
     store: StoreOption = RUNS,

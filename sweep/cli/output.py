@@ -14,6 +14,9 @@ from typing import Any
 from rich.console import Console
 from rich.table import Table
 
+from sweep.quantity import duration_text as duration_text
+from sweep.quantity import text as text
+
 RUNS = Path("runs")
 """The store where none is given."""
 
@@ -84,31 +87,5 @@ def jsonable(value: Any) -> Any:
     return value
 
 
-def text(value: Any) -> str:
-    """A value for people: four significant digits, a dash for nothing."""
-    if value is None:
-        return "-"
-    if isinstance(value, bool):
-        return str(value).lower()
-    if isinstance(value, float):
-        return f"{value:.4g}"
-    return str(value)
-
-
 def params_text(params: Mapping[str, Any]) -> str:
     return " ".join(f"{name}={text(value)}" for name, value in params.items())
-
-
-def duration_text(seconds: float | None) -> str:
-    """A time for people: ``8.3s``, ``2m05s``, ``3h20m``, ``4d02h``."""
-    if seconds is None or not math.isfinite(seconds):
-        return "-"
-    if seconds < 60:
-        return f"{seconds:.1f}s"
-    minutes, rest = divmod(round(seconds), 60)
-    if minutes < 60:
-        return f"{minutes}m{rest:02d}s"
-    hours, minutes = divmod(minutes, 60)
-    if hours < 48:
-        return f"{hours}h{minutes:02d}m"
-    return f"{hours // 24}d{hours % 24:02d}h"

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from itertools import takewhile
 from pathlib import Path
 from typing import Any
@@ -18,7 +18,7 @@ import pyarrow.parquet as pq
 from sweep import fsio
 from sweep.errors import JournalError, JournalVersionError
 from sweep.journal.column import column
-from sweep.journal.event import Entry, decode, encode
+from sweep.journal.event import DriverStarted, Entry, decode, encode
 from sweep.journal.listing import Segment, list_segments, segment_path
 
 FORMAT = 1
@@ -173,8 +173,13 @@ def changed_events(directory: Path) -> list[int]:
     return changed
 
 
-def read_entries(directory: Path, after: int = -1) -> Iterator[Entry]:
+def read_entries(
+    directory: Path, after: int = -1, *, without: Collection[str] = ()
+) -> Iterator[Entry]:
     """All entries of the journal whose sequence number is above ``after``, in order.
+
+    Those of the types ``without`` are passed over, before they are decoded: all but the last before
+    a driver began and the last of a segment, which say until when what came before them went on.
 
     Safe beside a writer: what is read is a prefix of what happened. A segment that is compacted
     away between the listing and the reading is found again in the segment that covers it.
@@ -192,12 +197,24 @@ def read_entries(directory: Path, after: int = -1) -> Iterator[Entry]:
                 table = read_table(segment)
             except FileNotFoundError:
                 break
-            for entry in decode_table(table):
+            for entry in decode_table(_without(table, without)):
                 if entry.seq > after:
                     after = entry.seq
                     yield entry
         else:
             return
+
+
+def _without(table: pa.Table, types: Collection[str]) -> pa.Table:
+    if not types:
+        return table
+    import pyarrow.compute as pc  # start-up: few read a part only
+
+    kept = pc.invert(pc.is_in(table["type"], pa.array(sorted(types), pa.string()))).to_numpy()
+    begins = pc.equal(table["type"], DriverStarted.type).to_numpy()
+    kept[:-1] |= begins[1:]
+    kept[-1] = True
+    return table.filter(pa.array(kept))
 
 
 class Reading:

@@ -1,0 +1,79 @@
+"""How much each parameter matters to the objective, as Optuna computes it."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import optuna
+from optuna.trial import FrozenTrial, TrialState
+
+from sweep.search.latent import from_journal
+from sweep.search.storage import HistoryStorage, running_trial
+from sweep.spec import Goal, StudySpec
+
+LEAST = 10
+"""Fewer completed trials say nothing."""
+
+MOST, MOST_OF_SEVERAL = 10_000, 500
+"""So many of the newest trials are looked at; of several objectives fewer, since it takes long."""
+
+
+def importances(
+    spec: StudySpec,
+    latents: Mapping[int, Mapping[str, Sequence[Any]]],
+    values: Mapping[int, Sequence[float]],
+) -> dict[str, float]:
+    """Shares that add up to 1, the greatest first (PED-ANOVA, arXiv 2304.10255).
+
+    Of several objectives: how much a parameter matters for reaching the Pareto front.
+
+    Args:
+        latents: of each trial, by name the value and its range, as in `TrialAsked`.
+        values: of each completed trial, those of the objectives.
+
+    Raises:
+        ValueError: they cannot be computed; the message says why.
+    """
+    known = [number for number in values if latents.get(number)]
+    if len(known) < LEAST:
+        raise ValueError(f"{LEAST} completed trials are needed, and there are {len(known)}")
+    most = MOST if len(spec.objectives) == 1 else MOST_OF_SEVERAL
+    storage = HistoryStorage(spec.name)
+    storage.directions = [
+        optuna.study.StudyDirection.MAXIMIZE
+        if each.goal is Goal.MAXIMIZE
+        else optuna.study.StudyDirection.MINIMIZE
+        for each in spec.objectives
+    ]
+    storage.trials = [
+        _frozen(place, latents[number], values[number])
+        for place, number in enumerate(known[-most:])
+    ]
+    study = optuna.load_study(study_name=spec.name, storage=storage)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # it warns of what the page says in words
+        try:
+            found = optuna.importance.get_param_importances(study)
+        except Exception as error:
+            raise ValueError(f"Optuna could not compute them: {error}") from error
+    if not found:
+        raise ValueError("no parameter is searched")
+    return {name: float(share) for name, share in found.items()}
+
+
+def _frozen(
+    number: int, latents: Mapping[str, Sequence[Any]], values: Sequence[float]
+) -> FrozenTrial:
+    trial = running_trial(number, number)
+    read = {name: from_journal(list(latent)) for name, latent in latents.items()}
+    trial.state = TrialState.COMPLETE
+    trial.values = list(values)
+    trial.params = {
+        name: distribution.to_external_repr(distribution.to_internal_repr(value))
+        for name, (value, distribution) in read.items()
+    }
+    trial.distributions = {name: distribution for name, (_, distribution) in read.items()}
+    trial.datetime_complete = trial.datetime_start
+    return trial
