@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from sweep.cli.standing import counts_text, spent, state_text
+from sweep.cli.standing import counts_text, state_text
+from sweep.driver.summary import spent
 from sweep.journal.event import TrialAsked, TrialState
 from sweep.journal.state import StudyState, Trial
 
