@@ -197,10 +197,11 @@ def read_entries(
                 table = read_table(segment)
             except FileNotFoundError:
                 break
-            for entry in decode_table(_without(table, without)):
-                if entry.seq > after:
-                    after = entry.seq
-                    yield entry
+            # A wide segment may hold much that is known already: that is not decoded again.
+            unread = table.slice(max(0, after + 1 - segment.first))
+            for entry in decode_table(_without(unread, without)):
+                after = entry.seq
+                yield entry
         else:
             return
 
