@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from fnmatch import fnmatchcase
 from functools import cached_property
+from itertools import takewhile
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -16,6 +17,8 @@ from sweep.checkpoint.store import Checkpoint, CheckpointStore
 from sweep.errors import CheckpointDamagedError, StudyNotFoundError, UsageError
 from sweep.journal.journal import read_state
 from sweep.journal.listing import newest_event
+from sweep.journal.reports import brought_up
+from sweep.journal.segment import read_entries
 from sweep.journal.state import StudyState
 from sweep.journal.table import TABLES, read_written
 from sweep.paths import StudyPaths
@@ -24,6 +27,7 @@ from sweep.spec import StudySpec
 
 if TYPE_CHECKING:
     import pandas as pd
+    import pyarrow as pa
 
     from sweep.search.optuna_study import OptunaStudy
 
@@ -273,11 +277,21 @@ class Study:
         return read_state(self.paths.journal, until=self._newest)
 
     def _frame(self, name: str) -> pd.DataFrame:
-        written = None
-        if "_state" not in self.__dict__:
-            written = read_written(self.paths.tables, name, self._newest)
-        table = TABLES[name](self._state) if written is None else written
+        table = None if "_state" in self.__dict__ else self._written(name)
+        table = TABLES[name](self._state) if table is None else table
         return frame_of(table, self.spec if name == "trials" else None)
+
+    def _written(self, name: str) -> pa.Table | None:
+        """The table that the driver has left, where it is of the newest event or can be made so."""
+        found = read_written(self.paths.tables, name)
+        if found is None or found.newest > self._newest:
+            return None
+        if found.newest == self._newest:
+            return found.table
+        if name != "reports":  # only those are many, and follow from what came since alone
+            return None
+        since = read_entries(self.paths.journal, after=found.newest)
+        return brought_up(found.table, takewhile(lambda each: each.seq <= self._newest, since))
 
     def __repr__(self) -> str:
         return f"<Study {self.name}: {counted(len(self._state.trials), 'trial')}>"

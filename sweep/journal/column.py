@@ -7,7 +7,7 @@ texts their offsets and their bytes, too.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -33,6 +33,37 @@ def column(values: Sequence[Any], kind: pa.DataType) -> pa.Array:
     else:
         content = pa.py_buffer(np.array(filled, _number(kind)).tobytes())
     return pa.Array.from_buffers(kind, len(values), [bitmap, content])
+
+
+def integers(values: Iterable[int | None]) -> pa.Array:
+    """``values`` as an array of int64."""
+    return column(list(values), pa.int64())
+
+
+def floats(values: Iterable[float | None]) -> pa.Array:
+    """``values`` as an array of float64."""
+    return column(list(values), pa.float64())
+
+
+def texts(values: Iterable[str | None]) -> pa.Array:
+    """``values`` as an array of texts."""
+    return column(list(values), pa.string())
+
+
+def times(values: Iterable[float | None]) -> pa.Array:
+    """Unix seconds as an array of times in UTC, in microseconds."""
+    micros = [None if value is None else round(value * 1e6) for value in values]
+    return column(micros, pa.timestamp("us", tz="UTC"))
+
+
+def names_of(rows: Iterable[Mapping[str, Any]]) -> list[str]:
+    """All keys of ``rows``, in the order in which they come up."""
+    return list(dict.fromkeys(name for row in rows for name in row))
+
+
+def metric_columns(rows: Sequence[Mapping[str, float]]) -> dict[str, pa.Array]:
+    """A column ``metrics.NAME`` for each metric that any of ``rows`` has."""
+    return {f"metrics.{name}": floats(row.get(name) for row in rows) for name in names_of(rows)}
 
 
 def _texts(values: Sequence[str | None], bitmap: pa.Buffer | None) -> pa.Array:

@@ -9,7 +9,7 @@ infinities too), strings, booleans, None, lists and mappings with string keys.
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, fields
 from enum import StrEnum
 from typing import Any, ClassVar
@@ -425,6 +425,14 @@ _FIELDS = {name: tuple(f.name for f in fields(kind)) for name, kind in EVENTS.it
 _PAYLOAD = {
     name: tuple(field for field in names if field not in COLUMNS) for name, names in _FIELDS.items()
 }
+_CELLS = {
+    name: tuple((place, field) for place, field in enumerate(COLUMNS) if field in names)
+    for name, names in _FIELDS.items()
+}
+_HEAD = ("seq", "time", "type", "version")
+
+DECODED = (*_HEAD, *COLUMNS, "data")
+"""The columns of a journal that hold its entries; times are unix microseconds there."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -453,25 +461,45 @@ def decode(row: Mapping[str, Any]) -> Entry:
         JournalVersionError: the event's type or version is not known here.
         JournalError: a field is missing or of the wrong form.
     """
-    name, version, seq = row["type"], row["version"], row["seq"]
-    kind = EVENTS.get(name)
-    if kind is None or version > kind.version:
-        raise JournalVersionError(
-            f"event {seq} is a {name!r} of version {version}, which this sweep does not know: "
-            "it was written by a newer one; upgrade sweep to read it"
-        )
+    return next(decode_rows({name: [row[name]] for name in DECODED}))
+
+
+def decode_rows(columns: Mapping[str, Sequence[Any]]) -> Iterator[Entry]:
+    """The entries that rows of the journal hold, given by the columns `DECODED`, in order.
+
+    Raises:
+        JournalVersionError, JournalError: as `decode`, when it comes to such a row.
+    """
+    payloads = _payloads(columns["data"])
+    rows = zip(*(columns[name] for name in COLUMNS), strict=True)
+    heads = zip(*(columns[name] for name in _HEAD), strict=True)
+    for (seq, time, name, version), cells, payload in zip(heads, rows, payloads, strict=True):
+        kind = EVENTS.get(name)
+        if kind is None or version > kind.version:
+            raise JournalVersionError(
+                f"event {seq} is a {name!r} of version {version}, which this sweep does not know: "
+                "it was written by a newer one; upgrade sweep to read it"
+            )
+        try:
+            values = json.loads(payload) if isinstance(payload, str) else payload
+            for place, field_name in _CELLS[name]:
+                values[field_name] = cells[place]
+            if "state" in values:
+                values["state"] = TrialState(values["state"])
+            if version == 1 and kind in (StudyCreated, SpecChanged):
+                _stopping(values["spec"].get("early_terminate"))
+            yield Entry(seq=seq, time=time / 1e6, event=kind(**values))
+        except (TypeError, ValueError) as error:
+            raise JournalError(f"event {seq} ({name}) is not whole: {error}") from error
+
+
+def _payloads(texts: Sequence[str]) -> Sequence[Any]:
+    """What the texts hold: parsed as one, which takes half the time; else they themselves."""
     try:
-        values = json.loads(row["data"])
-        for column in COLUMNS:
-            if column in _FIELDS[name]:
-                values[column] = row[column]
-        if "state" in values:
-            values["state"] = TrialState(values["state"])
-        if version == 1 and kind in (StudyCreated, SpecChanged):
-            _stopping(values["spec"].get("early_terminate"))
-        return Entry(seq=seq, time=row["time"] / 1e6, event=kind(**values))
-    except (TypeError, ValueError) as error:
-        raise JournalError(f"event {seq} ({name}) is not whole: {error}") from error
+        values: list[Any] = json.loads(f"[{','.join(texts)}]")
+    except ValueError:
+        return texts  # one of them is damaged: it is told when its turn comes
+    return values if len(values) == len(texts) else texts
 
 
 def _stopping(terminate: dict[str, Any] | None) -> None:

@@ -6,7 +6,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 from sweep.errors import JournalError
@@ -153,22 +153,32 @@ def _dispatched(state: StudyState, event: TrialDispatched, time: float) -> None:
 
 def _restored(state: StudyState, event: TrialRestored, time: float) -> None:
     trial = state.running[event.trial]
-    keep = -1 if event.step is None else event.step
-    trial.reports = {step: report for step, report in trial.reports.items() if step <= keep}
+    trial.reports = rolled_back(trial.reports, event)
     for checkpoint, why in event.skipped:
         trial.checkpoints[checkpoint].damaged = why
     trial.updated = time
 
 
-def _reported(state: StudyState, event: TrialReported, time: float) -> None:
-    trial = state.running[event.trial]
-    report = trial.reports.get(event.step)
+def rolled_back(reports: Mapping[int, Report], event: TrialRestored) -> dict[int, Report]:
+    """Those ``reports`` of a trial that the checkpoint contains from which it goes on."""
+    keep = -1 if event.step is None else event.step
+    return {step: report for step, report in reports.items() if step <= keep}
+
+
+def merge_report(reports: dict[int, Report], event: TrialReported, time: float) -> None:
+    """Put what a trial has reported among its ``reports``."""
+    report = reports.get(event.step)
     if report is None:
-        report = trial.reports[event.step] = Report(event.step, event.attempt, time, None, {})
+        report = reports[event.step] = Report(event.step, event.attempt, time, None, {})
     # What an older attempt has left at this step is contained in the checkpoint it went on from.
     report.metrics.update(event.metrics)
     report.attempt, report.time, report.last = event.attempt, time, event.last
     report.value = event.value if event.value is not None else report.value
+
+
+def _reported(state: StudyState, event: TrialReported, time: float) -> None:
+    trial = state.running[event.trial]
+    merge_report(trial.reports, event, time)
     if event.prune is not None:
         trial.verdicts[event.step] = event.prune
         trial.told_to_end = event.attempt if event.prune else trial.told_to_end

@@ -18,13 +18,16 @@ import pyarrow.parquet as pq
 from sweep import fsio
 from sweep.errors import JournalError, JournalVersionError
 from sweep.journal.column import column
-from sweep.journal.event import DriverStarted, Entry, decode, encode
+from sweep.journal.event import DECODED, DriverStarted, Entry, decode_rows, encode
 from sweep.journal.listing import Segment, list_segments, segment_path
 
 FORMAT = 1
 """Version of the layout of a segment, kept in the metadata of each."""
 
 _FORMAT_KEY = b"sweep.journal"
+
+_BATCH = 10_000
+"""So many events are decoded at once: all of a long journal would not fit in the memory."""
 
 SCHEMA = pa.schema(
     [
@@ -146,8 +149,9 @@ def _line(error: BaseException) -> str:
 
 def decode_table(table: pa.Table) -> Iterator[Entry]:
     """The entries of a segment's rows, in order."""
-    for row in read_rows(table):
-        yield decode(row)
+    times = table["time"].cast(pa.int64())
+    for batch in table.set_column(1, "time", times).select(DECODED).to_batches(_BATCH):
+        yield from decode_rows(batch.to_pydict())
 
 
 def read_rows(table: pa.Table) -> list[dict[str, Any]]:

@@ -7,8 +7,9 @@ a trial without a value has null there. Each file names the last event that it k
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -16,10 +17,17 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from sweep import fsio
-from sweep.journal.column import column
+from sweep.journal.column import (
+    column,
+    floats,
+    integers,
+    metric_columns,
+    names_of,
+    texts,
+    times,
+)
+from sweep.journal.reports import reports_table
 from sweep.journal.state import Checkpoint, StudyState, Trial
-
-_TIME = pa.timestamp("us", tz="UTC")
 
 Kinds = Mapping[str, type | None]
 """The types of parameters that the space declares, None where it has none."""
@@ -41,42 +49,25 @@ def trials_table(state: StudyState) -> pa.Table:
     place the fork took.
     """
     trials = list(state.trials.values())
-    finals = [final_metrics(trial) for trial in trials]
+    forks = [trial.fork for trial in trials]
     columns: dict[str, pa.Array] = {
-        "number": _int(trial.number for trial in trials),
-        "state": _text(str(trial.state) for trial in trials),
-        "value": _float(trial.value for trial in trials),
+        "number": integers(trial.number for trial in trials),
+        "state": texts(str(trial.state) for trial in trials),
+        "value": floats(trial.value for trial in trials),
         **_objectives(state, trials),
         **_params([trial.params for trial in trials], _declared(state)),
-        **_metrics(finals),
-        "started": _time(trial.started for trial in trials),
-        "finished": _time(trial.finished for trial in trials),
-        "duration_s": _float(trial.duration for trial in trials),
-        "attempts": _int(trial.attempts for trial in trials),
-        "steps": _int(len(trial.reports) for trial in trials),
-        "checkpoint": _text(newest_checkpoint(trial) for trial in trials),
-        "parent": _int(None if trial.fork is None else trial.fork.parent for trial in trials),
-        "source": _text(None if trial.fork is None else trial.fork.source for trial in trials),
-        "exploits": _int(None if trial.fork is None else trial.fork.exploits for trial in trials),
-        "reason": _text(trial.reason for trial in trials),
-        "error": _text(trial.error for trial in trials),
-    }
-    return pa.table(columns)
-
-
-def reports_table(state: StudyState) -> pa.Table:
-    """One row a trial and step: ``trial attempt step time metrics.*``, by trial, then step."""
-    reports = [
-        (trial.number, trial.reports[step])
-        for trial in state.trials.values()
-        for step in sorted(trial.reports)
-    ]
-    columns: dict[str, pa.Array] = {
-        "trial": _int(number for number, _ in reports),
-        "attempt": _int(report.attempt for _, report in reports),
-        "step": _int(report.step for _, report in reports),
-        "time": _time(report.time for _, report in reports),
-        **_metrics([report.metrics for _, report in reports]),
+        **metric_columns([final_metrics(trial) for trial in trials]),
+        "started": times(trial.started for trial in trials),
+        "finished": times(trial.finished for trial in trials),
+        "duration_s": floats(trial.duration for trial in trials),
+        "attempts": integers(trial.attempts for trial in trials),
+        "steps": integers(len(trial.reports) for trial in trials),
+        "checkpoint": texts(newest_checkpoint(trial) for trial in trials),
+        "parent": integers(None if fork is None else fork.parent for fork in forks),
+        "source": texts(None if fork is None else fork.source for fork in forks),
+        "exploits": integers(None if fork is None else fork.exploits for fork in forks),
+        "reason": texts(trial.reason for trial in trials),
+        "error": texts(trial.error for trial in trials),
     }
     return pa.table(columns)
 
@@ -91,17 +82,17 @@ def checkpoints_table(state: StudyState) -> pa.Table:
         checkpoint for trial in state.trials.values() for checkpoint in trial.checkpoints.values()
     ]
     columns: dict[str, pa.Array] = {
-        "id": _text(row.id for row in rows),
-        "trial": _int(row.trial for row in rows),
-        "attempt": _int(row.attempt for row in rows),
-        "step": _int(row.step for row in rows),
-        "kind": _text(row.record.get("kind") for row in rows),
-        "content": _text(row.content for row in rows),
-        "bytes": _int(row.record.get("bytes") for row in rows),
-        "new_bytes": _int(row.record.get("new_bytes") for row in rows),
-        "saved": _time(row.saved for row in rows),
-        "retired": _time(row.retired for row in rows),
-        "parent": _text(row.record.get("parent") for row in rows),
+        "id": texts(row.id for row in rows),
+        "trial": integers(row.trial for row in rows),
+        "attempt": integers(row.attempt for row in rows),
+        "step": integers(row.step for row in rows),
+        "kind": texts(row.record.get("kind") for row in rows),
+        "content": texts(row.content for row in rows),
+        "bytes": integers(row.record.get("bytes") for row in rows),
+        "new_bytes": integers(row.record.get("new_bytes") for row in rows),
+        "saved": times(row.saved for row in rows),
+        "retired": times(row.retired for row in rows),
+        "parent": texts(row.record.get("parent") for row in rows),
     }
     return pa.table(columns)
 
@@ -114,14 +105,14 @@ def iterations_table(state: StudyState) -> pa.Table:
     """
     rows = state.iterations
     columns: dict[str, pa.Array] = {
-        "iteration": _int(row.number for row in rows),
-        "trial": _int(row.trial for row in rows),
-        "value": _float(row.value for row in rows),
-        "best_trial": _int(row.best_trial for row in rows),
-        "best_value": _float(row.best_value for row in rows),
-        "best_checkpoint": _text(row.best_checkpoint for row in rows),
-        **({"front": _int(row.front for row in rows)} if state.several else {}),
-        "time": _time(row.time for row in rows),
+        "iteration": integers(row.number for row in rows),
+        "trial": integers(row.trial for row in rows),
+        "value": floats(row.value for row in rows),
+        "best_trial": integers(row.best_trial for row in rows),
+        "best_value": floats(row.best_value for row in rows),
+        "best_checkpoint": texts(row.best_checkpoint for row in rows),
+        **({"front": integers(row.front for row in rows)} if state.several else {}),
+        "time": times(row.time for row in rows),
     }
     return pa.table(columns)
 
@@ -143,14 +134,22 @@ def write_tables(state: StudyState, directory: Path) -> None:
             pq.write_table(known, file, compression="zstd")
 
 
-def read_written(directory: Path, name: str, newest: int) -> pa.Table | None:
-    """The table ``name`` from ``directory``, if it was written after the event ``newest``."""
+@dataclass(frozen=True, slots=True)
+class Written:
+    """A table as it was written after the event ``newest``."""
+
+    table: pa.Table
+    newest: int
+
+
+def read_written(directory: Path, name: str) -> Written | None:
+    """The table ``name`` from ``directory``, if there is one that says of when it is."""
     try:
         table = pq.read_table(directory / f"{name}.parquet")
     except (OSError, pa.ArrowInvalid):  # they are derived: what is not there is made anew
         return None
-    said = (table.schema.metadata or {}).get(_NEWEST)
-    return table if said == str(newest).encode() else None
+    said = (table.schema.metadata or {}).get(_NEWEST, b"")
+    return Written(table, int(said)) if said.isdigit() else None
 
 
 def final_metrics(trial: Trial) -> dict[str, float]:
@@ -173,42 +172,17 @@ def _objectives(state: StudyState, trials: Sequence[Trial]) -> dict[str, pa.Arra
         nothing: list[float | None] = [None] * len(state.objectives)
         values = [trial.values or nothing for trial in trials]
         for index in range(len(state.objectives)):
-            columns[f"values_{index}"] = _float(row[index] for row in values)
+            columns[f"values_{index}"] = floats(row[index] for row in values)
     if state.several or state.spec.get("constraints"):
         known = [trial.feasible if trial.value is not None else None for trial in trials]
         columns["feasible"] = column(known, pa.bool_())
     return columns
 
 
-def _int(values: Iterable[int | None]) -> pa.Array:
-    return column(list(values), pa.int64())
-
-
-def _float(values: Iterable[float | None]) -> pa.Array:
-    return column(list(values), pa.float64())
-
-
-def _text(values: Iterable[str | None]) -> pa.Array:
-    return column(list(values), pa.string())
-
-
-def _time(values: Iterable[float | None]) -> pa.Array:
-    micros = [None if value is None else round(value * 1e6) for value in values]
-    return column(micros, _TIME)
-
-
-def _names(rows: Sequence[Mapping[str, Any]]) -> list[str]:
-    return list(dict.fromkeys(name for row in rows for name in row))
-
-
-def _metrics(rows: Sequence[Mapping[str, float]]) -> dict[str, pa.Array]:
-    return {f"metrics.{name}": _float(row.get(name) for row in rows) for name in _names(rows)}
-
-
 def _params(rows: Sequence[Mapping[str, Any]], kinds: Kinds) -> dict[str, pa.Array]:
     return {
         f"params.{name}": _column([row.get(name) for row in rows], kinds.get(name))
-        for name in dict.fromkeys([*kinds, *_names(rows)])
+        for name in dict.fromkeys([*kinds, *names_of(rows)])
     }
 
 
@@ -236,7 +210,7 @@ def _column(values: list[Any], declared: type | None) -> pa.Array:
             return column(values, kind)
     if not kinds and all(value is None for value in values):
         return pa.nulls(len(values), pa.string())
-    return _text(None if value is None else str(value) for value in values)
+    return texts(None if value is None else str(value) for value in values)
 
 
 _KINDS = {bool: pa.bool_(), int: pa.int64(), float: pa.float64(), str: pa.string()}

@@ -162,8 +162,11 @@ class Subject:
 
 def _frames(paths: StudyPaths, newest: int, spec: StudySpec) -> dict[str, pd.DataFrame]:
     names = ("trials", "reports", "checkpoints")
-    tables = {name: read_written(paths.tables, name, newest) for name in names}
-    if None in tables.values():
+    written = [read_written(paths.tables, name) for name in names]
+    found = [each.table for each in written if each is not None and each.newest == newest]
+    if len(found) == len(names):
+        tables = dict(zip(names, found, strict=True))
+    else:
         state = read_state(paths.journal, until=newest)
         tables = {name: TABLES[name](state) for name in names}
     return {

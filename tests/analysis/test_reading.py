@@ -5,11 +5,15 @@ from __future__ import annotations
 import math
 from pathlib import Path
 
+import pandas as pd
 import pytest
 from conftest import Project
 
 import sweep
 from sweep.errors import StudyNotFoundError, UsageError
+from sweep.journal.fold import fold
+from sweep.journal.segment import read_entries
+from sweep.journal.table import write_tables
 
 FALLING = """
 def train(trial):
@@ -100,3 +104,18 @@ def test_what_is_no_store(tmp_path: Path) -> None:
             sweep.open_store(tmp_path / name)
     with pytest.raises(UsageError, match="is no directory"):
         sweep.open_store(tmp_path / "file")
+
+
+def test_reports_of_a_running_study_cost_what_is_new(
+    study: sweep.analysis.study.Study, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The tables of a while ago and what came since make the reports: no fold of the journal."""
+    paths = study.paths
+    anew = study.reports
+    entries = list(read_entries(paths.journal))
+    for cut in range(len(entries)):
+        write_tables(fold(entries[: cut + 1]), paths.tables)
+        with monkeypatch.context() as patch:
+            patch.setattr(sweep.analysis.study, "read_state", None)
+            found = sweep.open_study(paths.root).reports
+        pd.testing.assert_frame_equal(found, anew)
