@@ -41,6 +41,7 @@ check: lint types test
 bench: .venv/installed
 	$(BIN)/python benchmarks/efficiency.py
 	$(BIN)/python benchmarks/throughput.py
+	$(BIN)/python benchmarks/reading.py
 
 clean:
 	rm -rf .venv
