@@ -18,8 +18,9 @@ import pyarrow.parquet as pq
 from sweep import fsio
 from sweep.errors import JournalError, JournalVersionError
 from sweep.journal.column import column
-from sweep.journal.event import DECODED, DriverStarted, Entry, decode_rows, encode
+from sweep.journal.event import DriverStarted, Entry
 from sweep.journal.listing import Segment, list_segments, segment_path
+from sweep.journal.row import DECODED, decode_rows, encode
 
 FORMAT = 1
 """Version of the layout of a segment, kept in the metadata of each."""

@@ -16,10 +16,9 @@ from sweep.journal.event import (
     Event,
     SpecChanged,
     TrialForked,
-    decode,
-    encode,
 )
 from sweep.journal.fold import fold
+from sweep.journal.row import decode, encode
 
 
 def test_newer_event_is_refused() -> None:

@@ -17,10 +17,9 @@ from sweep.journal.event import (
     TrialPaused,
     TrialPromoted,
     TrialState,
-    decode,
-    encode,
 )
 from sweep.journal.fold import HANDLED, apply, fold
+from sweep.journal.row import decode, encode
 from sweep.journal.state import StudyState
 
 
