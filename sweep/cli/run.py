@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -26,6 +27,7 @@ from sweep.errors import (
     SpecChangedError,
     SpecError,
     StoreError,
+    StudyLockedError,
     SweepError,
     UsageError,
 )
@@ -176,10 +178,19 @@ def _report_over(request: Request, options: Options, out: Output) -> int:
         study = open_study(request)
         study.end(reason, lambda entry: None)
         report_begin(request, study.state, out)
+    elif _was_killed(request.state):
+        with suppress(StudyLockedError):  # its driver is at its end, and does it itself
+            open_study(request).end(reason, lambda entry: None)
     conclusion = Conclusion.of(request.spec, request.state, reason, request.paths, already=True)
     conclude(conclusion, out, store=options.store)
     _catch_up(request, options.store, out)
     return _code_of_state(request.state.counts[TrialState.FAILED])
+
+
+def _was_killed(state: StudyState) -> bool:
+    """Whether the last driver left without a word: then files of checkpoints that had ceased to be
+    kept may be there still, and the tables be old."""
+    return state.session is not None and state.stopped is None
 
 
 def _catch_up(request: Request, store: Path, out: Output) -> None:

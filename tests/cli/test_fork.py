@@ -19,6 +19,10 @@ from sweep.errors import (
     SweepError,
     UsageError,
 )
+from sweep.journal.event import CheckpointRetired, DriverStarted
+from sweep.journal.journal import Journal
+from sweep.journal.table import read_written
+from sweep.paths import StudyPaths
 
 
 def test_fork_of_a_complete_study(complete: Project) -> None:
@@ -215,6 +219,23 @@ def test_fork_killed_anywhere(complete: Project) -> None:
     study = sweep.open_study(complete.store / "s")
     assert set(study.trials["state"]) == {"COMPLETE"}
     finished(complete, "replay", "s")
+
+
+def test_killed_after_its_end(complete: Project) -> None:
+    """Where a kill has left files and old tables of a complete study, the next run clears up."""
+    paths = StudyPaths.of(complete.store, "s")
+    journal = Journal(paths.journal)
+    journal.append(DriverStarted(session=2, host="h", pid=1, versions={}))
+    kept = journal.state.trials[0].kept[0].id
+    journal.append(CheckpointRetired(trial=0, checkpoint=kept, reason="last"))
+    journal.close()
+    assert unreferenced(complete)
+    done = finished(complete, "run", "--inline", complete.root / "s.yaml")
+    assert "already complete" in done
+    assert not unreferenced(complete)
+    written = read_written(paths.tables, "trials")
+    assert written is not None
+    assert written.newest == state_of(complete).seq
 
 
 def test_trial_forks_itself(project: Project) -> None:

@@ -213,7 +213,8 @@ def test_lost_rows_are_taken_up_again(
     assert set(before) <= set(found.adopted)
     assert bool(found.segments) is tear
     now = read_state(paths.journal).trials[trial]
-    assert [known.id for known in now.kept][-len(before) :] == before
+    # What was saved when the driver was killed, and had no row yet, is taken up after them.
+    assert [known.id for known in now.kept if known.id in before] == before
     record = CheckpointRecord.from_json(now.kept[-1].record)
     assert record.step is not None
     assert now.reports[record.step].metrics == record.metrics

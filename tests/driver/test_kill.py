@@ -252,6 +252,7 @@ def test_nothing_is_left_after_a_kill(project: Project) -> None:
 def test_killed_worker_is_replaced(project: Project) -> None:
     """A worker killed with SIGKILL costs its trial one retry; the others notice nothing."""
     spec = project.spec("study", program="odd:dies_once", trials=4, concurrency=2)
+    begun = pd.Timestamp.now("UTC")
     done = project.run("run", spec)
     assert done.returncode == 0, done.stderr
     study = sweep.open_study(project.store / "study")
@@ -265,8 +266,10 @@ def test_killed_worker_is_replaced(project: Project) -> None:
     )
     assert "unexpectedly" in project.call("show", "study/1").stdout
     gap = _gap_of_the_replacement(project)
-    # 0.6 to 0.8 s on two idle cores, the trial's own 0.1 s and its import included.
-    assert gap < 2.0, f"the replacement took {gap:.1f} s"
+    # 0.6 to 0.8 s on two idle cores, the trial's own 0.1 s and its import included; the start of
+    # the run takes five times that, and grows with it where the machine is busy.
+    start = (study.reports["time"].min() - begun).total_seconds()
+    assert gap < start / 2, f"the replacement took {gap:.1f} s, the start of the run {start:.1f} s"
 
 
 def _gap_of_the_replacement(project: Project) -> float:
