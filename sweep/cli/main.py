@@ -303,14 +303,28 @@ def export(
 
 @app.command("import")
 def import_study(
-    url: Annotated[
-        str, typer.Argument(metavar="DATABASE", help="Of Optuna's: sqlite:///optuna.db.")
+    source: Annotated[
+        str,
+        typer.Argument(
+            metavar="SOURCE",
+            help="A database of Optuna's, sqlite:///optuna.db; or a directory of Ray Tune's.",
+        ),
     ],
     name: Annotated[
         str | None, typer.Option("--name", help="Of the new study. Default: as there.")
     ] = None,
     study: Annotated[
-        str | None, typer.Option("--study", help="Which one, where there are several.")
+        str | None, typer.Option("--study", help="Of Optuna: which one, where there are several.")
+    ] = None,
+    metric: Annotated[
+        str | None, typer.Option("--metric", help="Of Ray Tune: what is optimised.")
+    ] = None,
+    goal: Annotated[
+        str | None, typer.Option("--goal", help="Of Ray Tune: minimize or maximize.")
+    ] = None,
+    space: Annotated[
+        Path | None,
+        typer.Option("--space", metavar="FILE.yaml", help="Go on in the parameters of this sweep."),
     ] = None,
     program: Annotated[
         str | None,
@@ -319,10 +333,13 @@ def import_study(
     store: StoreOption = RUNS,
     as_json: JsonOption = False,
 ) -> None:
-    """Make a study of one of Optuna's, with its trials, and the YAML to go on with it."""
+    """Make a study of one of Optuna's or Ray Tune's, with its trials, and the YAML to go on."""
+    from sweep.analysis.importing import Wanted
     from sweep.cli import importing as command
 
-    command.import_study(store, url, name, study, program, output.Output(as_json))
+    origin = command.Origin(source=source, study=study, metric=metric, goal=goal)
+    wanted = Wanted(name=name, program=program, space=space)
+    command.import_study(store, origin, wanted, output.Output(as_json))
 
 
 @app.command()
