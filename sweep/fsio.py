@@ -35,8 +35,7 @@ def make_directory(path: Path) -> None:
         missing.append(path)
         path = path.parent
     for directory in reversed(missing):
-        with suppress(FileExistsError):
-            directory.mkdir()
+        directory.mkdir(exist_ok=True)
         sync_directory(directory.parent)
 
 

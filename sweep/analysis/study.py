@@ -15,7 +15,7 @@ from sweep.analysis.selection import LATEST, find_trial, select
 from sweep.checkpoint.store import Checkpoint, CheckpointStore
 from sweep.errors import CheckpointDamagedError, StudyNotFoundError, UsageError
 from sweep.journal.journal import read_state
-from sweep.journal.listing import newest_event
+from sweep.journal.listing import newest_event, reading
 from sweep.journal.state import StudyState
 from sweep.journal.table import TABLES, read_written
 from sweep.paths import StudyPaths
@@ -41,6 +41,7 @@ class Study:
 
         Raises:
             StudyNotFoundError: there is no study.
+            StoreError: it cannot be read.
             JournalError: its journal is damaged.
         """
         self.paths = StudyPaths(Path(root).absolute())
@@ -284,7 +285,8 @@ class Study:
 
     def _look(self) -> int:
         """The newest event that there is."""
-        newest = newest_event(self.paths.journal) if self.paths.exists() else -1
+        with reading(self.paths.root):
+            newest = newest_event(self.paths.journal) if self.paths.exists() else -1
         if newest < 0:
             raise StudyNotFoundError(
                 f"{self.paths.root}: no study; give its directory, such as runs/digits"
@@ -305,6 +307,7 @@ def open_study(path: str | Path) -> Study:
 
     Raises:
         StudyNotFoundError: there is no study.
+        StoreError: it cannot be read.
         JournalError: its journal is damaged.
     """
     return Study(path)

@@ -13,7 +13,7 @@ import typer
 
 from sweep.cli import output
 from sweep.cli.output import RUNS
-from sweep.errors import SweepError
+from sweep.errors import StoreError, SweepError
 
 EXIT_CODES = (
     "Exit codes: 0 complete; 1 complete, but trials failed; 2 usage or spec; 3 store; "
@@ -386,6 +386,11 @@ def main() -> None:
     except BrokenPipeError:
         sys.stderr.close()  # the reader of a pipe has left, which is its right
         sys.exit(141)
+    except OSError as error:  # of a place that no layer below has asked for by name
+        if error.filename is None:
+            raise
+        output.error(f"{error.filename}: {error.strerror}")
+        sys.exit(StoreError.exit_code)
     except KeyboardInterrupt:
         output.error("interrupted before anything was begun; run the same command again")
         sys.exit(130)

@@ -27,6 +27,9 @@ Kinds = Mapping[str, type | None]
 _NEWEST = b"sweep.newest"
 """Where a file says which event was the newest when it was written."""
 
+_SOMETIMES = ("params.", "metrics.", "values_", "feasible", "front")
+"""How columns begin that some studies have."""
+
 
 def trials_table(state: StudyState) -> pa.Table:
     """One row a trial, running and paused ones too, by number.
@@ -140,17 +143,26 @@ def write_tables(state: StudyState, directory: Path) -> None:
     for name, build in TABLES.items():
         known = build(state).replace_schema_metadata({_NEWEST: str(state.seq)})
         with fsio.writing(directory / f"{name}.parquet") as file:
-            pq.write_table(known, file, compression="zstd")
+            pq.write_table(known, file, compression="zstd", write_page_checksum=True)
 
 
 def read_written(directory: Path, name: str, newest: int) -> pa.Table | None:
-    """The table ``name`` from ``directory``, if it was written after the event ``newest``."""
+    """The table ``name`` from ``directory``, if it was written after the event ``newest``, is whole
+    and has the columns that it would be given here."""
     try:
-        table = pq.read_table(directory / f"{name}.parquet")
+        table = pq.read_table(directory / f"{name}.parquet", page_checksum_verification=True)
     except (OSError, pa.ArrowInvalid):  # they are derived: what is not there is made anew
         return None
     said = (table.schema.metadata or {}).get(_NEWEST)
-    return table if said == str(newest).encode() else None
+    return table if said == str(newest).encode() and _is_known(table.schema, name) else None
+
+
+def _is_known(schema: pa.Schema, name: str) -> bool:
+    """Whether a table has the columns of this version: no other, and none of another type."""
+    always = TABLES[name](StudyState()).schema
+    return set(always) <= set(schema) and all(
+        column in always.names or column.startswith(_SOMETIMES) for column in schema.names
+    )
 
 
 def final_metrics(trial: Trial) -> dict[str, float]:

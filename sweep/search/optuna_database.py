@@ -123,9 +123,12 @@ class OptunaDatabase:
 
     def _is_there(self) -> bool:
         try:
-            return self.path.exists()
+            there = self.path.exists()
         except OSError as error:
             raise StoreError(f"{self.path}: cannot be read: {error.strerror}") from error
+        if there and not self.path.is_file():
+            raise UsageError(f"{self.path}: is no file")
+        return there
 
     def _tables(self) -> set[str]:
         url = f"file:{quote(str(self.path.absolute()))}?mode=ro"
