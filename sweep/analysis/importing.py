@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING, Any
 from pydantic import ValidationError
 
 from sweep import fsio
-from sweep.errors import StoreError, UsageError
+from sweep.errors import SpecError, StoreError, UsageError
 from sweep.paths import StudyPaths
-from sweep.spec import StudySpec, dump_spec, load_spec
+from sweep.spec import StudySpec, dump_spec, load_spec, parse_spec
 from sweep.spec.problem import problems_of
 
 if TYPE_CHECKING:
@@ -118,6 +118,7 @@ def _make(store: Path, source: str, found: ImportedStudy, wanted: Wanted) -> Imp
     from sweep.analysis.past_journal import write_past  # start-up: it needs Arrow
 
     spec = _spec(source, found.content, wanted)
+    written = _written(source, spec)
     paths, yaml = StudyPaths.of(store, spec.name), Path(f"{spec.name}.yaml")
     for path in (paths.root, yaml):
         if path.exists():
@@ -128,11 +129,11 @@ def _make(store: Path, source: str, found: ImportedStudy, wanted: Wanted) -> Imp
         fsio.make_directory(aside.journal)
         try:
             outside = write_past(aside, spec, source, found.trials)
-            fsio.write_bytes(aside.spec, dump_spec(spec).encode())
+            fsio.write_bytes(aside.spec, written)
             aside.lock.unlink(missing_ok=True)
             hint = f"# {PROGRAM} stands for the function of a trial: name yours\n"
             head = "" if wanted.program else hint
-            fsio.write_bytes(yaml.absolute(), (head + dump_spec(spec)).encode())
+            fsio.write_bytes(yaml.absolute(), head.encode() + written)
             aside.root.rename(paths.root)
             fsio.sync_directory(paths.root.parent)
         finally:
@@ -169,3 +170,14 @@ def _spec(source: str, found: dict[str, Any], wanted: Wanted) -> StudySpec:
         raise UsageError(
             f"{source}: cannot be a study here: {place}: {first.message}{hint}"
         ) from error
+
+
+def _written(source: str, spec: StudySpec) -> bytes:
+    """The YAML, which can be read again."""
+    text = dump_spec(spec)
+    try:
+        parse_spec(text, source)
+    except SpecError as error:  # half of a surrogate pair, say, which no file can hold
+        _, _, reason = str(error).splitlines()[0].partition(": ")
+        raise UsageError(f"{source}: cannot be a study here: {reason}") from error
+    return text.encode()

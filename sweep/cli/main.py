@@ -5,6 +5,7 @@ Commands import what they need when they run, so that `sweep --help` is there at
 
 from __future__ import annotations
 
+import io
 import sys
 from pathlib import Path
 from typing import Annotated
@@ -378,6 +379,8 @@ def init(
 
 def main() -> None:
     """Entry point: errors of ours become one line and their exit code."""
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(errors="backslashreplace")  # as stderr: a text never ends a command
     try:
         app(standalone_mode=True)
     except SweepError as error:

@@ -2,7 +2,8 @@
 
 They are a view of the state: deleting `tables/` loses nothing. Times are UTC, durations seconds,
 sizes bytes. ``params.*`` columns have the type that the space declares, ``metrics.*`` are float64;
-a trial without a value has null there. Each file names the last event that it knows.
+a trial without a value has null there. A text that is not Unicode (half of a surrogate pair) has
+an escape there, since no table could hold it. Each file names the last event that it knows.
 """
 
 from __future__ import annotations
@@ -18,6 +19,7 @@ import pyarrow.parquet as pq
 from sweep import fsio
 from sweep.journal.column import column
 from sweep.journal.state import Checkpoint, StudyState, Trial
+from sweep.quantity import printable
 
 _TIME = pa.timestamp("us", tz="UTC")
 
@@ -201,7 +203,7 @@ def _float(values: Iterable[float | None]) -> pa.Array:
 
 
 def _text(values: Iterable[str | None]) -> pa.Array:
-    return column(list(values), pa.string())
+    return column([None if value is None else printable(value) for value in values], pa.string())
 
 
 def _time(values: Iterable[float | None]) -> pa.Array:
@@ -214,7 +216,9 @@ def _names(rows: Sequence[Mapping[str, Any]]) -> list[str]:
 
 
 def _metrics(rows: Sequence[Mapping[str, float]]) -> dict[str, pa.Array]:
-    return {f"metrics.{name}": _float(row.get(name) for row in rows) for name in _names(rows)}
+    return {
+        f"metrics.{printable(name)}": _float(row.get(name) for row in rows) for name in _names(rows)
+    }
 
 
 def _params(rows: Sequence[Mapping[str, Any]], kinds: Kinds) -> dict[str, pa.Array]:
@@ -242,6 +246,8 @@ def _column(values: list[Any], declared: type | None) -> pa.Array:
     kinds |= set() if declared is None else {declared}
     if kinds == {int, float}:
         kinds = {float}
+    if kinds == {str}:
+        return _text(values)
     kind = _KINDS.get(kinds.pop()) if len(kinds) == 1 else None
     if kind is not None:
         with suppress(OverflowError):
@@ -251,5 +257,5 @@ def _column(values: list[Any], declared: type | None) -> pa.Array:
     return _text(None if value is None else str(value) for value in values)
 
 
-_KINDS = {bool: pa.bool_(), int: pa.int64(), float: pa.float64(), str: pa.string()}
+_KINDS = {bool: pa.bool_(), int: pa.int64(), float: pa.float64()}
 """By the type of the values that JSON has."""
