@@ -47,6 +47,17 @@ def temporary_name(path: Path) -> Path:
     return path.with_name(f".{path.name}.{os.getpid()}.tmp")
 
 
+def put(file: Path, path: Path) -> None:
+    """Move ``file``, which is written, to ``path`` beside it: durably, and over what is there."""
+    descriptor = os.open(file, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+    file.replace(path)
+    sync_directory(path.parent)
+
+
 @contextmanager
 def writing(path: Path) -> Iterator[BinaryIO]:
     """A file to write that takes the name ``path``, durably, when the block ends without error.
