@@ -35,8 +35,7 @@ def make_directory(path: Path) -> None:
         missing.append(path)
         path = path.parent
     for directory in reversed(missing):
-        with suppress(FileExistsError):
-            directory.mkdir()
+        directory.mkdir(exist_ok=True)
         sync_directory(directory.parent)
 
 
@@ -46,6 +45,17 @@ def temporary_name(path: Path) -> Path:
     It begins with a dot, so that readers of a directory of Parquet files pass it over.
     """
     return path.with_name(f".{path.name}.{os.getpid()}.tmp")
+
+
+def put(file: Path, path: Path) -> None:
+    """Move ``file``, which is written, to ``path`` beside it: durably, and over what is there."""
+    descriptor = os.open(file, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+    file.replace(path)
+    sync_directory(path.parent)
 
 
 @contextmanager

@@ -85,4 +85,6 @@ class StudyPaths:
 
     def begun(self) -> bool:
         """Whether anything of the study was committed; damage counts as something."""
-        return any(self.journal.glob("[!.]*"))
+        return self.exists() and any(
+            not each.name.startswith(".") for each in self.journal.iterdir()
+        )

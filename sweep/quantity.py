@@ -43,3 +43,8 @@ def duration_text(seconds: float | None) -> str:
     if hours < 48:
         return f"{hours}h{minutes:02d}m"
     return f"{hours // 24}d{hours % 24:02d}h"
+
+
+def printable(text: str) -> str:
+    """``text`` with an escape for half of a surrogate pair, which no file can hold: ``\\ud800``."""
+    return text.encode("utf-8", "backslashreplace").decode()

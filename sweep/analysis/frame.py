@@ -14,6 +14,7 @@ import pyarrow as pa
 
 from sweep.checkpoint.record import Content, Kind
 from sweep.journal.event import TrialState
+from sweep.quantity import printable
 from sweep.spec import StudySpec
 from sweep.spec.domain import Categorical, Weighted
 from sweep.spec.kind import kind_of
@@ -43,7 +44,7 @@ def frame_of(table: pa.Table, spec: StudySpec | None = None) -> pd.DataFrame:
     never |= {f"params.{each.name}" for each in dimensions if not each.when}
     categories = dict(_CATEGORIES)
     categories |= {
-        f"params.{each.name}": list(each.domain.values or ())
+        f"params.{each.name}": list(dict.fromkeys(map(printable, each.domain.values or ())))
         for each in dimensions
         if isinstance(each.domain, Categorical | Weighted) and kind_of(each.domain) is str
     }

@@ -1,12 +1,8 @@
-"""A study of Optuna's becomes one of the store: to be read, and to go on."""
+"""Studies of other programs become studies of the store: to be read, and to go on."""
 
 from __future__ import annotations
 
-import os
 import shutil
-import socket
-from collections.abc import Iterator, Sequence
-from contextlib import closing
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -14,30 +10,31 @@ from typing import TYPE_CHECKING, Any
 from pydantic import ValidationError
 
 from sweep import fsio
-from sweep.errors import StoreError, UsageError
-from sweep.journal.event import (
-    DriverStarted,
-    DriverStopped,
-    StudyCreated,
-    TrialAsked,
-    TrialDispatched,
-    TrialFinished,
-    TrialReported,
-    TrialState,
-)
-from sweep.journal.journal import Journal
-from sweep.journal.lock import Lock
-from sweep.journal.state import StudyState, Trial
-from sweep.journal.table import write_tables
-from sweep.journal.version import versions
+from sweep.errors import SpecError, StoreError, UsageError
 from sweep.paths import StudyPaths
-from sweep.spec import Space, StudySpec, dump_spec
+from sweep.spec import StudySpec, dump_spec, load_spec, parse_spec
+from sweep.spec.problem import problems_of
 
 if TYPE_CHECKING:
-    from sweep.search.optuna_import import ImportedTrial
+    from sweep.search.imported import ImportedStudy
 
 PROGRAM = "my_trial:main"
 """Stands in the YAML for the function that nobody has named."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Wanted:
+    """How the new study is to be.
+
+    Attributes:
+        name: by default that of the old one.
+        program: the trial function, ``module:function``; with `PROGRAM` nothing can be run.
+        space: a YAML whose ``parameters`` take the place of those that were found.
+    """
+
+    name: str | None = None
+    program: str | None = None
+    space: Path | None = None
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -55,12 +52,7 @@ class Imported:
 
 
 def import_optuna(
-    store: Path,
-    url: str,
-    *,
-    name: str | None = None,
-    study: str | None = None,
-    program: str | None = None,
+    store: Path, url: str, wanted: Wanted | None = None, *, study: str | None = None
 ) -> Imported:
     """Make a study of the one in the database ``url``, and its YAML in the working directory.
 
@@ -68,13 +60,12 @@ def import_optuna(
     it is whole.
 
     Args:
-        name: of the new study; by default that of the old one.
         study: which one, where the database has several.
-        program: the trial function, ``module:function``; with `PROGRAM` nothing can be run.
 
     Raises:
         UsageError: no database of Optuna's, no such study, or nothing in it that is over; or the
             new study or its YAML is there already.
+        SpecError: the space that is wanted is not valid.
         StoreError: the database cannot be read, or the store not be written.
     """
     from sweep.search.optuna_database import OptunaDatabase  # start-up: Optuna takes a second
@@ -83,25 +74,66 @@ def import_optuna(
     database = OptunaDatabase.of(url)
     with database.read(study) as known:
         source, found = f"{database.path}:{known.study_name}", imported_study(known)
-        content = found.content | {"name": name or known.study_name}
-    spec = _spec(source, content | {"program": program or PROGRAM}, renamed=name is not None)
+    return _make(store, source, found, wanted or Wanted())
+
+
+def import_tune(
+    store: Path,
+    directory: Path,
+    wanted: Wanted | None = None,
+    *,
+    metric: str | None = None,
+    goal: str | None = None,
+) -> Imported:
+    """Make a study of the Ray Tune experiment in ``directory``, as `import_optuna` does.
+
+    Only JSON is read. Tune's space and schedulers are in pickles: the space is made of the values
+    that trials had, unless one is wanted.
+
+    Args:
+        metric: what is optimised; by default that of the experiment's ``TuneConfig``.
+        goal: ``minimize`` or ``maximize``.
+
+    Raises:
+        UsageError: no experiment, nothing in it that is over, or the metric or its goal are not
+            known; or the new study or its YAML is there already.
+        SpecError: the space that is wanted is not valid.
+        StoreError: the directory cannot be read, or the store not be written.
+    """
+    from sweep.search.tune_experiment import TuneExperiment
+    from sweep.search.tune_import import imported_experiment
+
+    found = imported_experiment(TuneExperiment.read(directory), metric, goal)
+    wanted = wanted or Wanted()
+    if wanted.space is None:
+        note = (
+            "Tune keeps its space in pickles only: the YAML has the values and ranges that trials "
+            "had; import with --space FILE.yaml to search those of its parameters"
+        )
+        found = replace(found, notes=[*found.notes, note])
+    return _make(store, str(directory), found, wanted)
+
+
+def _make(store: Path, source: str, found: ImportedStudy, wanted: Wanted) -> Imported:
+    from sweep.analysis.past_journal import write_past  # start-up: it needs Arrow
+
+    spec = _spec(source, found.content, wanted)
+    written = _written(source, spec)
     paths, yaml = StudyPaths.of(store, spec.name), Path(f"{spec.name}.yaml")
-    if paths.root.exists():
-        raise UsageError(f"{paths.root}: is there already; give the study another --name")
-    if yaml.exists():
-        raise UsageError(f"{yaml}: is there already; give the study another --name")
+    for path in (paths.root, yaml):
+        if path.exists():
+            raise UsageError(f"{path}: is there already; give the study another --name")
     aside = StudyPaths(paths.root.with_name(f".{spec.name}.import"))
     try:
         shutil.rmtree(aside.root, ignore_errors=True)  # of an import that was killed
         fsio.make_directory(aside.journal)
         try:
-            outside = _write(aside, spec, source, found.trials)
-            fsio.write_bytes(aside.spec, dump_spec(spec).encode())
+            outside = write_past(aside, spec, source, found.trials)
+            fsio.write_bytes(aside.spec, written)
             aside.lock.unlink(missing_ok=True)
-            head = (
-                "" if program else f"# {PROGRAM} stands for the function of a trial: name yours\n"
-            )
-            fsio.write_bytes(yaml.absolute(), (head + dump_spec(spec)).encode())
+            hint = f"# {PROGRAM} stands for the function of a trial: name yours\n"
+            head = "" if wanted.program else hint
+            fsio.write_bytes(yaml.absolute(), head.encode() + written)
             aside.root.rename(paths.root)
             fsio.sync_directory(paths.root.parent)
         finally:
@@ -121,137 +153,31 @@ def import_optuna(
     )
 
 
-def _spec(source: str, content: dict[str, Any], *, renamed: bool) -> StudySpec:
+def _spec(source: str, found: dict[str, Any], wanted: Wanted) -> StudySpec:
+    content = found | {"program": wanted.program or PROGRAM}
+    if wanted.name is not None:
+        content["name"] = wanted.name
+    if wanted.space is not None:
+        content["parameters"] = load_spec(wanted.space).parameters
+        if not content["parameters"]:
+            raise UsageError(f"{wanted.space}: has no parameters")
     try:
         return StudySpec.model_validate(content)
     except ValidationError as error:
-        first = error.errors()[0]
-        place = ".".join(map(str, first["loc"]))
-        hint = "" if renamed or place != "name" else "; give it a --name"
+        first = problems_of(error, StudySpec, content)[0]
+        place = ".".join(map(str, first.path))
+        hint = "; give it a --name" if place == "name" and wanted.name is None else ""
         raise UsageError(
-            f"{source}: cannot be a study here: {place}: {first['msg']}{hint}"
+            f"{source}: cannot be a study here: {place}: {first.message}{hint}"
         ) from error
 
 
-def _write(
-    paths: StudyPaths, spec: StudySpec, source: str, trials: Sequence[ImportedTrial]
-) -> list[tuple[int, str]]:
-    """Journal ``trials`` in the order of their times, and write the tables.
-
-    Returns:
-        The number, here, of each trial outside of the space, and why it is.
-    """
-    from sweep.search.search import Search
-
-    project, outside = str(Path.cwd()), list[tuple[int, str]]()
-    search, moment = Search(spec, project), trials[0].started
-    lock = Lock(paths.lock)
+def _written(source: str, spec: StudySpec) -> bytes:
+    """The YAML, which can be read again."""
+    text = dump_spec(spec)
     try:
-        journal = Journal(
-            paths.journal, follow=search.apply, guard=lock.check, clock=lambda: moment
-        )
-        with closing(journal):
-            state = journal.state
-            journal.append(StudyCreated(spec=spec.model_dump(mode="json"), project=project))
-            journal.append(
-                DriverStarted(
-                    session=1, host=socket.gethostname(), pid=os.getpid(), versions=versions()
-                )
-            )
-            for moment, number, begins in _order(trials):  # noqa: B007  the clock reads it
-                one = trials[number]
-                if begins:
-                    latents, reason = _latents(spec.space, one)
-                    outside += [] if reason is None else [(number, reason)]
-                    asked = _asked(spec, state, one, latents, source)
-                    journal.append(replace(asked, inside=reason is None))
-                    journal.append(
-                        TrialDispatched(trial=number, attempt=1, session=1, checkpoint=None)
-                    )
-                    continue
-                journal.append(*_reports(spec, number, one))
-                journal.append(_finished(spec, state.trials[number], one, source))
-                if number in state.untold:
-                    journal.append(search.tell(state, state.trials[number]))
-            journal.append(DriverStopped(session=1, reason="import"))
-            journal.flush()
-            write_tables(state, paths.tables)
-    finally:
-        lock.release()
-    return outside
-
-
-def _asked(
-    spec: StudySpec,
-    state: StudyState,
-    one: ImportedTrial,
-    latents: dict[str, list[Any]],
-    source: str,
-) -> TrialAsked:
-    from sweep.search.sampler import ask_seed
-
-    return TrialAsked(
-        trial=len(state.trials),
-        params=one.params,
-        latents=latents,
-        seed=ask_seed(spec.seed, len(state.trials)),
-        wrote={},
-        told=len(state.iterations),
-        running=list(state.running),
-        imported=f"{source}/{one.number}",
-    )
-
-
-def _reports(spec: StudySpec, number: int, one: ImportedTrial) -> Iterator[TrialReported]:
-    for step, value in one.reports.items():
-        yield TrialReported(
-            trial=number,
-            attempt=1,
-            step=step,
-            value=value,
-            metrics={spec.objective.name: value},
-            prune=None,
-        )
-
-
-def _finished(spec: StudySpec, trial: Trial, one: ImportedTrial, source: str) -> TrialFinished:
-    from sweep.search.result import known, values_of, violations_of
-
-    failed = one.state is TrialState.FAILED
-    values = [] if failed else list(known(values_of(spec, trial, one.metrics)))
-    violations = [] if failed else list(known(violations_of(spec, trial, one.metrics)))
-    return TrialFinished(
-        trial=trial.number,
-        attempt=1,
-        state=one.state,
-        value=values[0] if values else None,
-        values=values if len(values) > 1 else None,
-        violations=violations,
-        checkpoint=None,
-        metrics=one.metrics,
-        reason=f"failed in {source}" if failed else None,
-    )
-
-
-def _order(trials: Sequence[ImportedTrial]) -> Iterator[tuple[float, int, bool]]:
-    """When each trial began (True) and ended, by time; they begin in the order of their numbers."""
-    latest = float("-inf")
-    events = []
-    for number, trial in enumerate(trials):
-        latest = max(latest, trial.started)
-        events += [(latest, number, True), (max(latest, trial.finished), number, False)]
-    yield from sorted(events, key=lambda event: (event[0], event[1], not event[2]))
-
-
-def _latents(space: Space, one: ImportedTrial) -> tuple[dict[str, list[Any]], str | None]:
-    from sweep.search.fitting import fitted
-
-    if not one.measured:
-        return {}, "a constraint was not measured"
-    try:
-        return fitted(space, one.params, {}), None
-    except ValueError as error:
-        text = str(error)
-        return {}, text.replace(
-            "is new, and has no default", "is not there, and no condition says why"
-        )
+        parse_spec(text, source)
+    except SpecError as error:  # half of a surrogate pair, say, which no file can hold
+        _, _, reason = str(error).splitlines()[0].partition(": ")
+        raise UsageError(f"{source}: cannot be a study here: {reason}") from error
+    return text.encode()

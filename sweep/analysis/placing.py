@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
@@ -33,13 +32,7 @@ def place(path: Path, write: Callable[[Path], None]) -> None:
     try:
         fsio.make_directory(temporary.parent)
         write(temporary)
-        descriptor = os.open(temporary, os.O_RDONLY)
-        try:
-            os.fsync(descriptor)
-        finally:
-            os.close(descriptor)
-        temporary.replace(path)
-        fsio.sync_directory(temporary.parent)
+        fsio.put(temporary, path.absolute())
     except OSError as error:
         raise StoreError(f"{path}: cannot be written: {error}") from error
     finally:

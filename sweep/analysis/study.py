@@ -16,7 +16,7 @@ from sweep.analysis.selection import LATEST, find_trial, select
 from sweep.checkpoint.store import Checkpoint, CheckpointStore
 from sweep.errors import CheckpointDamagedError, StudyNotFoundError, UsageError
 from sweep.journal.journal import read_state
-from sweep.journal.listing import newest_event
+from sweep.journal.listing import newest_event, reading
 from sweep.journal.reports import brought_up
 from sweep.journal.segment import read_entries
 from sweep.journal.state import StudyState
@@ -45,6 +45,7 @@ class Study:
 
         Raises:
             StudyNotFoundError: there is no study.
+            StoreError: it cannot be read.
             JournalError: its journal is damaged.
         """
         self.paths = StudyPaths(Path(root).absolute())
@@ -298,7 +299,8 @@ class Study:
 
     def _look(self) -> int:
         """The newest event that there is."""
-        newest = newest_event(self.paths.journal) if self.paths.exists() else -1
+        with reading(self.paths.root):
+            newest = newest_event(self.paths.journal) if self.paths.exists() else -1
         if newest < 0:
             raise StudyNotFoundError(
                 f"{self.paths.root}: no study; give its directory, such as runs/digits"
@@ -319,6 +321,7 @@ def open_study(path: str | Path) -> Study:
 
     Raises:
         StudyNotFoundError: there is no study.
+        StoreError: it cannot be read.
         JournalError: its journal is damaged.
     """
     return Study(path)

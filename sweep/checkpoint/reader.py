@@ -160,11 +160,11 @@ class Reader:
             temporary = _beside(path)
             try:
                 if blob.shared and self._pool.link(blob.written, temporary):
-                    _move(temporary, path)
+                    fsio.put(temporary, path)
                     return True
                 if not self._fetch_blob(blob, temporary):
                     return False
-                _move(temporary, path)
+                fsio.put(temporary, path)
                 if blob.shared:
                     self._pool.expel(shared_name(blob.written))
                     self._pool.add(blob.written, path)
@@ -201,7 +201,7 @@ class Reader:
                 found, _ = self._manifest(temporary)
                 if found.name != name:
                     return False
-                _move(temporary, path)
+                fsio.put(temporary, path)
                 return True
             finally:
                 temporary.unlink(missing_ok=True)
@@ -216,14 +216,3 @@ def _help(files: Collection[OpenBlob]) -> None:
 def _beside(path: Path) -> Path:
     """A temporary name that `CheckpointStore.delete` knows, one for each thread."""
     return path.with_name(f".{path.name}.{os.getpid()}-{threading.get_ident()}.tmp")
-
-
-def _move(temporary: Path, path: Path) -> None:
-    """Put a whole file in the place of ``path``, durably."""
-    descriptor = os.open(temporary, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
-    temporary.replace(path)
-    fsio.sync_directory(path.parent)

@@ -1,25 +1,35 @@
-"""`sweep import`: a study of Optuna's, to be read and to go on."""
+"""`sweep import`: a study of Optuna's or of Ray Tune's, to be read and to go on."""
 
 from __future__ import annotations
 
 from collections import Counter
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from sweep.analysis.importing import Imported, import_optuna
+from sweep.analysis.importing import Imported, Wanted, import_optuna, import_tune
 from sweep.cli.output import Output, store_option
+from sweep.errors import UsageError
 from sweep.quantity import counted
 
 
-def import_study(
-    store: Path, url: str, name: str | None, study: str | None, program: str | None, out: Output
-) -> None:
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Origin:
+    """What is imported: ``source`` is the URL of a database, or a directory. ``study`` says which
+    one of a database, ``metric`` and ``goal`` what an experiment of Tune's has optimised."""
+
+    source: str
+    study: str | None = None
+    metric: str | None = None
+    goal: str | None = None
+
+
+def import_study(store: Path, origin: Origin, wanted: Wanted, out: Output) -> None:
     """Make the study, and say what is not as it was.
 
     Raises:
-        SweepError: as `sweep.analysis.importing.import_optuna`.
+        SweepError: as `sweep.analysis.importing.import_optuna` and `import_tune`.
     """
-    made = import_optuna(store, url, name=name, study=study, program=program)
+    made = _made(store, origin, wanted)
     if out.as_json:
         outside = [{"trial": number, "reason": reason} for number, reason in made.outside]
         out.data(asdict(made) | {"outside": outside})
@@ -28,14 +38,34 @@ def import_study(
     for note in _notes(made):
         out.line(f"{made.study}: note: {note}")
     more = f"sweep run {made.yaml} --set trials={made.trials * 2}{store_option(store)}"
-    first = "" if program else f"name your program in {made.yaml}, then "
+    first = "" if wanted.program else f"name your program in {made.yaml}, then "
     out.line(f"{made.study}: go on with: {first}{more}")
+
+
+def _made(store: Path, origin: Origin, wanted: Wanted) -> Imported:
+    directory = Path(origin.source)
+    if directory.is_dir():
+        if origin.study is not None:
+            raise UsageError("--study goes with a database: a directory of Ray Tune's has one")
+        return import_tune(store, directory, wanted, metric=origin.metric, goal=origin.goal)
+    if "://" not in origin.source:
+        raise UsageError(
+            f"{origin.source}: is no directory of Ray Tune's, nor a database of Optuna's, such as "
+            "sqlite:///optuna.db"
+        )
+    if origin.metric is not None or origin.goal is not None:
+        raise UsageError(
+            f"--metric and --goal go with a directory of Ray Tune's, not with {origin.source}"
+        )
+    return import_optuna(store, origin.source, wanted, study=origin.study)
 
 
 def _notes(made: Imported) -> list[str]:
     notes = list(made.notes)
     if made.unfinished:
         notes.append(f"{counted(made.unfinished, 'trial')} not over there: left out")
-    for reason, count in Counter(reason for _, reason in made.outside).items():
+    # One line for all that lie beyond the same bounds, whatever their values.
+    reasons = Counter(reason.partition(", not ")[0] for _, reason in made.outside)
+    for reason, count in reasons.items():
         notes.append(f"the sampler is not told of {counted(count, 'trial')}: {reason}")
     return notes

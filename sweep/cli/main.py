@@ -5,6 +5,7 @@ Commands import what they need when they run, so that `sweep --help` is there at
 
 from __future__ import annotations
 
+import io
 import sys
 from pathlib import Path
 from typing import Annotated
@@ -13,7 +14,7 @@ import typer
 
 from sweep.cli import output
 from sweep.cli.output import RUNS
-from sweep.errors import SweepError
+from sweep.errors import StoreError, SweepError
 
 EXIT_CODES = (
     "Exit codes: 0 complete; 1 complete, but trials failed; 2 usage or spec; 3 store; "
@@ -303,14 +304,28 @@ def export(
 
 @app.command("import")
 def import_study(
-    url: Annotated[
-        str, typer.Argument(metavar="DATABASE", help="Of Optuna's: sqlite:///optuna.db.")
+    source: Annotated[
+        str,
+        typer.Argument(
+            metavar="SOURCE",
+            help="A database of Optuna's, sqlite:///optuna.db; or a directory of Ray Tune's.",
+        ),
     ],
     name: Annotated[
         str | None, typer.Option("--name", help="Of the new study. Default: as there.")
     ] = None,
     study: Annotated[
-        str | None, typer.Option("--study", help="Which one, where there are several.")
+        str | None, typer.Option("--study", help="Of Optuna: which one, where there are several.")
+    ] = None,
+    metric: Annotated[
+        str | None, typer.Option("--metric", help="Of Ray Tune: what is optimised.")
+    ] = None,
+    goal: Annotated[
+        str | None, typer.Option("--goal", help="Of Ray Tune: minimize or maximize.")
+    ] = None,
+    space: Annotated[
+        Path | None,
+        typer.Option("--space", metavar="FILE.yaml", help="Go on in the parameters of this sweep."),
     ] = None,
     program: Annotated[
         str | None,
@@ -319,10 +334,13 @@ def import_study(
     store: StoreOption = RUNS,
     as_json: JsonOption = False,
 ) -> None:
-    """Make a study of one of Optuna's, with its trials, and the YAML to go on with it."""
+    """Make a study of one of Optuna's or Ray Tune's, with its trials, and the YAML to go on."""
+    from sweep.analysis.importing import Wanted
     from sweep.cli import importing as command
 
-    command.import_study(store, url, name, study, program, output.Output(as_json))
+    origin = command.Origin(source=source, study=study, metric=metric, goal=goal)
+    wanted = Wanted(name=name, program=program, space=space)
+    command.import_study(store, origin, wanted, output.Output(as_json))
 
 
 @app.command()
@@ -361,6 +379,8 @@ def init(
 
 def main() -> None:
     """Entry point: errors of ours become one line and their exit code."""
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(errors="backslashreplace")  # as stderr: a text never ends a command
     try:
         app(standalone_mode=True)
     except SweepError as error:
@@ -369,6 +389,11 @@ def main() -> None:
     except BrokenPipeError:
         sys.stderr.close()  # the reader of a pipe has left, which is its right
         sys.exit(141)
+    except OSError as error:  # of a place that no layer below has asked for by name
+        if error.filename is None:
+            raise
+        output.error(f"{error.filename}: {error.strerror}")
+        sys.exit(StoreError.exit_code)
     except KeyboardInterrupt:
         output.error("interrupted before anything was begun; run the same command again")
         sys.exit(130)

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from sweep.errors import StudyNotFoundError, UsageError
 from sweep.journal.journal import read_state
-from sweep.journal.listing import studies
+from sweep.journal.listing import is_study, studies
 from sweep.journal.state import StudyState
 from sweep.paths import StudyPaths
 from sweep.spec import StudySpec
@@ -17,11 +17,12 @@ def find_study(store: Path, name: str) -> StudyPaths:
 
     Raises:
         StudyNotFoundError: there is none; the message lists what there is.
+        StoreError: its directory, or the store, cannot be read.
     """
     path = Path(name)
     for root in (store / name, path):
         paths = StudyPaths(root.absolute())
-        if paths.exists():
+        if is_study(paths):
             return paths
     known = ", ".join(paths.name for paths in studies(store))
     what = f"there is: {known}" if known else "there is none; give another --store?"
@@ -61,7 +62,7 @@ def read_study(paths: StudyPaths) -> tuple[StudySpec, StudyState]:
 def find_trial(store: Path, name: str) -> tuple[StudyPaths, int | None]:
     """The study, and the number of the trial where ``name`` is ``STUDY/TRIAL``."""
     head, slash, tail = name.rstrip("/").rpartition("/")
-    if slash and tail.isdecimal() and not StudyPaths((store / name).absolute()).exists():
+    if slash and tail.isdecimal() and not is_study(StudyPaths((store / name).absolute())):
         return find_begun(store, head), int(tail)
     return find_begun(store, name), None
 

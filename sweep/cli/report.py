@@ -26,7 +26,7 @@ def report(store: Path, names: Sequence[str], to: Path | None, out: Output, *, l
     path = (to or (found[0].report if len(found) == 1 else store / found[0].report.name)).absolute()
     if path.is_dir():
         raise UsageError(f"{path}: is a directory; give a file, such as --to report.html")
-    content = page([Subject.read(paths) for paths in found]).encode("utf-8", "replace")
+    content = page([Subject.read(paths) for paths in found]).encode("utf-8", "backslashreplace")
     try:
         fsio.make_directory(path.parent)
         fsio.write_bytes(path, content)

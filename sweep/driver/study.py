@@ -40,7 +40,7 @@ from sweep.journal.lock import Lock
 from sweep.journal.state import StudyState, Trial
 from sweep.journal.table import final_metrics
 from sweep.paths import StudyPaths
-from sweep.quantity import counted
+from sweep.quantity import counted, printable
 from sweep.search.population import EXPLOITED
 from sweep.search.promotion import Candidate
 from sweep.search.search import Search
@@ -350,7 +350,7 @@ class DrivenStudy:
             self.refusal = "disk full" if disk_full else "checkpoint refused"
 
     def _failed(self, trial: Trial, reason: str, error: str, *, again: bool = True) -> None:
-        reason, error = _printable(reason), _printable(error)
+        reason, error = printable(reason), printable(error)
         if not again:
             reason += " (not tried again: it would fail alike)"
         self._logbook.record(
@@ -407,8 +407,3 @@ _UNSAVED = (
 def _ahead(spec: StudySpec) -> bool | Literal["auto"]:
     """``lookahead``; in the order of numbers only where it is asked for."""
     return False if spec.deterministic and spec.lookahead == "auto" else spec.lookahead
-
-
-def _printable(text: str) -> str:
-    """``text`` without what UTF-8 cannot say (half of a file's name, say)."""
-    return text.encode("utf-8", "backslashreplace").decode()

@@ -13,6 +13,8 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
+from sweep.quantity import printable
+
 
 def column(values: Sequence[Any], kind: pa.DataType) -> pa.Array:
     """``values`` as an array of ``kind``: integers, times (as integers), floats, booleans or texts.
@@ -46,8 +48,8 @@ def floats(values: Iterable[float | None]) -> pa.Array:
 
 
 def texts(values: Iterable[str | None]) -> pa.Array:
-    """``values`` as an array of texts."""
-    return column(list(values), pa.string())
+    """``values`` as an array of texts, as they can be printed."""
+    return column([None if value is None else printable(value) for value in values], pa.string())
 
 
 def times(values: Iterable[float | None]) -> pa.Array:
@@ -63,7 +65,10 @@ def names_of(rows: Iterable[Mapping[str, Any]]) -> list[str]:
 
 def metric_columns(rows: Sequence[Mapping[str, float]]) -> dict[str, pa.Array]:
     """A column ``metrics.NAME`` for each metric that any of ``rows`` has."""
-    return {f"metrics.{name}": floats(row.get(name) for row in rows) for name in names_of(rows)}
+    return {
+        f"metrics.{printable(name)}": floats(row.get(name) for row in rows)
+        for name in names_of(rows)
+    }
 
 
 def _texts(values: Sequence[str | None], bitmap: pa.Buffer | None) -> pa.Array:

@@ -9,11 +9,12 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from sweep.errors import JournalError, UsageError
+from sweep.errors import JournalError, StoreError, SweepError, UsageError
 from sweep.paths import StudyPaths
 
 _NAME = re.compile(r"(\d{8,})-(\d{8,})\.parquet")
@@ -127,14 +128,37 @@ def studies(store: Path) -> list[StudyPaths]:
 
     Raises:
         UsageError: ``store`` is a file.
+        StoreError: it cannot be read.
     """
-    if not store.exists():
-        return []
-    if not store.is_dir():
-        raise UsageError(f"{store}: is no directory; give another --store")
-    found = [
-        StudyPaths(path.absolute())
-        for path in sorted(store.iterdir())
-        if path.is_dir() and not path.name.startswith(".")  # a dot: still being pulled
-    ]
-    return [paths for paths in found if paths.exists()]
+    with reading(store):
+        if not store.exists():
+            return []
+        if not store.is_dir():
+            raise UsageError(f"{store}: is no directory; give another --store")
+        found = [
+            StudyPaths(path.absolute())
+            for path in sorted(store.iterdir())
+            if path.is_dir() and not path.name.startswith(".")  # a dot: still being pulled
+        ]
+        return [paths for paths in found if paths.exists()]
+
+
+def is_study(paths: StudyPaths) -> bool:
+    """Whether the journal of a study has begun there.
+
+    Raises:
+        StoreError: nobody can say, since the directory cannot be read.
+    """
+    with reading(paths.root):
+        return paths.exists()
+
+
+@contextmanager
+def reading(path: Path) -> Iterator[None]:
+    """Have what the system says against reading ``path`` in one line."""
+    try:
+        yield
+    except SweepError:
+        raise
+    except OSError as error:
+        raise StoreError(f"{path}: cannot be read: {error.strerror}") from error

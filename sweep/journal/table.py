@@ -2,7 +2,8 @@
 
 They are a view of the state: deleting `tables/` loses nothing. Times are UTC, durations seconds,
 sizes bytes. ``params.*`` columns have the type that the space declares, ``metrics.*`` are float64;
-a trial without a value has null there. Each file names the last event that it knows.
+a trial without a value has null there. A text that is not Unicode (half of a surrogate pair) has
+an escape there, since no table could hold it. Each file names the last event that it knows.
 """
 
 from __future__ import annotations
@@ -34,6 +35,9 @@ Kinds = Mapping[str, type | None]
 
 _NEWEST = b"sweep.newest"
 """Where a file says which event was the newest when it was written."""
+
+_SOMETIMES = ("params.", "metrics.", "values_", "feasible", "front")
+"""How columns begin that some studies have."""
 
 
 def trials_table(state: StudyState) -> pa.Table:
@@ -131,7 +135,7 @@ def write_tables(state: StudyState, directory: Path) -> None:
     for name, build in TABLES.items():
         known = build(state).replace_schema_metadata({_NEWEST: str(state.seq)})
         with fsio.writing(directory / f"{name}.parquet") as file:
-            pq.write_table(known, file, compression="zstd")
+            pq.write_table(known, file, compression="zstd", write_page_checksum=True)
 
 
 @dataclass(frozen=True, slots=True)
@@ -143,13 +147,23 @@ class Written:
 
 
 def read_written(directory: Path, name: str) -> Written | None:
-    """The table ``name`` from ``directory``, if there is one that says of when it is."""
+    """The table ``name`` from ``directory``, if there is one that says of when it is, is whole and
+    has the columns that it would be given here."""
     try:
-        table = pq.read_table(directory / f"{name}.parquet")
+        table = pq.read_table(directory / f"{name}.parquet", page_checksum_verification=True)
     except (OSError, pa.ArrowInvalid):  # they are derived: what is not there is made anew
         return None
     said = (table.schema.metadata or {}).get(_NEWEST, b"")
-    return Written(table, int(said)) if said.isdigit() else None
+    known = said.isdigit() and _is_known(table.schema, name)
+    return Written(table, int(said)) if known else None
+
+
+def _is_known(schema: pa.Schema, name: str) -> bool:
+    """Whether a table has the columns of this version: no other, and none of another type."""
+    always = TABLES[name](StudyState()).schema
+    return set(always) <= set(schema) and all(
+        column in always.names or column.startswith(_SOMETIMES) for column in schema.names
+    )
 
 
 def final_metrics(trial: Trial) -> dict[str, float]:
@@ -204,6 +218,8 @@ def _column(values: list[Any], declared: type | None) -> pa.Array:
     kinds |= set() if declared is None else {declared}
     if kinds == {int, float}:
         kinds = {float}
+    if kinds == {str}:
+        return texts(values)
     kind = _KINDS.get(kinds.pop()) if len(kinds) == 1 else None
     if kind is not None:
         with suppress(OverflowError):
@@ -213,5 +229,5 @@ def _column(values: list[Any], declared: type | None) -> pa.Array:
     return texts(None if value is None else str(value) for value in values)
 
 
-_KINDS = {bool: pa.bool_(), int: pa.int64(), float: pa.float64(), str: pa.string()}
+_KINDS = {bool: pa.bool_(), int: pa.int64(), float: pa.float64()}
 """By the type of the values that JSON has."""

@@ -9,6 +9,7 @@ from datetime import UTC, datetime
 from importlib.resources import files
 
 from sweep.report.element import Markup, element, join
+from sweep.report.section.comparison import comparison
 from sweep.report.section.coordinates import coordinates
 from sweep.report.section.curve import curves
 from sweep.report.section.failure import failures
@@ -63,6 +64,7 @@ def page(subjects: Sequence[Subject]) -> str:
         header,
         element(
             "main",
+            comparison(subjects),
             *(_article(subject, place) for place, subject in enumerate(subjects)),
             id="content",
         ),

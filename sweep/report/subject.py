@@ -106,6 +106,15 @@ class Subject:
             return [True] * len(self.trials)
         return [bool(each) for each in self.trials["feasible"].fillna(True)]
 
+    @cached_property
+    def results(self) -> list[int]:
+        """Places of the complete and pruned trials that have a value of the first objective."""
+        return [
+            place
+            for place, value in enumerate(self._values)
+            if math.isfinite(value) and self.states[place] in ("complete", "pruned")
+        ]
+
     def loss(self, place: int) -> float:
         """For ordering: the smaller the better by the first objective; infinite where there is no
         value, or it does not count."""

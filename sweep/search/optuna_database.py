@@ -45,10 +45,12 @@ class OptunaDatabase:
     def write(self, state: StudyState, name: str, *, force: bool = False) -> int:
         """Add the study that has come to ``state``, as `optuna_study` has it; how many trials.
 
-        Other studies in the file stay. A study that could not be written whole is taken out again.
+        Other studies in the file stay. The study is made under another name and gets its own when
+        it is whole, in the transaction that takes out the one that had it: whoever looks, and
+        whenever this process is killed, finds the one or the other.
 
         Args:
-            force: take out a study of that name that is there.
+            force: replace a study of that name that is there.
 
         Raises:
             UsageError: there is one, or the file is something else.
@@ -61,19 +63,23 @@ class OptunaDatabase:
             fsio.make_directory(self.path.absolute().parent)
         except OSError as error:
             raise StoreError(f"{self.path}: cannot be written: {error.strerror}") from error
+        aside = f"{name} (being exported)"
         with self._open() as storage:
+            if not force and name in optuna.get_all_study_names(storage):
+                raise self._taken(name)
+            _take_out(storage, aside)  # of an export that was killed
             try:
-                if force and name in optuna.get_all_study_names(storage):
-                    optuna.delete_study(study_name=name, storage=storage)
-                return len(optuna_study(state, name=name, storage=storage).get_trials(False))
+                count = len(optuna_study(state, name=aside, storage=storage).get_trials(False))
+                _rename(storage, aside, name, force=force)
             except DuplicatedStudyError as error:
-                raise UsageError(
-                    f"{self.path}: has a study {name!r} already; --force replaces it"
-                ) from error
+                raise self._taken(name) from error
             except BaseException:
-                if name in optuna.get_all_study_names(storage):
-                    optuna.delete_study(study_name=name, storage=storage)
+                _take_out(storage, aside)
                 raise
+            return count
+
+    def _taken(self, name: str) -> UsageError:
+        return UsageError(f"{self.path}: has a study {name!r} already; --force replaces it")
 
     @contextmanager
     def read(self, name: str | None = None) -> Iterator[OptunaStudy]:
@@ -123,9 +129,12 @@ class OptunaDatabase:
 
     def _is_there(self) -> bool:
         try:
-            return self.path.exists()
+            there = self.path.exists()
         except OSError as error:
             raise StoreError(f"{self.path}: cannot be read: {error.strerror}") from error
+        if there and not self.path.is_file():
+            raise UsageError(f"{self.path}: is no file")
+        return there
 
     def _tables(self) -> set[str]:
         url = f"file:{quote(str(self.path.absolute()))}?mode=ro"
@@ -137,3 +146,28 @@ class OptunaDatabase:
             raise StoreError(f"{self.path}: cannot be read: {error}") from error
         except sqlite3.DatabaseError as error:
             raise UsageError(f"{self.path}: is no SQLite database") from error
+
+
+def _take_out(storage: RDBStorage, name: str) -> None:
+    if name in optuna.get_all_study_names(storage):
+        optuna.delete_study(study_name=name, storage=storage)
+
+
+def _rename(storage: RDBStorage, old: str, new: str, *, force: bool) -> None:
+    """Rename a study, in one transaction; with ``force`` in the place of the one called ``new``.
+
+    Raises:
+        DuplicatedStudyError: without ``force``, where there is one.
+    """
+    from optuna.storages._rdb.models import StudyModel  # no public call does both at once
+
+    storage.remove_session()
+    with storage.scoped_session.begin():
+        session = storage.scoped_session()
+        there = StudyModel.find_by_name(new, session)
+        if there is not None:
+            if not force:
+                raise DuplicatedStudyError
+            session.delete(there)
+            session.flush()
+        StudyModel.find_or_raise_by_name(old, session).study_name = new

@@ -1,11 +1,10 @@
-"""A study of Optuna's in the terms of this package: a spec, and trials that are over."""
+"""A study of Optuna's in the terms of this package."""
 
 from __future__ import annotations
 
 import re
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any
 
 from optuna.study import StudyDirection
@@ -14,7 +13,9 @@ from optuna.trial import TrialState as OptunaState
 
 from sweep.errors import UsageError
 from sweep.journal.event import TrialState
-from sweep.search.optuna_space import FoundSpace, space_found
+from sweep.search.found_space import FoundSpace
+from sweep.search.imported import ImportedReport, ImportedStudy, ImportedTrial
+from sweep.search.optuna_space import params_found, space_found
 from sweep.search.optuna_study import OptunaStudy
 from sweep.spec.constraint import Constraint
 
@@ -25,32 +26,6 @@ _STATES = {
 }
 _OURS = {"number", "parent"}
 """Numbers among the user attributes that `optuna_study` writes, and that are no metrics."""
-
-
-@dataclass(frozen=True, slots=True)
-class ImportedTrial:
-    """A trial that is over; ``number`` is Optuna's. Times are in unix seconds."""
-
-    number: int
-    state: TrialState
-    params: dict[str, Any]
-    metrics: dict[str, float]
-    reports: dict[int, float]
-    started: float
-    finished: float
-    measured: bool
-    """Whether it is known of each constraint if it is kept."""
-
-
-@dataclass(frozen=True, slots=True)
-class ImportedStudy:
-    """``content`` is that of a spec, without name and program. ``unfinished`` trials are left out,
-    and ``notes`` say what is not as it was there."""
-
-    content: dict[str, Any]
-    trials: list[ImportedTrial]
-    unfinished: int
-    notes: list[str]
 
 
 def imported_study(study: OptunaStudy) -> ImportedStudy:
@@ -80,6 +55,7 @@ def imported_study(study: OptunaStudy) -> ImportedStudy:
         "maximize" if each == StudyDirection.MAXIMIZE else "minimize" for each in study.directions
     ]
     content = {
+        "name": study.study_name,
         "method": "tpe",
         "metric": [
             {"name": name, "goal": goal} for name, goal in zip(objectives, goals, strict=True)
@@ -118,7 +94,7 @@ def _imported(
     constraints: Mapping[str, Constraint],
     space: FoundSpace,
 ) -> ImportedTrial:
-    reports = dict(sorted(trial.intermediate_values.items())) if len(objectives) == 1 else {}
+    values = sorted(trial.intermediate_values.items()) if len(objectives) == 1 else []
     metrics = _measured(trial.user_attrs)
     for name, violation in trial.constraints.items():
         bound = constraints[name]
@@ -126,14 +102,15 @@ def _imported(
     metrics |= dict(zip(objectives, map(float, trial.values or ()), strict=False))
     finished = trial.datetime_complete.timestamp() if trial.datetime_complete else time.time()
     started = trial.datetime_start.timestamp() if trial.datetime_start else finished
+    finished = max(started, finished)
     return ImportedTrial(
-        number=trial.number,
+        name=str(trial.number),
         state=_STATES[trial.state],
-        params=space.params(trial),
+        params=params_found(space, trial),
         metrics=metrics if trial.state != OptunaState.FAIL else {},
-        reports=reports,
+        reports=[ImportedReport(step, finished, {objectives[0]: value}) for step, value in values],
         started=started,
-        finished=max(started, finished),
+        finished=finished,
         measured=trial.state != OptunaState.COMPLETE or set(trial.constraints) == set(constraints),
     )
 

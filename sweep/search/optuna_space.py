@@ -1,15 +1,12 @@
 """The space that a study of Optuna's was searched in, as parameters of a spec.
 
 Optuna keeps a distribution with each value, and no space: it is the union of what trials were drawn
-from. Nor does it keep conditions. A parameter that not all trials have is taken to depend on a
-choice, or on bounds of a whole number, where that tells the trials that have it from all others.
+from.
 """
 
 from __future__ import annotations
 
-import re
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Mapping, Sequence
 from decimal import Decimal
 from typing import Any
 
@@ -21,36 +18,9 @@ from optuna.distributions import (
 )
 from optuna.trial import FrozenTrial
 
+from sweep.search.found_space import FoundSpace
 from sweep.spec.domain import multiple
-from sweep.spec.rule import wrong_name
 from sweep.spec.value import identity
-
-_COUNTED = 1000
-"""Conditions are not sought on whole numbers that have more values."""
-
-
-@dataclass(slots=True)
-class FoundSpace:
-    """``parameters`` as in a spec, by the name that they have here. ``names`` has those of
-    Optuna's, ``notes`` what is not as it was there."""
-
-    parameters: dict[str, dict[str, Any]] = field(default_factory=dict)
-    names: dict[str, str] = field(default_factory=dict)
-    notes: list[str] = field(default_factory=list)
-
-    def params(self, trial: FrozenTrial) -> dict[str, Any]:
-        """Those of a trial, as the space has them: ``0.3`` for ``0.30000000000000004``."""
-        return {
-            here: self._value(self.parameters[here], trial.params[there])
-            for there, here in self.names.items()
-            if there in trial.params
-        }
-
-    def _value(self, parameter: Mapping[str, Any], value: Any) -> Any:
-        if "q" in parameter:
-            return multiple(round(value / parameter["q"]), parameter["q"])
-        whole = parameter.get("distribution", "").startswith("int_")
-        return int(value) if whole else value
 
 
 def space_found(trials: Sequence[FrozenTrial]) -> FoundSpace:
@@ -67,27 +37,27 @@ def space_found(trials: Sequence[FrozenTrial]) -> FoundSpace:
             if distribution not in known:
                 known.append(distribution)
     for name, known in drawn.items():
-        here = found.names[name] = _usable(name, found.names.values())
-        if here != name:
-            found.notes.append(f"{name!r} is called {here} here")
+        here = found.add_name(name)
         seen = [trial.params[name] for trial in trials if name in trial.params]
         found.parameters[here] = _parameter(here, known, seen, found.notes)
-    for name, here in found.names.items():
-        when = _condition(name, found, trials)
-        if when:
-            found.parameters[here]["when"] = when
+    found.add_conditions([trial.params for trial in trials])
     return found
 
 
-def _usable(name: str, taken: Iterator[str] | Any) -> str:
-    """A name that a parameter can have here, and none has."""
-    plain = re.sub(r"[^\w.-]+", "_", name)
-    plain = plain if wrong_name(plain) is None else f"p_{plain}"
-    names, count = [plain], 1
-    while names[-1] in taken:
-        count += 1
-        names.append(f"{plain}_{count}")
-    return names[-1]
+def params_found(space: FoundSpace, trial: FrozenTrial) -> dict[str, Any]:
+    """Those of ``trial``, as the space has them: ``0.3`` for ``0.30000000000000004``."""
+    return {
+        here: _value(space.parameters[here], trial.params[there])
+        for there, here in space.names.items()
+        if there in trial.params
+    }
+
+
+def _value(parameter: Mapping[str, Any], value: Any) -> Any:
+    if "q" in parameter:
+        return multiple(round(value / parameter["q"]), parameter["q"])
+    whole = parameter.get("distribution", "").startswith("int_")
+    return int(value) if whole else value
 
 
 def _parameter(
@@ -130,45 +100,3 @@ def _real(name: str, known: Sequence[FloatDistribution], notes: list[str]) -> di
 
 def _is_multiple(number: float, step: float) -> bool:
     return Decimal(repr(number)) % Decimal(repr(step)) == 0
-
-
-def _condition(name: str, found: FoundSpace, trials: Sequence[FrozenTrial]) -> dict[str, list[Any]]:
-    """What tells the trials that have ``name`` from those that have not."""
-    having = [trial for trial in trials if name in trial.params]
-    if len(having) == len(trials):
-        return {}
-    choices = [other for other in found.names if "values" in found.parameters[found.names[other]]]
-    numbers = [other for other in found.names if other not in choices]
-    for other in (*choices, *numbers):
-        lacking = [t for t in trials if other in t.params and name not in t.params]
-        # The other one is there where this one is, and elsewhere: so conditions make no circle.
-        if not lacking or not all(other in trial.params for trial in having):
-            continue
-        parameter = found.parameters[found.names[other]]
-        values = _telling(
-            parameter, [t.params[other] for t in having], [t.params[other] for t in lacking]
-        )
-        if values:
-            return {found.names[other]: values}
-    return {}
-
-
-def _telling(
-    parameter: Mapping[str, Any], having: Sequence[Any], lacking: Sequence[Any]
-) -> list[Any]:
-    """The values of a parameter with which another one is there, if they say so at all."""
-    if "values" in parameter:
-        wanted, others = set(map(identity, having)), set(map(identity, lacking))
-        if wanted & others:
-            return []
-        return [value for value in parameter["values"] if identity(value) in wanted]
-    if not parameter["distribution"].startswith("int_"):
-        return []
-    members = range(parameter["min"], parameter["max"] + 1, parameter.get("step", 1))
-    if len(members) > _COUNTED:
-        return []
-    if min(having) > max(lacking):
-        return [value for value in members if value >= min(having)]
-    if max(having) < min(lacking):
-        return [value for value in members if value <= max(having)]
-    return []

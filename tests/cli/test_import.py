@@ -283,7 +283,7 @@ def refused(project: Project, *arguments: str) -> str:
     ("url", "why"),
     [
         ("mysql://host/optuna", "must be an SQLite file, such as sqlite:///optuna.db"),
-        ("optuna.db", "must be an SQLite file, such as sqlite:///optuna.db"),
+        ("optuna.db", "nor a database of Optuna's, such as sqlite:///optuna.db"),
         ("sqlite:///nowhere.db", "nowhere.db: no such file"),
         ("sqlite:///odd.py", "odd.py: is no SQLite database"),
         ("sqlite:///other.db", "other.db: is no database of Optuna's"),

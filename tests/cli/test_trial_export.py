@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import sqlite3
+import subprocess
 import sys
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
@@ -141,6 +142,19 @@ def test_a_study_in_the_database_stays(complete: Project) -> None:
     exported(complete, "s", "--to", target, "--force")
     with database(complete.root / "optuna.db") as storage:
         assert len(optuna.load_study(study_name="s", storage=storage).trials) == 4
+
+
+def test_a_kill_leaves_the_old_study(complete: Project) -> None:
+    """Killed before any commit of an export with --force, the old study is there as it was."""
+    path = complete.root / "optuna.db"
+    with database(path) as storage:
+        optuna.create_study(study_name="mine", storage=storage).enqueue_trial({"x": 1})
+    exported(complete, "s", "--to", "sqlite:///optuna.db")
+    sweep.open_study(complete.store / "s").fork(0, at=3, lr=0.002)
+    script = Path(__file__).parents[1] / "analysis" / "export_kills.py"
+    command = [sys.executable, script, path, complete.store / "s"]
+    done = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=True, timeout=300)
+    assert int(done.stdout) > 5
 
 
 def test_files_of_others_are_left_alone(complete: Project) -> None:

@@ -234,6 +234,41 @@ def test_importances_name_the_parameter_that_matters(tmp_path: Path) -> None:
     assert "rough estimate" in document.said
 
 
+def charts(document: Document) -> list[str]:
+    """What is said of each drawing."""
+    return [str(each["aria-label"]) for each in document.having("svg") if "aria-label" in each]
+
+
+def test_the_incumbent_is_drawn_by_trials_and_by_time(tmp_path: Path) -> None:
+    """Two charts, of the same steps."""
+    events = [*list(some(6))[:-1], session(2), asked(6, x=0.5), begun(6), finished(6, -1.0)]
+    _, document = read(tmp_path, spec_of(), events)
+    assert [said for said in charts(document) if said.startswith("loss of 7 finished trials")] == [
+        "loss of 7 finished trials by finished trials; the best is -1",
+        "loss of 7 finished trials by time of the drivers; the best is -1",
+    ]
+    paths = [each["d"] or "" for each in document.having("path") if each["class"] == "line best"]
+    assert [path.count("V") for path in paths if "H" in path] == [1, 1]  # after the first trial
+
+
+def test_studies_are_compared(tmp_path: Path) -> None:
+    """Those of one metric share a chart by trials and one by time, with a legend; no other does."""
+    specs = [spec_of(name=name) for name in ("a", "b")]
+    specs.append(spec_of(name="c", metric={"name": "loss", "goal": "maximize"}))
+    subjects = [
+        Subject.read(write(tmp_path, spec, list(some(count))))
+        for spec, count in zip(specs, (9, 4, 3), strict=True)
+    ]
+    document = Document(page(subjects))
+    assert [said for said in charts(document) if " of 2 studies" in said] == [
+        "best loss so far (minimize) of 2 studies by finished trials",
+        "best loss so far (minimize) of 2 studies by time of the drivers",
+    ]
+    assert document.text.count("a: 0") == document.text.count("b: 0") == 2
+    assert "Comparison" in document.text
+    assert "Comparison" not in Document(page(subjects[1:])).text
+
+
 def test_studies_share_a_page(tmp_path: Path) -> None:
     """Each has its own article, and no identifier is there twice."""
     subjects = [

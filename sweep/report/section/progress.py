@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import itertools
 import math
+from dataclasses import dataclass
 
-from sweep.quantity import counted, text
+from sweep.quantity import counted, duration_text, text
 from sweep.report.chart import Frame, dot, figure, key, line, mark, path, steps
+from sweep.report.clock import Clock
 from sweep.report.element import Markup, element, join
 from sweep.report.scale import Numbers, outside, scale_of
 from sweep.report.subject import Subject
@@ -22,40 +24,82 @@ PAIRS = 6
 """So many pairs of objectives are drawn."""
 
 
-def incumbents(subject: Subject) -> Markup:
-    """Values in the order in which they were known, and the best of them so far."""
-    values = subject.values(0)
-    finished = [
-        at
-        for at in range(len(values))
-        if math.isfinite(values[at]) and subject.states[at] in ("complete", "pruned")
-    ]
+@dataclass(frozen=True, slots=True)
+class Course:
+    """Where in a chart the trials of a study lie, in the order in which they ended."""
+
+    x: Numbers
+    label: str
+    places: list[tuple[float, int]]
+    """The value on the axis, and the place of the trial."""
+
+    @classmethod
+    def by_trial(cls, subject: Subject, frame: Frame, count: int | None = None) -> Course:
+        """One behind another; the axis ends at ``count`` of them."""
+        places = [(float(turn), at) for turn, at in enumerate(_ended(subject), 1)]
+        last = max(1, len(places) if count is None else count)
+        x = Numbers(0, last, *frame.x, label="{:,.0f}".format, count=10, whole=True)
+        return cls(x, "finished trials", places)
+
+    @classmethod
+    def by_time(cls, subject: Subject, frame: Frame, total: float | None = None) -> Course:
+        """By the time of the drivers; the axis ends after ``total`` seconds of it."""
+        clock, ends = Clock(subject), subject.trials["finished"]
+        places = [(clock.at(ends.iloc[at].timestamp()), at) for at in _ended(subject)]
+        last = clock.total if total is None else total
+        x = Numbers(0, last or 1.0, *frame.x, label=duration_text, count=10)
+        return cls(x, "time of the drivers", places)
+
+    def best(self, subject: Subject) -> list[tuple[float, float]]:
+        """Where on the axis the best value so far became which."""
+        best: list[tuple[float, float]] = []
+        values, least = subject.values(0), math.inf
+        for value, at in self.places:
+            if subject.loss(at) < least:
+                least = subject.loss(at)
+                best.append((value, values[at]))
+        return best
+
+
+def _ended(subject: Subject) -> list[int]:
     ends = subject.trials["finished"]
-    finished.sort(key=lambda at: ends.iloc[at])
-    if not finished:
+    return sorted(subject.results, key=lambda at: ends.iloc[at])
+
+
+def incumbents(subject: Subject) -> Markup:
+    """Values as they came to be known, and the best of them so far: by trials, and by time."""
+    if not subject.results:
         return element("p", "No trial has a result yet.")
-    frame = Frame()
-    x = Numbers(0, max(1, len(finished)), *frame.x, label="{:,.0f}".format, count=10, whole=True)
-    y = scale_of((values[at] for at in finished), *frame.y)
-    order = list(enumerate(finished, 1))
-    drawn = favouring(order, DOTS, lambda pair: subject.loss(pair[1]), FAVOURED)
-    dots = [
-        dot(x.at(turn), y.at(values[at]), _class(subject, at), subject.tip(at))
-        for turn, at in drawn
-    ]
-    best = _best(subject, order)
-    curve = [(x.at(turn), y.at(values[at])) for turn, at in best]
-    objective = subject.spec.objective
-    note = shown_text(drawn, order, "trial", "the best, and others at even distances")
-    far = outside(y, (values[at] for at in finished))
-    note += f" {counted(far, 'value')} beyond the axis drawn at its edge." if far else ""
-    title = f"{objective.name} of {counted(len(finished), 'finished trial')}" + (
-        f"; the best is {text(values[best[-1][1]])}" if best else ""
+    wide, low = Frame(), Frame(height=230)
+    return join(
+        [
+            _incumbents(subject, Course.by_trial(subject, wide), wide, DOTS),
+            _incumbents(subject, Course.by_time(subject, low), low, DOTS // 3),
+        ]
     )
-    body = [frame.axes(x, y, "finished trials", objective.name), *dots]
+
+
+def _incumbents(subject: Subject, course: Course, frame: Frame, limit: int) -> Markup:
+    values, known = subject.values(0), course.places
+    y = scale_of((values[at] for _, at in known), *frame.y)
+    drawn = favouring(known, limit, lambda pair: subject.loss(pair[1]), FAVOURED)
+    dots = [
+        dot(course.x.at(when), y.at(values[at]), _class(subject, at), subject.tip(at))
+        for when, at in drawn
+    ]
+    best = course.best(subject)
+    curve = [(course.x.at(when), y.at(value)) for when, value in best]
+    objective = subject.spec.objective
+    note = shown_text(drawn, known, "trial", "the best, and others at even distances")
+    far = outside(y, (values[at] for _, at in known))
+    note += f" {counted(far, 'value')} beyond the axis drawn at its edge." if far else ""
+    title = f"{objective.name} of {counted(len(known), 'finished trial')} by {course.label}" + (
+        f"; the best is {text(best[-1][1])}" if best else ""
+    )
+    body = [frame.axes(course.x, y, course.label, objective.name), *dots]
     body += [steps(curve, frame.x[1], "line best")] if curve else []
     return figure(
-        f"{objective.name} ({objective.goal}) and the incumbent",
+        f"{objective.name} ({objective.goal}) and the incumbent, by {course.label}",
         frame.drawing(title, *body),
         note=note,
         keys=[
@@ -73,16 +117,6 @@ def incumbents(subject: Subject) -> Markup:
 
 def _class(subject: Subject, at: int) -> str:
     return subject.states[at] if subject.feasible[at] else "outside"
-
-
-def _best(subject: Subject, order: list[tuple[int, int]]) -> list[tuple[int, int]]:
-    best: list[tuple[int, int]] = []
-    least = math.inf
-    for turn, at in order:
-        if subject.loss(at) < least:
-            least = subject.loss(at)
-            best.append((turn, at))
-    return best
 
 
 def front(subject: Subject) -> Markup:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import math
-
 from sweep.quantity import counted
 from sweep.report.chart import Frame, dot, figure, key
 from sweep.report.element import Markup, element, join
@@ -27,12 +25,7 @@ SLICES = 24
 
 def slices(subject: Subject) -> Markup:
     """A small chart for each parameter that is searched."""
-    values = subject.values(0)
-    known = [
-        at
-        for at in range(len(values))
-        if math.isfinite(values[at]) and subject.states[at] in ("complete", "pruned")
-    ]
+    values, known = subject.values(0), subject.results
     if not known or not subject.searched:
         return element("p", "No trial has a result yet, or nothing is searched.")
     names = subject.searched[:SLICES]

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from sweep.quantity import bytes_text, counted, duration_text
 from sweep.report.chart import Frame, figure, key, line, steps
+from sweep.report.clock import Clock
 from sweep.report.element import Markup, element
 from sweep.report.scale import Numbers
-from sweep.report.section.timeline import Clock
 from sweep.report.subject import Subject
 from sweep.report.thinning import evenly
 

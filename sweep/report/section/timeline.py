@@ -8,6 +8,7 @@ from collections import Counter
 from sweep.quantity import counted, duration_text
 from sweep.report.chart import WIDTH, Frame, figure, key, label, line, mark, number
 from sweep.report.chronicle import Attempt, End
+from sweep.report.clock import Clock
 from sweep.report.element import Markup, element, join
 from sweep.report.scale import Numbers
 from sweep.report.subject import Subject
@@ -27,25 +28,6 @@ FAILURES = 1000
 
 MARKS = 400
 """So many promotions, and so many resumes, are marked."""
-
-
-class Clock:
-    """The time in which a driver ran: sessions one behind another, without what lies between."""
-
-    def __init__(self, subject: Subject) -> None:
-        self._began: list[float] = []
-        self._before: list[float] = []
-        self.total = 0.0
-        for session in subject.chronicle.sessions:
-            self._began.append(session.began)
-            self._before.append(self.total)
-            self.total += max(0.0, session.ended - session.began)
-
-    def at(self, time: float) -> float:
-        """Seconds of the drivers before ``time``."""
-        place = max((i for i, began in enumerate(self._began) if began <= time), default=0)
-        end = self._before[place + 1] if place + 1 < len(self._before) else self.total
-        return min(end, self._before[place] + max(0.0, time - self._began[place]))
 
 
 def timeline(subject: Subject) -> Markup:
