@@ -45,6 +45,9 @@ SCHEMA = pa.schema(
 )
 
 
+_TOGETHER = 4096
+"""So many rows are taken out of a table at a time: as Python objects they are large."""
+
 _DIGESTED = tuple(name for name in SCHEMA.names if name != "digest")
 
 
@@ -145,9 +148,10 @@ def _line(error: BaseException) -> str:
 
 
 def decode_table(table: pa.Table) -> Iterator[Entry]:
-    """The entries of a segment's rows, in order."""
-    for row in read_rows(table):
-        yield decode(row)
+    """The entries of a segment's rows, in order; the first are there before the last are read."""
+    for begin in range(0, len(table), _TOGETHER):
+        for row in read_rows(table.slice(begin, _TOGETHER)):
+            yield decode(row)
 
 
 def read_rows(table: pa.Table) -> list[dict[str, Any]]:
