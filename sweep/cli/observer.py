@@ -126,7 +126,7 @@ class LiveObserver(QuietObserver):
     def _subject(self, study: DrivenStudy) -> Subject:
         known = self._subjects.get(study.name)
         if known is None:
-            known = Subject(study.spec, study.limits, study.state)
+            known = Subject(study.name, study.spec, study.limits, study.state)
             self._subjects[study.name] = known
         return known
 

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import os
 import signal
 import sys
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
+from rich.console import Console
 from rich.live import Live
 
 from sweep.cli.live.keyboard import Keyboard
@@ -27,6 +30,9 @@ LOOK_S = 0.25
 SHARE = 0.25
 """Looks that cost more than this part of the time come less often."""
 
+NICENESS = 5
+"""What is looked at comes first: where processors are short, the looks wait."""
+
 _WIDTH_OF_A_FILE = 120
 """Characters of a line where nobody's terminal says how many."""
 
@@ -41,18 +47,22 @@ def top(store: Path, names: Sequence[str], out: Output, *, once: bool) -> int:
         StudyNotFoundError: there is no such study.
     """
     store, names = _place(store, names)
-    watch = StoreWatch(store, names)
+    watch, console = StoreWatch(store, names), themed_console()
+    stays = not once and (out.as_json or (console.is_terminal and not console.is_dumb_terminal))
+    if stays:
+        os.nice(NICENESS)
+        return _documents(watch, store, out) if out.as_json else _screen(watch, store, console)
+    watch.look(LOOK_S)
+    while watch.behind:
+        watch.look(LOOK_S)
+    view = watch.view(time.time())
     if out.as_json:
-        return _documents(watch, store, out, once=once)
-    console = themed_console()
-    if once or not console.is_terminal or console.is_dumb_terminal:
-        _read_all(watch)
-        view = watch.view(time.time())
+        out.data(_document(watch, store, view))
+    else:
         if not console.is_terminal:
             console.width = max(console.width, _WIDTH_OF_A_FILE)
         console.print(Picture(view, height=_lines(view)))
-        return 0
-    return _screen(watch, store)
+    return 0
 
 
 def _place(store: Path, names: Sequence[str]) -> tuple[Path, Sequence[str]]:
@@ -69,35 +79,31 @@ def _place(store: Path, names: Sequence[str]) -> tuple[Path, Sequence[str]]:
     return store, names
 
 
-def _read_all(watch: StoreWatch) -> None:
-    watch.look(LOOK_S)
-    while watch.behind:
-        watch.look(LOOK_S)
-
-
 def _lines(view: View) -> int:
     """Room for all that a view has."""
     return 2 * len(view.studies) + len(view.slots) + len(view.failures) + 5
 
 
-def _documents(watch: StoreWatch, store: Path, out: Output, *, once: bool) -> int:
-    """A document for each look: the first when all is read, then whenever time has passed."""
-    _read_all(watch)
-    while True:
-        begun = time.monotonic()
-        view = watch.view(time.time())
-        out.data({"store": str(store), "events": watch.seqs} | view.record())
-        if once:
-            return 0
-        try:
-            time.sleep(_pause(begun))
+def _document(watch: StoreWatch, store: Path, view: View) -> dict[str, Any]:
+    return {"store": str(store), "events": watch.seqs} | view.record()
+
+
+def _documents(watch: StoreWatch, store: Path, out: Output) -> int:
+    """A document for each look, until somebody ends it."""
+    try:
+        while True:
+            begun = time.monotonic()
             watch.look(LOOK_S)
-        except KeyboardInterrupt:
-            return 128 + signal.SIGINT
+            out.data(_document(watch, store, watch.view(time.time())))
+            if not watch.behind:
+                time.sleep(_pause(begun))
+    except KeyboardInterrupt:
+        return 128 + signal.SIGINT
 
 
-def _screen(watch: StoreWatch, store: Path) -> int:
-    live = Live(console=themed_console(), auto_refresh=False, screen=True, vertical_overflow="crop")
+def _screen(watch: StoreWatch, store: Path, console: Console) -> int:
+    """The view on a terminal of its own, until somebody leaves it."""
+    live = Live(console=console, auto_refresh=False, screen=True, vertical_overflow="crop")
     try:
         with _terminated(), Keyboard() as keyboard, live:
             while True:

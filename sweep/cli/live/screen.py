@@ -45,7 +45,12 @@ class Screen:
     @property
     def due(self) -> bool:
         """Whether it is time for a picture."""
-        return time.monotonic() >= self._due
+        return self.next_in <= 0
+
+    @property
+    def next_in(self) -> float:
+        """Seconds until the next picture."""
+        return self._due - time.monotonic()
 
     def draw(self, subjects: Mapping[str, Subject]) -> None:
         """Show how ``subjects`` stand now."""

@@ -98,13 +98,14 @@ class Subject:
     """A study that is followed: `state` changes, the rest says what to make of it.
 
     Attributes:
+        name: that of the study's directory.
         progress: to be told of the entries of the state.
         steps: those of a whole trial, None where the spec does not say.
         running: whether a driver runs it.
     """
 
-    def __init__(self, spec: StudySpec, limits: Limits, state: StudyState) -> None:
-        self.spec, self.limits, self.state = spec, limits, state
+    def __init__(self, name: str, spec: StudySpec, limits: Limits, state: StudyState) -> None:
+        self.name, self.spec, self.limits, self.state = name, spec, limits, state
         self.progress = Progress(state)
         self.running = True
         ladder = Ladder.of(spec.early_terminate)
@@ -126,17 +127,22 @@ class Subject:
         if not self.running:
             return {}  # what a killed driver has left does nothing
         return {
-            (self.spec.name, trial.number): trial
+            (self.name, trial.number): trial
             for trial in self.state.running.values()
             if trial.executing
         }
 
 
 def view(
-    subjects: Sequence[Subject], slots: Slots, now: float, others: Sequence[StudyLine] = ()
+    subjects: Sequence[Subject],
+    slots: Slots,
+    now: float,
+    studies: Sequence[StudyLine] | None = None,
 ) -> View:
-    """The view of studies that are followed, then of ``others``. Its cost is bounded: it depends
-    on the number of slots and of studies, not on that of trials or reports."""
+    """The view of what goes on in ``subjects``, and of how these (or ``studies``) stand.
+
+    Its cost is bounded: it depends on the number of slots and of studies, not of trials or reports.
+    """
     executing = {
         key: (subject, trial) for subject in subjects for key, trial in subject.executing.items()
     }
@@ -148,7 +154,7 @@ def view(
     failures.sort(key=lambda line: -line.time)
     return View(
         time=now,
-        studies=[*(study_line(subject, now) for subject in subjects), *others],
+        studies=[study_line(each, now) for each in subjects] if studies is None else studies,
         slots=lines,
         failures=failures[:FAILURES],
     )
@@ -158,7 +164,7 @@ def study_line(subject: Subject, now: float) -> StudyLine:
     """How a study that is followed stands."""
     spec, state, best = subject.spec, subject.state, subject.state.best
     return StudyLine(
-        study=spec.name,
+        study=subject.name,
         status=subject.status,
         finished=state.finished,
         total=max(subject.limits.total, state.asked) + state.forks,
@@ -183,7 +189,7 @@ def _slot_line(slot: int, subject: Subject, trial: Trial, now: float) -> SlotLin
     last = next(reversed(trial.reports.values()), None)
     return SlotLine(
         slot=slot,
-        study=subject.spec.name,
+        study=subject.name,
         trial=trial.number,
         source=None if trial.fork is None else trial.fork.source,
         done=0 if last is None else last.step + 1,
@@ -212,7 +218,7 @@ def rate(trial: Trial, now: float) -> float | None:
 def _failure_lines(subject: Subject) -> list[FailureLine]:
     return [
         FailureLine(
-            study=subject.spec.name,
+            study=subject.name,
             trial=failure.trial,
             attempt=failure.attempt,
             time=failure.time,

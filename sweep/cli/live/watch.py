@@ -41,14 +41,17 @@ class StudyWatch:
     def __init__(self, paths: StudyPaths, *, follow: bool) -> None:
         """``follow`` it even where it does not run."""
         self.paths, self._follow = paths, follow
-        self.subject: Subject | None = None
-        self._follower: Follower | None = None
-        self._entries: Iterator[Entry] | None = None
-        self._reading: Subject | None = None
         self._stamp: int | None = None
         self._running = False
         self._idle: StudyLine | None = None
         self._error: str | None = None
+        self._begin()
+
+    def _begin(self) -> None:
+        self.subject: Subject | None = None
+        self._follower: Follower | None = None
+        self._entries: Iterator[Entry] | None = None
+        self._reading: Subject | None = None
 
     @property
     def seq(self) -> int:
@@ -65,23 +68,28 @@ class StudyWatch:
         Raises:
             FileNotFoundError: the study was removed.
         """
-        was, self._running = self._running, holder(self.paths.lock) is not None
-        # After the lock: what a driver wrote before it let go is seen by a look that sees it gone.
-        changed = self._changed() or was != self._running
+        was = self._running
         try:
-            if (self._running or self._follow) and self._follower is None:
-                self._follower = Follower(self.paths.journal)
-            if self._follower is None:
-                if changed:
-                    self._idle = _idle_line(study_record(self.paths))
-            elif changed or self._running or self.behind:
-                self._read(self._follower, until)
+            self._running = holder(self.paths.lock) is not None
+            # After the lock: what a driver wrote before it let go is seen once it is gone.
+            if self._changed() or self._running or was or self.behind:
+                self._see(until)
                 self._error = None
         except SweepError as error:
             self._entries = None
             self._error = str(error)
         if self.subject is not None:
             self.subject.running = self._running
+
+    def _see(self, until: float) -> None:
+        if self._follower is not None and newest_event(self.paths.journal) < self.seq:
+            self._begin()  # another study of that name has taken its place, or it was repaired
+        if self._follower is None:
+            if not self._running and not self._follow:
+                self._idle = _idle_line(study_record(self.paths))
+                return
+            self._follower = Follower(self.paths.journal)
+        self._read(self._follower, until)
 
     def _changed(self) -> bool:
         stamp = self.paths.journal.stat().st_mtime_ns
@@ -103,7 +111,7 @@ class StudyWatch:
         state = follower.state
         if self._reading is None or isinstance(entry.event, SpecChanged):
             spec = StudySpec.model_validate(state.spec)
-            self._reading = Subject(spec, Limits.of(spec, state), state)
+            self._reading = Subject(self.paths.name, spec, Limits.of(spec, state), state)
         elif isinstance(entry.event, DriverStarted):
             self._reading.limits = Limits.of(self._reading.spec, state)
         self._reading.progress.follow(state, entry)
@@ -172,10 +180,9 @@ class StoreWatch:
         watches = list(self._watches.values())
         followed = [each for each in watches if each.subject is not None]
         subjects = [each.subject for each in followed if each.subject is not None]
-        shown = view(subjects, self._slots, now)
         lines = [each.line(now) for each in watches]
         lines.sort(key=lambda line: line.status != RUNNING)
-        return View(time=now, studies=lines, slots=shown.slots, failures=shown.failures)
+        return view(subjects, self._slots, now, lines)
 
 
 def _idle_line(record: dict[str, Any]) -> StudyLine:
