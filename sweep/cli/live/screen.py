@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Mapping
 
-from rich.console import Group
+from rich.console import Console, Group
 from rich.live import Live
 
 from sweep.cli.live.picture import lines
@@ -25,16 +25,22 @@ class Screen:
 
     It is drawn in the caller's loop: so it shows one moment, and needs no lock. What that costs is
     measured, and the next picture waits until it was `SHARE` of the time at most.
+
+    Attributes:
+        lengths: of the lines of the last picture.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, console: Console | None = None) -> None:
+        """On the standard output, or on ``console``."""
         self._live = Live(
-            console=themed_console(), auto_refresh=False, transient=True, vertical_overflow="crop"
+            console=console or themed_console(),
+            auto_refresh=False,
+            transient=True,
+            vertical_overflow="crop",
         )
         self._slots = Slots()
         self._due = 0.0
-        self._lengths: list[int] = []
-        """Of the lines of the last picture."""
+        self.lengths: list[int] = []
 
     def start(self) -> None:
         self._live.start()
@@ -61,7 +67,7 @@ class Screen:
         drawn = lines(shown, width, room, plain=console.options.ascii_only)
         self._unfold(width)
         self._live.update(Group(*drawn), refresh=True)
-        self._lengths = [line.cell_len for line in drawn]
+        self.lengths = [line.cell_len for line in drawn]
         ended = time.monotonic()
         self._due = ended + max(REFRESH_S, (ended - begun) / SHARE)
 
@@ -70,9 +76,9 @@ class Screen:
 
         rich knows how many lines it has drawn, not how many they have become.
         """
-        rows = sum(max(1, -(-length // width)) for length in self._lengths)
-        if rows > len(self._lengths):
-            down = "\n" * (len(self._lengths) - 1)
+        rows = sum(max(1, -(-length // width)) for length in self.lengths)
+        if rows > len(self.lengths):
+            down = "\n" * (len(self.lengths) - 1)
             self._live.console.file.write(f"\x1b[{rows - 1}F\x1b[J{down}")
 
     def print_above(self, line: str) -> None:
