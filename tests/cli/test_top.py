@@ -19,8 +19,10 @@ import pytest
 from conftest import Project, until
 from terminal import terminal
 
+from sweep.cli.live.watch import StoreWatch
 from sweep.journal.listing import list_segments
 from sweep.journal.segment import read_entries
+from sweep.paths import StudyPaths
 
 
 class Watcher:
@@ -215,3 +217,20 @@ def test_a_place_that_is_no_store(project: Project) -> None:
         assert said in refused.stderr
         assert len(refused.stderr.splitlines()) == 1
     assert project.call("top", "--store", project.root).stdout == "no studies\n"
+
+
+def test_a_study_that_is_removed_while_it_is_looked_at(
+    project: Project, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It was there when the store was listed, and is not when its journal is to be read."""
+    for name in ("a", "b"):
+        assert project.call("run", "--inline", project.spec(name)).returncode == 0
+    watch = StoreWatch(project.store)
+    watch.look(1.0)
+    assert [line.study for line in watch.view(0.0).studies] == ["a", "b"]
+    shutil.rmtree(project.store / "a")
+    listed = [StudyPaths.of(project.store, name) for name in ("a", "b")]
+    monkeypatch.setattr("sweep.cli.live.watch.studies", lambda store: listed)
+    monkeypatch.setattr(StudyPaths, "exists", lambda paths: True)
+    watch.look(1.0)
+    assert [line.study for line in watch.view(0.0).studies] == ["b"]
