@@ -133,6 +133,24 @@ def list_studies(store: StoreOption = RUNS, as_json: JsonOption = False) -> None
 
 
 @app.command()
+def top(
+    names: Annotated[
+        list[str] | None,
+        typer.Argument(
+            metavar="[STORE] [STUDY]", help="Default: all studies of the store, as they run."
+        ),
+    ] = None,
+    once: Annotated[bool, typer.Option("--once", help="Print one picture, and end.")] = False,
+    store: StoreOption = RUNS,
+    as_json: JsonOption = False,
+) -> None:
+    """Follow studies that other processes run: progress, slots, failures. q ends it."""
+    from sweep.cli import top as command
+
+    raise typer.Exit(command.top(store, names or [], output.Output(as_json), once=once))
+
+
+@app.command()
 def show(study: TrialArgument, store: StoreOption = RUNS, as_json: JsonOption = False) -> None:
     """Show a study with its trials, or one trial with its reports, checkpoints and error."""
     from sweep.cli import show as command

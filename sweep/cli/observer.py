@@ -9,7 +9,8 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
-from sweep.cli.live import LiveView
+from sweep.cli.live.screen import Screen
+from sweep.cli.live.view import Subject
 from sweep.cli.output import Output, duration_text, store_option, text
 from sweep.cli.standing import (
     best_text,
@@ -103,9 +104,11 @@ class LiveObserver(QuietObserver):
 
     def __init__(self, out: Output) -> None:
         self._plain = PlainObserver(_Above(self))
-        self._view = LiveView()
+        self._screen = Screen()
+        self._subjects: dict[str, Subject] = {}
 
     def entry(self, study: DrivenStudy, entry: Entry) -> None:
+        self._subject(study).progress.follow(study.state, entry)
         match entry.event:
             case TrialFinished(state=state) if state is not TrialState.FAILED:
                 pass  # the table shows it
@@ -115,17 +118,27 @@ class LiveObserver(QuietObserver):
                 self._plain.entry(study, entry)
 
     def tick(self, studies: Sequence[DrivenStudy]) -> None:
-        self._view.refresh([(study.spec, study.limits, study.state) for study in studies])
+        if self._screen.due:
+            for study in studies:
+                self._subject(study).running = study.state.stopped is None
+            self._screen.draw(self._subjects)
+
+    def _subject(self, study: DrivenStudy) -> Subject:
+        known = self._subjects.get(study.name)
+        if known is None:
+            known = Subject(study.name, study.spec, study.limits, study.state)
+            self._subjects[study.name] = known
+        return known
 
     def abort(self) -> None:
         sys.stderr.write("\x1b[?25h\n")  # the cursor, which the live table hides
         sys.stderr.flush()
 
     def above(self, line: str) -> None:
-        self._view.print_above(line)
+        self._screen.print_above(line)
 
     def __enter__(self) -> Self:
-        self._view.start()
+        self._screen.start()
         return self
 
     def __exit__(
@@ -134,7 +147,7 @@ class LiveObserver(QuietObserver):
         value: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        self._view.stop()
+        self._screen.stop()
 
 
 class _Above(Output):
@@ -152,7 +165,7 @@ def make_observer(out: Output, *, inline: bool) -> QuietObserver:
     """The observer for this output. Inline trials own the terminal: plain lines there."""
     if out.as_json:
         return JsonObserver(out)
-    if out.console.is_terminal and not inline:
+    if out.console.is_terminal and not out.console.is_dumb_terminal and not inline:
         return LiveObserver(out)
     return PlainObserver(out)
 

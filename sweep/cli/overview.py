@@ -20,7 +20,7 @@ from sweep.paths import StudyPaths
 
 def list_studies(store: Path, out: Output) -> None:
     """All studies of the store, a line each; a damaged one is named and does not hide the rest."""
-    records = [_record(paths) for paths in studies(store)]
+    records = [study_record(paths) for paths in studies(store)]
     if out.as_json:
         out.data(records)
     elif not records:
@@ -30,7 +30,8 @@ def list_studies(store: Path, out: Output) -> None:
         out.table(columns, [_row(record) for record in records])
 
 
-def _record(paths: StudyPaths) -> dict[str, Any]:
+def study_record(paths: StudyPaths) -> dict[str, Any]:
+    """A study as `sweep ls` says it; a damaged one says of itself why."""
     if not paths.begun():
         return {"study": paths.name, "status": "not begun"}
     try:

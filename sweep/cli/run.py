@@ -247,6 +247,7 @@ def _run_studies(
     options: Options,
     out: Output,
 ) -> Sequence[Result]:
+    observer = make_observer(out, inline=options.inline)
     try:
         backend.open()
         signals.take()  # Ray has its own idea of SIGTERM
@@ -256,7 +257,6 @@ def _run_studies(
                 progress = _progress(request.spec, study.state)
                 out.line(f"{request.paths.name}: goes on: {progress}")
             report_begin(request, study.state, out)
-        observer = make_observer(out, inline=options.inline)
         driver = Driver(opened, backend, observer, signals, grace=options.grace)
         with observer:
             return driver.run()

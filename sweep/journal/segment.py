@@ -149,7 +149,7 @@ def _line(error: BaseException) -> str:
 
 
 def decode_table(table: pa.Table) -> Iterator[Entry]:
-    """The entries of a segment's rows, in order."""
+    """The entries of a segment's rows, in order; the first are there before the last are read."""
     times = table["time"].cast(pa.int64())
     for batch in table.set_column(1, "time", times).select(DECODED).to_batches(_BATCH):
         yield from decode_rows(batch.to_pydict())
