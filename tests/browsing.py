@@ -57,7 +57,7 @@ class Visit:
 
     Attributes:
         page: what Playwright acts upon.
-        faults: what was said on the console or raised, and requests to other hosts.
+        faults: errors on the console, what was raised, and requests to other hosts.
     """
 
     def __init__(self, browser: Browser, address: str, width: int, theme: str, to: Path) -> None:
@@ -69,14 +69,14 @@ class Visit:
         )
         self.page: Page = self._context.new_page()
         self.page.set_default_timeout(20_000)
-        self.page.on("console", lambda said: self._note(said.type, said.text))
+        self.page.on("console", lambda said: self._said(said.type, said.text))
         self.page.on("pageerror", lambda error: self.faults.append(f"raised: {error}"))
         self.page.on("request", lambda request: self._asked(request.url))
         self.page.goto(address)
 
-    def _note(self, kind: str, text: str) -> None:
-        if kind in ("error", "warning"):
-            self.faults.append(f"{kind}: {text}")
+    def _said(self, kind: str, text: str) -> None:
+        if kind == "error":
+            self.faults.append(f"said: {text}")
 
     def _asked(self, address: str) -> None:
         parts = urlsplit(address)

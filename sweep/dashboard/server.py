@@ -15,6 +15,9 @@ from wsgiref.simple_server import WSGIRequestHandler, WSGIServer
 
 from sweep.errors import UsageError
 
+_POLL_S = 0.1
+"""So soon it notices that it is to end."""
+
 SIGNALS = (signal.SIGINT, signal.SIGTERM)
 
 
@@ -61,7 +64,9 @@ class Server(ThreadingMixIn, WSGIServer):
     @contextmanager
     def serving(self) -> Iterator[None]:
         """Inside, requests are answered; at its end the port is free."""
-        thread = threading.Thread(target=self.serve_forever, name="server", daemon=True)
+        thread = threading.Thread(
+            target=self.serve_forever, args=(_POLL_S,), name="server", daemon=True
+        )
         thread.start()
         try:
             yield
