@@ -178,7 +178,7 @@ def report(
 @app.command()
 def dashboard(
     place: Annotated[
-        Path | None, typer.Argument(metavar="[STORE]", help="Default: that of --store.")
+        Path | None, typer.Argument(metavar="STORE", help="Default: that of --store.")
     ] = None,
     port: Annotated[
         int, typer.Option("--port", min=0, max=65535, help="0: any that is free.")

@@ -164,8 +164,10 @@ class StoreCopy(ReadOnlyStorage):
             if known is None:
                 known = StudyCopy(self._last_id + 1, paths, mark)
                 self._last_id += 1
-        except (SweepError, OSError, ValueError) as error:
+        except (SweepError, OSError) as error:
             self._notice(str(error))
+        except ValueError as error:  # a spec of another version
+            self._notice(f"{paths.root}: {str(error).splitlines()[0]}")
         return known
 
     def _same(self, known: StudyCopy, mark: tuple[int, int]) -> StudyCopy | None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import re
+import shutil
 import urllib.request
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -136,6 +137,15 @@ def test_the_studies_are_listed_with_their_links(ask: Ask) -> None:
         assert f'<a href="/report/{name}">report</a>' in page
 
 
+def test_any_name_has_its_report(made: Project, ask: Ask) -> None:
+    """As the list links to it."""
+    shutil.copytree(made.store / "good", made.store / "a & grün 100%?")
+    (link,) = re.findall('<a href="(/report/a[^"]*)">', ask("/")[1])
+    status, page = ask(link)
+    assert status == 200
+    assert "3 of 3" in page
+
+
 def test_the_dashboard_has_links_to_ours(ask: Ask) -> None:
     """In its page, however often it was loaded without them."""
     status, page = ask("/dashboard/studies/1")
@@ -162,10 +172,9 @@ def test_a_report_is_made_again_when_its_study_goes_on(
     assert "5 of 5" in ask("/report/good")[1]
 
 
-def test_trials_appear_as_they_are_made(made: Project, ask: Ask) -> None:
-    """Also where the study was asked for before; new studies, too, and none of those that went."""
-    optuna_cache = "/api/studies/2?after=0"
-    assert len(json.loads(ask(optuna_cache)[1])["trials"]) == 3
+def test_studies_appear_as_they_are_made(made: Project, ask: Ask) -> None:
+    """Studies, too, while the server runs."""
+    assert len(json.loads(ask("/api/studies/2?after=0")[1])["trials"]) == 3
     spec = made.spec("next", program="odd:returns_loss", trials=2)
     assert made.call("run", "--inline", spec).returncode == 0
     listed = json.loads(ask("/api/studies")[1])["study_summaries"]
