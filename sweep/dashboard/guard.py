@@ -16,6 +16,9 @@ Application = Callable[[Environ, Start], Iterable[bytes]]
 
 READ_ONLY = "this is a read-only copy; the studies belong to their drivers"
 
+EVERYWHERE = ("", "0.0.0.0", "::")
+"""Hosts that stand for all addresses of this machine."""
+
 _READING = ("GET", "HEAD")
 """All that the dashboard needs; what it sends with other methods would write."""
 
@@ -48,7 +51,7 @@ class Guard:
 
     def __init__(self, inside: Application, host: str, port: int, token: str | None) -> None:
         self._inside = inside
-        self._names = None if host in ("", "0.0.0.0", "::") else _names(host)
+        self._names = None if host in EVERYWHERE else _names(host)
         self._token = token
         self._cookie = f"sweep-{port}"  # a browser does not tell apart the ports of a host
 

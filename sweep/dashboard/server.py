@@ -13,6 +13,7 @@ from socketserver import TCPServer, ThreadingMixIn
 from typing import Any
 from wsgiref.simple_server import WSGIRequestHandler, WSGIServer
 
+from sweep.dashboard.guard import EVERYWHERE
 from sweep.errors import UsageError
 
 _POLL_S = 0.1
@@ -85,9 +86,10 @@ class _Handler(WSGIRequestHandler):
 
 
 def address(host: str, port: int, token: str | None = None) -> str:
-    """What a browser opens."""
-    name = f"[{host}]" if ":" in host else host or "localhost"
-    return f"http://{name}:{port}/" + ("" if token is None else f"?token={token}")
+    """What a browser opens; of all addresses of this machine that with its name."""
+    name = socket.gethostname() if host in EVERYWHERE else host
+    place = f"[{name}]:{port}" if ":" in name else f"{name}:{port}"
+    return f"http://{place}/" + ("" if token is None else f"?token={token}")
 
 
 @contextmanager

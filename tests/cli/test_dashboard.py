@@ -12,9 +12,10 @@ from http.cookies import SimpleCookie
 from pathlib import Path
 from typing import Any
 from urllib.error import HTTPError
+from urllib.parse import urlsplit
 
 import pytest
-from conftest import Project
+from conftest import Project, until
 
 
 @pytest.fixture
@@ -24,9 +25,11 @@ def made(project: Project) -> Project:
     return project
 
 
-def served(project: Project, *arguments: str) -> tuple[subprocess.Popen[str], str]:
+def served(
+    project: Project, *arguments: str, **environment: str
+) -> tuple[subprocess.Popen[str], str]:
     """A dashboard at a free port, and its address."""
-    process = project.start("dashboard", "--port", "0", "--json", *arguments)
+    process = project.start("dashboard", "--port", "0", "--json", *arguments, **environment)
     assert process.stdout is not None
     said = process.stdout.readline()
     assert said, process.communicate()[1]
@@ -44,9 +47,14 @@ def get(url: str, **headers: str) -> tuple[int, Any]:
             return error.code, error.headers
 
 
-def test_a_signal_ends_it_in_order(made: Project) -> None:
+def test_it_is_opened_and_a_signal_ends_it(made: Project) -> None:
     """With the code of success, nothing on the standard error, and the port free again."""
-    process, url = served(made)
+    opened = made.root / "opened"
+    browser = made.root / "browser"
+    browser.write_text(f"#!/bin/sh\necho $1 > {opened}\n")
+    browser.chmod(0o755)
+    process, url = served(made, "--open", BROWSER=f"{browser} %s")
+    until(lambda: opened.exists() and opened.read_text() == f"{url}\n")
     assert get(url)[0] == 200
     port = int(url.rstrip("/").rpartition(":")[2])
     process.send_signal(signal.SIGINT)
@@ -59,7 +67,9 @@ def test_a_signal_ends_it_in_order(made: Project) -> None:
 def test_beyond_this_machine_a_token_is_made_up(made: Project) -> None:
     """It is in the address that is printed, lets in whoever opens it, and is written nowhere."""
     process, url = served(made, "--host", "0.0.0.0")
-    place, _, token = url.replace("0.0.0.0", "127.0.0.1").partition("?token=")
+    parts = urlsplit(url)
+    assert parts.hostname == socket.gethostname().lower()
+    place, token = f"http://127.0.0.1:{parts.port}/", parts.query.removeprefix("token=")
     assert len(token) >= 32
     assert get(place)[0] == 401
     assert get(place + "?token=wrong")[0] == 401
