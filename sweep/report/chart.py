@@ -12,6 +12,9 @@ from sweep.report.scale import Scale, shortened
 WIDTH = 1120
 """Pixels of a chart over the whole page; it shrinks with the window."""
 
+_SHORT = 12
+"""Characters of a column's name that is not broken into two lines."""
+
 Point = tuple[float, float]
 
 
@@ -165,7 +168,8 @@ def _numeric(rows: Sequence[Sequence[Any]], place: int) -> bool:
 
 def _header(name: str, numeric: bool, *, sortable: bool) -> Markup:
     shown = element("button", name, type="button") if sortable else join([name])
-    return element("th", shown, scope="col", class_="number" if numeric else None)
+    kinds = ["number"] * numeric + ["short"] * (len(name) <= _SHORT)
+    return element("th", shown, scope="col", class_=" ".join(kinds) or None)
 
 
 def _cell(cell: Any, numeric: bool) -> Markup:
