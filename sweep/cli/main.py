@@ -195,6 +195,37 @@ def report(
 
 
 @app.command()
+def dashboard(
+    place: Annotated[
+        Path | None, typer.Argument(metavar="STORE", help="Default: that of --store.")
+    ] = None,
+    port: Annotated[
+        int, typer.Option("--port", min=0, max=65535, help="0: any that is free.")
+    ] = 8080,
+    host: Annotated[
+        str, typer.Option("--host", help="Another than this machine's own needs a token.")
+    ] = "127.0.0.1",
+    token: Annotated[
+        str | None,
+        typer.Option(
+            "--token",
+            envvar="SWEEP_DASHBOARD_TOKEN",
+            show_envvar=True,
+            help="What a visitor must know; made up where one is needed.",
+        ),
+    ] = None,
+    look: Annotated[bool, typer.Option("--open", help="Show it in the browser.")] = False,
+    store: StoreOption = RUNS,
+    as_json: JsonOption = False,
+) -> None:
+    """Serve a store as Optuna's dashboard, live and read-only, with the report of each study."""
+    from sweep.cli import dashboard as command
+
+    options = command.Options(host=host, port=port, token=token, look=look)
+    command.dashboard(place or store, options, output.Output(as_json))
+
+
+@app.command()
 def stop(
     study: StudyArgument,
     store: StoreOption = RUNS,

@@ -1,8 +1,4 @@
-"""`sweep ls`: the studies of the store.
-
-What a driver has left of a study is enough where it is of the newest event: so a store of a hundred
-studies is listed without reading their journals, and without what that needs.
-"""
+"""`sweep ls`: the studies of the store."""
 
 from __future__ import annotations
 
@@ -10,17 +6,14 @@ from pathlib import Path
 from typing import Any
 
 from sweep.cli.output import Output, params_text
-from sweep.errors import SweepError
+from sweep.driver.glance import glance
 from sweep.journal.event import TrialState
-from sweep.journal.listing import looks_whole, newest_event, studies
-from sweep.journal.lock import holder
-from sweep.journal.summary import read_summary
-from sweep.paths import StudyPaths
+from sweep.journal.listing import studies
 
 
 def list_studies(store: Path, out: Output) -> None:
     """All studies of the store, a line each; a damaged one is named and does not hide the rest."""
-    records = [study_record(paths) for paths in studies(store)]
+    records = [glance(paths) for paths in studies(store)]
     if out.as_json:
         out.data(records)
     elif not records:
@@ -28,31 +21,6 @@ def list_studies(store: Path, out: Output) -> None:
     else:
         columns = ["study", "status", "trials", "metric", "best", "parameters"]
         out.table(columns, [_row(record) for record in records])
-
-
-def study_record(paths: StudyPaths) -> dict[str, Any]:
-    """A study as `sweep ls` says it; a damaged one says of itself why."""
-    if not paths.begun():
-        return {"study": paths.name, "status": "not begun"}
-    try:
-        known = _kept(paths) or _made(paths)
-    except SweepError as error:
-        return {"study": paths.name, "status": "damaged", "error": str(error)}
-    running = {"status": "running"} if holder(paths.lock) is not None else {}
-    return known | {"study": paths.name, "path": str(paths.root)} | running
-
-
-def _kept(paths: StudyPaths) -> dict[str, Any] | None:
-    if not looks_whole(paths.journal):
-        return None
-    return read_summary(newest_event(paths.journal), paths.tables)
-
-
-def _made(paths: StudyPaths) -> dict[str, Any]:
-    from sweep.cli.place import read_study  # start-up: see above
-    from sweep.driver.summary import summary
-
-    return summary(*read_study(paths))
 
 
 def _value(best: dict[str, Any] | None) -> float | None:

@@ -24,6 +24,7 @@ from sweep.journal.segment import (
     decode_table,
     merge_segments,
     read_entries,
+    read_first,
     read_table,
     write_segment,
 )
@@ -45,12 +46,25 @@ def first_event(directory: Path) -> StudyCreated | None:
     Raises:
         JournalError, JournalVersionError: the journal is damaged, or newer than this sweep.
     """
-    entry = next(read_entries(directory), None)
-    if entry is None:
-        return None
-    if not isinstance(entry.event, StudyCreated):
-        raise JournalError(f"{directory}: begins with a {entry.event.type}, not with a study")
-    return entry.event
+    beginning = beginning_of(directory)
+    return None if beginning is None else beginning[0]
+
+
+def beginning_of(directory: Path) -> tuple[StudyCreated, float] | None:
+    """That event and when it was; only the first row of the journal is read.
+
+    Raises:
+        JournalError, JournalVersionError: as `first_event`.
+    """
+    while segments := list_segments(directory)[0]:
+        try:
+            entry = read_first(segments[0])
+        except FileNotFoundError:  # compacted away since it was listed
+            continue
+        if not isinstance(entry.event, StudyCreated):
+            raise JournalError(f"{directory}: begins with a {entry.event.type}, not with a study")
+        return entry.event, entry.time
+    return None
 
 
 def read_state(directory: Path, until: int | None = None) -> StudyState:

@@ -8,7 +8,8 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Collection, Iterator, Mapping, Sequence
-from itertools import takewhile
+from contextlib import contextmanager
+from itertools import islice, takewhile
 from pathlib import Path
 from typing import Any
 
@@ -110,25 +111,50 @@ def read_table(segment: Segment) -> pa.Table:
         JournalVersionError: it was written by a newer version.
         FileNotFoundError: it was compacted away since it was listed.
     """
+    with _open(segment) as file:
+        table = file.read(use_threads=False)
+        _check_form(segment, table.schema)
+    if table["seq"].to_pylist() != list(range(segment.first, segment.last + 1)):
+        raise JournalError(f"{segment.path}: does not hold the events that its name says")
+    return table
+
+
+def read_first(segment: Segment) -> Entry:
+    """The first entry of a segment. No other is decoded, so that a long one costs little more.
+
+    Raises:
+        JournalError, JournalVersionError, FileNotFoundError: as `read_table`.
+    """
+    with _open(segment) as file:
+        _check_form(segment, file.schema_arrow)
+        rows = pa.Table.from_batches(
+            islice(file.iter_batches(batch_size=1, use_threads=False), 1), SCHEMA
+        )
+    entry = next(decode_table(rows), None)
+    if entry is None or entry.seq != segment.first:
+        raise JournalError(f"{segment.path}: does not begin with the event that its name says")
+    return entry
+
+
+@contextmanager
+def _open(segment: Segment) -> Iterator[pq.ParquetFile]:
     try:
         # In this thread alone, and not from a Python file: a process that ends while Arrow's
         # threads hold one is aborted (apache/arrow#34314, #50482).
         content = pa.BufferReader(segment.path.read_bytes())
         with pq.ParquetFile(content, page_checksum_verification=True) as file:
-            table = file.read(use_threads=False)
+            yield file
     except (pa.ArrowException, OSError) as error:
-        if isinstance(error, FileNotFoundError):
+        if isinstance(error, FileNotFoundError | JournalError):
             raise
         raise JournalError(
             f"{segment.path}: torn or no Parquet file ({_line(error)}); "
             "nothing was changed; restore the file from a backup"
         ) from error
-    _check(segment, table)
-    return table
 
 
-def _check(segment: Segment, table: pa.Table) -> None:
-    version = (table.schema.metadata or {}).get(_FORMAT_KEY)
+def _check_form(segment: Segment, schema: pa.Schema) -> None:
+    version = (schema.metadata or {}).get(_FORMAT_KEY)
     if version is None:
         raise JournalError(f"{segment.path}: a Parquet file, but none of a journal; move it away")
     if not version.isdigit() or not int(version):
@@ -138,10 +164,8 @@ def _check(segment: Segment, table: pa.Table) -> None:
             f"{segment.path}: a journal of format {int(version)}, this sweep reads {FORMAT}; "
             "upgrade sweep to read it"
         )
-    if table.schema.names != SCHEMA.names or table.schema.types != SCHEMA.types:
+    if schema.names != SCHEMA.names or schema.types != SCHEMA.types:
         raise JournalError(f"{segment.path}: its columns are not those of a journal")
-    if table["seq"].to_pylist() != list(range(segment.first, segment.last + 1)):
-        raise JournalError(f"{segment.path}: does not hold the events that its name says")
 
 
 def _line(error: BaseException) -> str:

@@ -12,6 +12,9 @@ from sweep.report.scale import Scale, shortened
 WIDTH = 1120
 """Pixels of a chart over the whole page; it shrinks with the window."""
 
+_SHORT = 12
+"""Characters of a column's name that is not broken into two lines."""
+
 Point = tuple[float, float]
 
 
@@ -139,6 +142,8 @@ def table(
     caption: str, columns: Sequence[str], rows: Sequence[Sequence[Any]], *, sortable: bool = False
 ) -> Markup:
     """A table; cells are text, `Markup`, or pairs of what is shown and the number to sort by."""
+    numeric = [_numeric(rows, place) for place in range(len(columns))]
+    named = zip(columns, numeric, strict=True)
     return element(
         "div",
         element(
@@ -146,15 +151,9 @@ def table(
             element("caption", caption),
             element(
                 "thead",
-                element(
-                    "tr",
-                    *(
-                        _header(name, _numeric(rows, place), sortable=sortable)
-                        for place, name in enumerate(columns)
-                    ),
-                ),
+                element("tr", *(_header(*each, sortable=sortable) for each in named)),
             ),
-            element("tbody", *(element("tr", *map(_cell, row)) for row in rows)),
+            element("tbody", *(element("tr", *map(_cell, row, numeric)) for row in rows)),
         ),
         class_="table",
         tabindex="0",
@@ -169,11 +168,11 @@ def _numeric(rows: Sequence[Sequence[Any]], place: int) -> bool:
 
 def _header(name: str, numeric: bool, *, sortable: bool) -> Markup:
     shown = element("button", name, type="button") if sortable else join([name])
-    return element("th", shown, scope="col", class_="number" if numeric else None)
+    kinds = ["number"] * numeric + ["short"] * (len(name) <= _SHORT)
+    return element("th", shown, scope="col", class_=" ".join(kinds) or None)
 
 
-def _cell(cell: Any) -> Markup:
-    if isinstance(cell, tuple):
-        shown, value = cell
-        return element("td", shown, class_="number", data_value=repr(value))
-    return element("td", cell)
+def _cell(cell: Any, numeric: bool) -> Markup:
+    shown, value = cell if isinstance(cell, tuple) else (cell, None)
+    said = None if value is None else repr(value)
+    return element("td", shown, class_="number" if numeric else None, data_value=said)

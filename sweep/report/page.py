@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import base64
 import hashlib
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import UTC, datetime
 from importlib.resources import files
 
@@ -40,34 +40,46 @@ SECTIONS: Mapping[str, tuple[str, Callable[[Subject], Markup]]] = {
 """By the name that a link has."""
 
 
-def page(subjects: Sequence[Subject]) -> str:
-    """A document of HTML that loads nothing: styles, script and drawings are in it."""
-    style, script = _resource("page.css"), _resource("page.js")
+def page(subjects: Sequence[Subject], *, home: str | None = None) -> str:
+    """A document of HTML that loads nothing: styles, script and drawings are in it.
+
+    ``home`` is where all studies are listed, for a page that a server gives.
+    """
     names = ", ".join(subject.name for subject in subjects)
+    said: list[Markup | str] = [f"sweep report, {moment()}"]
+    if home is not None:
+        said = [element("a", "All studies", href=home), " · ", *said]
+    articles = [_article(subject, place) for place, subject in enumerate(subjects)]
+    content = [comparison(subjects), *articles]
+    return document(f"{names} - sweep report", join(said), content)
+
+
+def moment() -> str:
+    """Now, as a page says when it was made."""
+    return f"{datetime.now(UTC):%Y-%m-%d %H:%M} UTC"
+
+
+def document(title: str, said: Markup | str, content: Iterable[Markup]) -> str:
+    """A page in the style of the report; ``said`` stands above its ``content``."""
+    style, script = _resource("page.css"), _resource("page.js")
     head = element(
         "head",
         element("meta", charset="utf-8"),
         element("meta", name="viewport", content="width=device-width, initial-scale=1"),
         element("meta", http_equiv="Content-Security-Policy", content=_policy(script)),
-        element("title", f"{names} - sweep report"),
+        element("title", title),
         element("style", style),
     )
-    made = f"{datetime.now(UTC):%Y-%m-%d %H:%M} UTC"
     header = element(
         "header",
-        element("p", f"sweep report, {made}"),
+        element("p", said),
         element("button", "Dark theme", type="button", id="theme", hidden="hidden"),
     )
     body = element(
         "body",
         element("a", "Skip to the content", class_="skip", href="#content"),
         header,
-        element(
-            "main",
-            comparison(subjects),
-            *(_article(subject, place) for place, subject in enumerate(subjects)),
-            id="content",
-        ),
+        element("main", *content, id="content"),
         element("div", id="tip", aria_hidden="true"),
         element("script", script),
     )

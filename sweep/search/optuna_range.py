@@ -74,7 +74,8 @@ def ranges_of(state: StudyState) -> dict[str, Range]:
     for trial in state.trials.values():
         for name, value in trial.params.items():
             seen.setdefault(name, []).append(value)
-        for name, known in trial.asked.latents.items():
+        for name in trial.asked.latents.keys() - declared.keys():
+            known = trial.asked.latents[name]
             drawn.setdefault(name, []).append(latent.from_journal(known)[1])
     return {
         name: _covering(

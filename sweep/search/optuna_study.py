@@ -61,7 +61,7 @@ def optuna_study(
         )
         study.set_metric_names([each.name for each in spec.objectives])
         ranges = ranges_of(state)
-        study.add_trials(_frozen(spec, trial, ranges) for trial in state.trials.values())
+        study.add_trials(frozen_trial(spec, trial, ranges) for trial in state.trials.values())
     return study
 
 
@@ -78,7 +78,8 @@ def quiet() -> Iterator[None]:
         optuna.logging.set_verbosity(before)
 
 
-def _frozen(spec: StudySpec, trial: Trial, ranges: Mapping[str, Range]) -> FrozenTrial:
+def frozen_trial(spec: StudySpec, trial: Trial, ranges: Mapping[str, Range]) -> FrozenTrial:
+    """A trial as `optuna_study` has it, with params in ``ranges``; its id is its number."""
     state = _STATES[trial.state]
     values = trial.values or (None if trial.value is None else [trial.value])
     steps: dict[int, float] = {}

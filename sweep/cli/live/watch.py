@@ -14,8 +14,8 @@ from typing import Any
 
 from sweep.cli.live.slots import Slots
 from sweep.cli.live.view import RUNNING, StudyLine, Subject, View, study_line, view
-from sweep.cli.overview import study_record
 from sweep.cli.place import find_study
+from sweep.driver.glance import glance
 from sweep.driver.plan import Limits
 from sweep.errors import SweepError
 from sweep.journal.event import DriverStarted, Entry, SpecChanged, TrialState
@@ -86,7 +86,7 @@ class StudyWatch:
             self._begin()  # another study of that name has taken its place, or it was repaired
         if self._follower is None:
             if not self._running and not self._follow:
-                self._idle = _idle_line(study_record(self.paths))
+                self._idle = _idle_line(glance(self.paths))
                 return
             self._follower = Follower(self.paths.journal)
         self._read(self._follower, until)

@@ -1,0 +1,124 @@
+"""All pages: the list of studies, their reports, and Optuna's dashboard with a link to these."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+from functools import lru_cache
+from importlib.resources import files
+from pathlib import Path
+from typing import Any
+
+import bottle
+import optuna_dashboard
+
+from sweep.dashboard.index import index, report_link
+from sweep.driver.glance import glance, summarised
+from sweep.errors import SweepError
+from sweep.journal.listing import newest_event, studies
+from sweep.journal.lock import holder
+from sweep.paths import StudyPaths
+from sweep.report.page import page
+from sweep.report.subject import Subject
+from sweep.search.optuna_copy import StoreCopy
+
+_REPORTS = 16
+"""So many are kept in memory."""
+
+
+def site(store: Path, notice: Callable[[str], None]) -> Any:
+    """An application of Bottle's over the studies in ``store``; ``notice`` is told of damage.
+
+    It writes nothing by itself; what is sent to it is refused by `sweep.dashboard.guard`.
+    """
+    copy = StoreCopy(store, notice)
+    reports = Reports()
+
+    def home() -> str:
+        records = [
+            glance(paths, lambda paths: copy.read(paths, summarised)) for paths in studies(store)
+        ]
+        return index(store, records, copy.id_of)
+
+    def report(name: str) -> Any:
+        found = next((paths for paths in studies(store) if paths.name == name), None)
+        if found is None:
+            return _said(404, f"{store}: no study {name!r}")
+        try:
+            return reports.page(found)
+        except SweepError as error:
+            return _said(500, str(error))
+
+    def report_by_id(study_id: int) -> Any:
+        name = copy.name_of(study_id)
+        return _said(404, "this study is gone") if name is None else _moved(report_link(name))
+
+    def script() -> Any:
+        body = (files("sweep.dashboard") / "link.js").read_text(encoding="utf-8")
+        return bottle.HTTPResponse(body, 200, {"Content-Type": "text/javascript; charset=utf-8"})
+
+    app = optuna_dashboard.wsgi(copy)
+    app.install(_Linked())
+    app.route("/", callback=home)
+    app.route("/report/<name>", callback=report)
+    app.route("/sweep/report/<study_id:int>", callback=report_by_id)
+    app.route("/sweep/link.js", callback=script)
+    return app
+
+
+class Reports:
+    """Reports, each made again when its study has gone on."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()  # one at a time: of a large study it takes seconds
+        self._made = lru_cache(maxsize=_REPORTS)(self._make)
+
+    def page(self, paths: StudyPaths) -> str:
+        """The report of a study as it is now.
+
+        Raises:
+            StudyNotFoundError, JournalError: it cannot be read.
+        """
+        with self._lock:
+            running = holder(paths.lock) is not None
+            return self._made(paths, newest_event(paths.journal), running)
+
+    @staticmethod
+    def _make(paths: StudyPaths, newest: int, running: bool) -> str:
+        return page([Subject.read(paths)], home="/")
+
+
+class _Linked:
+    """A plugin of Bottle's: the pages of the dashboard have links to ours."""
+
+    name, api = "sweep", 2
+
+    def apply(self, callback: Callable[..., Any], route: Any) -> Callable[..., Any]:
+        if not route.rule.startswith("/dashboard"):
+            return callback
+
+        def linked(*arguments: Any, **named: Any) -> Any:
+            for condition in ("HTTP_IF_MODIFIED_SINCE", "HTTP_IF_NONE_MATCH"):
+                bottle.request.environ.pop(condition, None)  # the page without the links is older
+            answer = callback(*arguments, **named)
+            if not hasattr(answer.body, "read"):  # a question for the headers alone
+                return answer
+            with answer.body as file:
+                body = file.read().replace(b"</body>", _links() + b"</body>")
+            policy = answer.headers["Content-Security-Policy"]
+            headers = {"Content-Type": answer.content_type, "Content-Security-Policy": policy}
+            return bottle.HTTPResponse(body, answer.status, headers)
+
+        return linked
+
+
+def _links() -> bytes:
+    return (files("sweep.dashboard") / "link.html").read_bytes()
+
+
+def _said(status: int, text: str) -> Any:
+    return bottle.HTTPResponse(f"{text}\n", status, {"Content-Type": "text/plain; charset=utf-8"})
+
+
+def _moved(to: str) -> Any:
+    return bottle.HTTPResponse("", 302, {"Location": to})

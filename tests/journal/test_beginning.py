@@ -1,0 +1,61 @@
+"""How a study began is read from the first row of its journal, and from no other."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import pytest
+from journal_events import asked, created, reported
+
+from sweep.errors import JournalError
+from sweep.journal import segment
+from sweep.journal.event import Entry
+from sweep.journal.journal import Journal, beginning_of, first_event
+
+
+def write(directory: Path, count: int) -> None:
+    journal = Journal(directory, clock=lambda: 7.5)
+    journal.append(created(), asked(0), *(reported(0, step, 1.0) for step in range(count)))
+    journal.close()
+
+
+def test_one_row_is_decoded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """However long the journal is."""
+    write(tmp_path, 3000)
+    decoded: list[int] = []
+    decode = segment.decode_rows
+
+    def counted(columns: Mapping[str, Sequence[Any]]) -> Iterator[Entry]:
+        decoded.extend(columns["seq"])
+        return decode(columns)
+
+    monkeypatch.setattr(segment, "decode_rows", counted)
+    assert beginning_of(tmp_path) == (created(), 7.5)
+    assert decoded == [0]
+
+
+def test_nothing_has_begun(tmp_path: Path) -> None:
+    """Where no event is committed."""
+    assert beginning_of(tmp_path) is None
+    assert first_event(tmp_path) is None
+
+
+@pytest.mark.parametrize("content", [b"", b"PAR1PAR1", None])
+def test_damage_is_named(tmp_path: Path, content: bytes | None) -> None:
+    """With the file: empty, foreign, or cut off."""
+    write(tmp_path, 5)
+    (file,) = tmp_path.iterdir()
+    file.write_bytes(file.read_bytes()[:-5] if content is None else content)
+    with pytest.raises(JournalError, match=f"{file}: torn"):
+        beginning_of(tmp_path)
+
+
+def test_another_event_is_no_beginning(tmp_path: Path) -> None:
+    """It is said which one it is."""
+    journal = Journal(tmp_path)
+    journal.append(asked(0))
+    journal.close()
+    with pytest.raises(JournalError, match="begins with a trial_asked"):
+        beginning_of(tmp_path)
