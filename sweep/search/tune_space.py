@@ -84,9 +84,12 @@ def _ordered(values: list[Any], numbers: bool) -> list[Any]:
 
 
 def _is_logarithmic(numbers: Sequence[float]) -> bool:
-    """Whether ``numbers`` are likelier to come from a logarithmic range than from a plain one."""
-    low, high = min(numbers), max(numbers)
+    """Whether ``numbers`` are likelier to come from a logarithmic range than from a plain one.
+
+    The range is from the least to the most; so only those between have a likelihood.
+    """
+    low, *inner, high = sorted(numbers)
     if low <= 0:
         return False
-    logarithmic = -sum(map(math.log, numbers)) - len(numbers) * math.log(math.log(high / low))
-    return logarithmic > -len(numbers) * math.log(high - low)
+    logarithmic = -sum(map(math.log, inner)) - len(inner) * math.log(math.log(high / low))
+    return logarithmic > -len(inner) * math.log(high - low)
