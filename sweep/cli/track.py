@@ -44,7 +44,7 @@ def track(store: Path, name: str, to: Sequence[str], out: Output) -> int:
     last = newest_event(paths.journal)
     relay = Relay(paths, spec.name, trackers, lambda line: None)
     relay.start()
-    relay.close()
+    relay.close(last)
     relay.finish(None)
     if relay.trouble is not None:
         error(relay.trouble)
@@ -78,8 +78,6 @@ def _text(note: Note, before: Note, last: int) -> str:
     behind = note.behind(last)
     if behind is not None:
         return behind
-    anew = before.to != note.to or before.seq > note.seq
-    points = note.points - (0 if anew else before.points)
-    trials = note.trials - (0 if anew else before.trials)
+    points, trials = note.points - before.points, note.trials - before.trials
     sent = f"{counted(trials, 'trial')} and {counted(points, 'point')} sent, "
-    return f"{note.where}: {sent if anew or note.seq > before.seq else ''}all is there"
+    return f"{note.where}: {sent if points or trials else ''}all is there"

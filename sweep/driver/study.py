@@ -60,8 +60,8 @@ from sweep.trial.outcome import Outcome
 
 _log = logging.getLogger("sweep")
 
-TRACKERS_WAIT_S = 10.0
-"""How long the end of a run waits for trackers that have not answered yet."""
+TRACKERS_WAIT_S = 30.0
+"""How long the end of a run waits for trackers that take their time; one that fails ends it."""
 
 
 class DrivenStudy:
@@ -282,7 +282,7 @@ class DrivenStudy:
             self._tabulation.write(self.state)
             self._logbook.close()
             if self._relay is not None:
-                self._relay.close()
+                self._relay.close(self.state.seq)
             self.behind = self._archive.finish_mirror(stopped=self.halted is not None)
         finally:
             self._finish_trackers()

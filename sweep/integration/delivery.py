@@ -56,7 +56,7 @@ class Delivery:
         self._taken, self._points, self._trials = -1, 0, 0
 
     def _begin_again(self, to: str) -> None:
-        self.note = Note(name=self.note.name, to=to)
+        self.note = replace(self.note, to=to, seq=-1, marks={})
         write_note(self._study.paths, self.note)
         self._sink = None
         self._begin_reading()

@@ -17,7 +17,7 @@ class Note:
     """What one tracker of a study was told.
 
     ``to`` is where it is, for people; ``seq`` the newest event that it knows, -1 for none;
-    ``points`` and ``trials`` are how much it was sent in all, ``marks`` what it wants to be
+    ``points`` and ``trials`` are how much was ever sent, ``marks`` what the tracker wants to be
     reminded of. Where the last attempt failed, ``reason`` says why, and ``since`` (unix seconds)
     since when it does.
     """
@@ -61,4 +61,5 @@ def read_note(paths: StudyPaths, name: str) -> Note:
 
 def write_note(paths: StudyPaths, note: Note) -> None:
     """Leave ``note`` for `read_note`, durably. Raises OSError where it cannot be written."""
+    fsio.make_directory(paths.trackers)
     fsio.write_bytes(paths.trackers / f"{note.name}.json", json.dumps(asdict(note)).encode())

@@ -2,9 +2,10 @@
 
 It is a process of its own since the libraries of trackers start threads, servers and exit handlers
 of theirs, print, and may hang; nothing of that can reach the run so. It reads the journal as any
-reader does. A line on its standard input says that there is something new, ``end`` that nothing
-more will come, and the end of the input that the driver is gone: then it ends at once, and whoever
-goes on with the study goes on from the notes. What people should know goes to its standard output.
+reader does. A line on its standard input says that there is something new, ``end 86`` that nothing
+will come after event 86, and the end of the input that the driver is gone: then it ends at once,
+and whoever goes on with the study goes on from the notes. What people should know goes to its
+standard output.
 """
 
 from __future__ import annotations
@@ -29,7 +30,8 @@ INTERVAL_S = 1.0
 FIRST_PAUSE_S, LONGEST_PAUSE_S = 0.5, 60.0
 """After a failure; each further one doubles it."""
 
-END = b"end\n"
+END = b"end"
+"""It is followed by the number of the newest event."""
 
 
 class Bell:
@@ -37,39 +39,43 @@ class Bell:
 
     def __init__(self) -> None:
         self._changed = threading.Condition()
-        self._rung, self._closing = 0, False
+        self._rung = 0
+        self._last: int | None = None
 
     def ring(self) -> None:
         with self._changed:
             self._rung += 1
             self._changed.notify_all()
 
-    def close(self) -> None:
+    def close(self, last: int) -> None:
+        """There will be no event after ``last``."""
         with self._changed:
-            self._closing = True
+            self._last = last
             self._changed.notify_all()
 
     def rest(self, seconds: float) -> None:
         """Wait so long, or until it is closed."""
         with self._changed:
-            self._changed.wait_for(lambda: self._closing, timeout=seconds)
+            self._changed.wait_for(lambda: self._last is not None, timeout=seconds)
 
-    def heard(self, seen: int) -> tuple[int, bool]:
-        """Wait for more than the ``seen`` rings; how many there were, and whether it is closed."""
+    def heard(self, seen: int) -> tuple[int, int | None]:
+        """Wait for more than the ``seen`` rings; how many there were, and the last event if it is
+        closed."""
         with self._changed:
-            self._changed.wait_for(lambda: self._closing or self._rung > seen)
-            return self._rung, self._closing
+            self._changed.wait_for(lambda: self._last is not None or self._rung > seen)
+            return self._rung, self._last
 
 
 def keep_up(delivery: Delivery, bell: Bell, say: int) -> None:
     """Send what comes until the bell is closed and all is sent, or one last attempt has failed."""
-    seen, closing, failures = -1, False, 0
-    while not closing:
-        if not failures:
-            seen, closing = bell.heard(seen)
-        else:
+    seen, failures = -1, 0
+    last: int | None = None
+    # A list of files that was made during a compaction may lack the newest: one looks again.
+    while last is None or (not failures and delivery.note.seq < last):
+        if failures:
             bell.rest(min(FIRST_PAUSE_S * 2 ** (failures - 1), LONGEST_PAUSE_S))
-            seen, closing = bell.heard(-1)
+            seen = -1
+        seen, last = bell.heard(seen)
         try:
             delivery.catch_up()
         except Exception as error:  # noqa: BLE001  noted, and tried again
@@ -99,8 +105,8 @@ def serve(paths: StudyPaths, name: str, trackers: Sequence[Tracker], say: int) -
         os._exit(0)
 
     for line in sys.stdin.buffer:
-        if line == END:
-            bell.close()
+        if line.startswith(END):
+            bell.close(int(line.removeprefix(END)))
             threading.Thread(target=leave, daemon=True).start()
         else:
             bell.ring()
@@ -109,7 +115,6 @@ def serve(paths: StudyPaths, name: str, trackers: Sequence[Tracker], say: int) -
 
 
 def main() -> None:
-    os.nice(5)
     root, name, written = sys.argv[1:]
     say = os.dup(1)
     os.dup2(2, 1)  # what libraries print goes to the log

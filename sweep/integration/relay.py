@@ -78,9 +78,9 @@ class Relay:
         """How far the trackers are."""
         return [read_note(self._paths, tracker.name) for tracker in self._trackers]
 
-    def close(self) -> None:
-        """Nothing more will come: let each tracker be sent what is left."""
-        self._send(END)
+    def close(self, last: int) -> None:
+        """No event will come after ``last``: let each tracker be sent what is left."""
+        self._send(b"%s %d\n" % (END, last))
 
     def finish(self, wait: float | None) -> None:
         """Wait up to ``wait`` seconds (None: as long as it takes) for that, and end it."""
@@ -95,8 +95,9 @@ class Relay:
             self._listening.join(1.0)  # a server of a tracker's may hold the pipe open
         if code:
             self.trouble = f"trackers: their process failed; see {self._paths.trackers / 'log'}"
-        with suppress(OSError):
-            self._process.stdin.close()  # type: ignore[union-attr]
+        for pipe in (self._process.stdin, self._process.stdout):
+            with suppress(OSError):
+                pipe.close()  # type: ignore[union-attr]
         self._process = None
 
     def _send(self, line: bytes) -> None:
