@@ -31,8 +31,15 @@ from sweep.driver import study as driven
 from sweep.integration.delivery import Delivery
 from sweep.integration.note import read_note
 from sweep.integration.tracker import LIBRARIES, Subject
+from sweep.journal.event import (
+    StudyCreated,
+    TrialAsked,
+    TrialDispatched,
+    TrialReported,
+    TrialRestored,
+)
 from sweep.journal.excerpt import study_id
-from sweep.journal.journal import read_state
+from sweep.journal.journal import Journal, read_state
 from sweep.journal.lock import Lock
 from sweep.paths import StudyPaths
 from sweep.spec.tracker import Tracker
@@ -59,8 +66,8 @@ def test_run_that_is_killed_and_resumed(project: Project, door: Door) -> None:
     spec = exact_spec(project, "study", trackers=trackers, checkpoint=checkpoint, trials=5)
     paths = StudyPaths.of(project.store, "study")
     for number in range(2):
-        process = project.start("run", "--inline", spec, STEP_S="0.04")
-        until(lambda: read_note(paths, "mlflow").points > 4 + 6 * number)  # noqa: B023
+        process = project.start("run", "--inline", spec, STEP_S="0.15")
+        until(lambda: read_note(paths, "mlflow").points > 2 + 4 * number)  # noqa: B023
         process.send_signal(signal.SIGKILL)
         process.wait()
     done = project.run("run", "--inline", spec)
@@ -204,6 +211,7 @@ def test_lost_answers_repeat_nothing(tmp_path: Path, killed_study: Path, door: D
     assert len(mlflow_runs(door.uri, "lost answers")) == 4
 
 
+@pytest.mark.long
 def test_study_begun_anew_in_the_same_directory(project: Project) -> None:
     """Event files of an older study of the name, in a directory of the user's, do not stay."""
     place = {"tensorboard": {"directory": str(project.root / "shared")}}
@@ -213,6 +221,41 @@ def test_study_begun_anew_in_the_same_directory(project: Project) -> None:
     assert project.run("run", "--inline", spec, "--set", "trials=2").returncode == 0
     expected = rounded(reported(project.store / "again"))
     assert tensorboard_points_of_files(project.root / "shared" / "again") == expected
+
+
+def test_values_that_differ_after_a_resume(tmp_path: Path, door: Door) -> None:
+    """TensorBoard takes back what came from the first step on that has another value now; MLflow
+    has both values, and those that are alike once."""
+    paths = StudyPaths(tmp_path / "study")
+    journal = Journal(paths.journal)
+    asked = TrialAsked(trial=0, params={}, latents={}, seed=1, wrote={}, told=0, running=[])
+    spec = {"name": "study", "metric": {"name": "loss"}}
+    journal.append(StudyCreated(spec=spec, project="/p"), asked, _attempt(1))
+    journal.append(*(_report(step, 3.0 - step) for step in range(4)))
+    deliveries = []
+    for name, options in (("tensorboard", {}), ("mlflow", {"uri": door.uri, "experiment": "odd"})):
+        tracker = Tracker.model_validate({name: options})
+        journal.flush()
+        deliveries.append(Delivery(tracker, Subject("study", paths, study_id(paths.journal))))
+        deliveries[-1].catch_up()
+    back = TrialRestored(trial=0, attempt=2, step=0, checkpoint=None, skipped=[])
+    journal.append(back, _attempt(2), _report(1, 2.0), _report(2, 9.0), _report(3, 0.0))
+    journal.close()
+    for delivery in deliveries:
+        delivery.catch_up()
+    now = [(0, "loss", 0, 3.0), (0, "loss", 1, 2.0), (0, "loss", 2, 9.0), (0, "loss", 3, 0.0)]
+    assert tensorboard_points(paths.tensorboard) == now
+    assert mlflow_points(door.uri, "odd") == sorted([*now, (0, "loss", 2, 1.0)])
+
+
+def _attempt(number: int) -> TrialDispatched:
+    return TrialDispatched(trial=0, attempt=number, session=1, checkpoint=None)
+
+
+def _report(step: int, loss: float) -> TrialReported:
+    return TrialReported(
+        trial=0, attempt=1, step=step, value=loss, metrics={"loss": loss}, prune=None
+    )
 
 
 def tensorboard_points_of_files(directory: Path) -> Any:

@@ -26,7 +26,7 @@ def spec_with(trackers: str) -> StudySpec:
     ],
 )
 def test_spellings(written: str, names: list[str]) -> None:
-    """A name, a name over options, one or several; read back from the copy in YAML and from JSON."""
+    """A name, a name over options, one or several; read back from the copy in YAML, and JSON."""
     spec = spec_with(written)
     assert [tracker.name for tracker in spec.trackers] == names
     assert parse_spec(dump_spec(spec), "digits.yaml") == spec
