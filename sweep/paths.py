@@ -56,6 +56,26 @@ class StudyPaths:
         return self.root / "report.html"
 
     @property
+    def trackers(self) -> Path:
+        """How far each tracker is, ``<name>.json``, and what its library had to say."""
+        return self.root / "trackers"
+
+    @property
+    def trackers_lock(self) -> Path:
+        """Held by the one process that sends to the trackers."""
+        return self.trackers / "lock"
+
+    @property
+    def tensorboard(self) -> Path:
+        """TensorBoard's event files, `<trial>/`, where the spec names no other place."""
+        return self.root / "tensorboard"
+
+    @property
+    def wandb(self) -> Path:
+        """W&B's runs, as `wandb sync` takes them."""
+        return self.root / "wandb"
+
+    @property
     def lock(self) -> Path:
         return self.root / "lock"
 

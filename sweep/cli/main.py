@@ -257,6 +257,27 @@ def pull(
 
 
 @app.command()
+def track(
+    study: StudyArgument,
+    to: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--to",
+            metavar="TRACKER",
+            help="tensorboard, mlflow or wandb, or as in YAML: '{mlflow: {uri: ...}}'. "
+            "Default: those of the study.",
+        ),
+    ] = None,
+    store: StoreOption = RUNS,
+    as_json: JsonOption = False,
+) -> None:
+    """Send trackers what they lack of a study, or all of it to one that knows nothing yet."""
+    from sweep.cli import track as command
+
+    raise typer.Exit(command.track(store, study, to or [], output.Output(as_json)))
+
+
+@app.command()
 def replay(study: StudyArgument, store: StoreOption = RUNS, as_json: JsonOption = False) -> None:
     """Derive every suggestion again from the journal, and compare."""
     from sweep.cli import replay as command

@@ -32,8 +32,9 @@ from sweep.errors import (
     UsageError,
 )
 from sweep.fsio import is_full
+from sweep.integration.note import read_note
 from sweep.journal.event import TrialState
-from sweep.journal.listing import studies
+from sweep.journal.listing import newest_event, studies
 from sweep.journal.lock import holder
 from sweep.journal.state import StudyState
 from sweep.quantity import counted
@@ -184,6 +185,9 @@ def _report_over(request: Request, options: Options, out: Output) -> int:
     conclusion = Conclusion.of(request.spec, request.state, reason, request.paths, already=True)
     conclude(conclusion, out, store=options.store)
     _catch_up(request, options.store, out)
+    notes = [read_note(request.paths, tracker.name) for tracker in request.spec.trackers]
+    behind = [line for note in notes if (line := note.behind(newest_event(request.paths.journal)))]
+    _warn_of_trackers(request.paths.name, behind, options.store)
     return _code_of_state(request.state.counts[TrialState.FAILED])
 
 
@@ -215,6 +219,11 @@ def _warn_of_mirror(study: str, behind: str | None, store: Path) -> None:
         error(f"warning: {study}: mirror {behind}; to copy the rest: {resume}")
 
 
+def _warn_of_trackers(study: str, behind: Sequence[str], store: Path) -> None:
+    for line in behind:
+        error(f"warning: {study}: {line}; to catch up: sweep track {study}{store_option(store)}")
+
+
 def _run_open(requests: Sequence[Request], options: Options, out: Output) -> list[int]:
     _check_store(options.store)
     backend = _backend(options, {request.project for request in requests})
@@ -236,6 +245,7 @@ def _run_open(requests: Sequence[Request], options: Options, out: Output) -> lis
             store=options.store,
         )
         _warn_of_mirror(result.study.name, result.study.behind, options.store)
+        _warn_of_trackers(result.study.name, result.study.untracked, options.store)
         codes.append(_code(result, options.store))
     return codes
 

@@ -26,6 +26,7 @@ from sweep.cli.standing import (
 from sweep.driver.mirroring import Lag, read_lag
 from sweep.driver.plan import elapsed
 from sweep.driver.summary import spent, total_of, trial_record
+from sweep.integration.note import Note, read_note
 from sweep.journal.event import AttemptFailed
 from sweep.journal.state import Checkpoint, Report, StudyState, Trial
 from sweep.journal.table import final_metrics
@@ -68,6 +69,7 @@ def _study_record(
         "total": total_of(spec, state),
         "sessions": state.sessions,
         "disk": asdict(usage(paths.checkpoints)),
+        "trackers": [note.record(state.seq) for note in _notes(paths, spec)],
         "mirror": None if lag is None else asdict(lag) | {"behind": lag.text(state.seq)},
         "elapsed_s": elapsed(state, state.time),
         "lost": state.idling.share if spec.deterministic else None,
@@ -95,6 +97,10 @@ def _print_study(
             "store": str(paths.root),
             "disk": _usage_text(usage(paths.checkpoints)),
             **({} if lag is None else {"mirror": lag.text(state.seq) or f"{lag.to}: all is there"}),
+            **{
+                note.name: note.behind(state.seq) or f"{note.to}: all is there"
+                for note in _notes(paths, spec)
+            },
         }
     )
     if state.trials:
@@ -114,6 +120,10 @@ def _knowledge(state: StudyState) -> dict[str, str]:
 
 def _lag(paths: StudyPaths, spec: StudySpec) -> Lag | None:
     return None if spec.checkpoint.mirror is None else read_lag(paths)
+
+
+def _notes(paths: StudyPaths, spec: StudySpec) -> list[Note]:
+    return [read_note(paths, tracker.name) for tracker in spec.trackers]
 
 
 def _usage_text(taken: Usage) -> str:

@@ -29,18 +29,13 @@ from sweep.journal.event import (
     TrialForked,
     TrialRestored,
 )
-from sweep.journal.excerpt import digest, excerpt
+from sweep.journal.excerpt import digest, excerpt, study_id
 from sweep.journal.journal import due_compaction
 from sweep.journal.listing import Segment, arrange, segment_path
 from sweep.journal.segment import read_entries
 from sweep.paths import StudyPaths
 
 JOURNAL = Path("journal")
-
-
-def study_id(paths: StudyPaths) -> str:
-    """What identifies a study: the digest of its first event (its spec, seed, place and time)."""
-    return f"{digest(paths.journal, 0) % 2**64:016x}"
 
 
 class Copier:
@@ -155,7 +150,7 @@ class Copier:
 
     def _take_over(self) -> None:
         """Become the writer, where the mirror holds nothing that this study has not been."""
-        owner, study = self._mirror.owner(), study_id(self._paths)
+        owner, study = self._mirror.owner(), study_id(self._paths.journal)
         if owner is not None and owner.study != study:
             raise MirrorError(
                 f"belongs to another study of this name, {owner.path} on {owner.host}; give this "

@@ -220,7 +220,8 @@ class Driver:
         """Leave the studies that are over to others: `sweep resume`, another driver, a reader."""
         busy = {study.name for study in (*self._executing.values(), *self._unfinished())}
         for study in [study for study in self._studies if study.name not in busy]:
-            if study.mirrored or not busy:  # else the others would stand still for its mirror
+            # Else the others would stand still for its mirror, or its trackers.
+            if (study.mirrored and study.tracked) or not busy:
                 self._studies.remove(study)
                 self._results[study.name] = self._close(study)
 

@@ -18,8 +18,9 @@ from dataclasses import asdict, dataclass
 from sweep import fsio
 from sweep.checkpoint.mirror import Mirror, Owner
 from sweep.checkpoint.place import below, place_at
-from sweep.driver.copying import Copier, study_id
+from sweep.driver.copying import Copier
 from sweep.errors import MirrorError, StoreError, UsageError
+from sweep.journal.excerpt import study_id
 from sweep.journal.lock import Lock
 from sweep.paths import StudyPaths
 from sweep.quantity import bytes_text, counted
@@ -99,7 +100,7 @@ def check_mirror(paths: StudyPaths, spec: StudySpec, *, begun: bool) -> None:
             f"{spec.name}: is in the mirror, but not in {paths.root.parent}; to go on with it: "
             f"sweep pull '{uri}' --store {paths.root.parent} (or give this one another name)"
         )
-    if owner.study != study_id(paths):
+    if owner.study != study_id(paths.journal):
         raise UsageError(
             f"{uri}: belongs to another study of this name, {owner.path} on {owner.host}; give "
             "this one another name or mirror"

@@ -12,6 +12,7 @@ from sweep.driver.plan import Limits, is_complete, timed_out
 from sweep.driver.study import DrivenStudy
 from sweep.driver.warm_start import new_histories
 from sweep.errors import ProgramError, SpecChangedError, StoreError, StudyLockedError
+from sweep.integration.tracker import check_library
 from sweep.journal.event import HistoryAdded, StudyCreated
 from sweep.journal.journal import Journal, first_event, read_state
 from sweep.journal.lock import Lock, holder
@@ -69,7 +70,8 @@ def request_run(store: Path, spec: StudySpec, project: str, *, accept: bool = Fa
 
     Raises:
         SpecChangedError: the study exists with another metric, or others of these.
-        UsageError: ``warm_start`` names what this study cannot learn from.
+        UsageError: ``warm_start`` names what this study cannot learn from, or a tracker's library
+            is not installed.
         StudyLockedError: another driver runs it.
         StoreError: its journal cannot be read.
         ProgramError: the sampler that ``method`` names, or the space, cannot be had.
@@ -80,6 +82,7 @@ def request_run(store: Path, spec: StudySpec, project: str, *, accept: bool = Fa
     except ProgramError as error:
         raise ProgramError(f"{spec.name}: {error}") from error
     paths = StudyPaths.of(store, spec.name)
+    _check_trackers(spec)
     state = _look(paths)
     check_mirror(paths, spec, begun=state is not None)
     histories = new_histories(spec, space, paths, state or StudyState())
@@ -109,6 +112,7 @@ def request_resume(paths: StudyPaths) -> Request:
 
     Raises:
         StudyLockedError, StoreError: as `request_run`.
+        UsageError: a tracker's library is not installed.
     """
     state = _look(paths)
     if state is None:
@@ -116,6 +120,7 @@ def request_resume(paths: StudyPaths) -> Request:
             f"{paths.root}: no study; `sweep ls --store {paths.root.parent}` lists them"
         )
     spec = StudySpec.model_validate(state.spec)
+    _check_trackers(spec)
     check_mirror(paths, spec, begun=True)
     return Request(paths=paths, spec=spec, project=state.project, state=state, changes=())
 
@@ -184,6 +189,11 @@ def _accept(journal: Journal, search: Search, request: Request) -> None:
             journal.append(search.accept(spec, request.project, list(map(str, changes))))
     known = {history.source for history in state.histories}
     journal.append(*(each for each in request.histories if each.source not in known))
+
+
+def _check_trackers(spec: StudySpec) -> None:
+    for tracker in spec.trackers:
+        check_library(tracker.name)
 
 
 def _look(paths: StudyPaths) -> StudyState | None:

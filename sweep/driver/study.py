@@ -9,7 +9,7 @@ from collections.abc import Callable, Mapping
 from types import MappingProxyType
 from typing import Literal
 
-from sweep.driver.archive import Archive
+from sweep.driver.archive import STOPPED_WAIT_S, Archive
 from sweep.driver.assignment import next_assignment
 from sweep.driver.backend import Key, WorkerDied
 from sweep.driver.bench import Bench
@@ -23,6 +23,7 @@ from sweep.driver.stopping import StopRequest
 from sweep.driver.tabulation import Tabulation
 from sweep.errors import CheckpointError, MetricError, StoreError, UsageError
 from sweep.fsio import is_full
+from sweep.integration.relay import Relay
 from sweep.journal.event import (
     AttemptFailed,
     AttemptStopped,
@@ -59,6 +60,9 @@ from sweep.trial.outcome import Outcome
 
 _log = logging.getLogger("sweep")
 
+TRACKERS_WAIT_S = 30.0
+"""How long the end of a run waits for trackers that take their time; one that fails ends it."""
+
 
 class DrivenStudy:
     """A study that this process writes.
@@ -72,6 +76,7 @@ class DrivenStudy:
         refusal: why in a word or two, for the journal.
         halted: why no more is started (a stop, a timeout), if so.
         behind: how the mirror was behind when the study ended, if it was.
+        untracked: how trackers were behind then, a line each.
     """
 
     def __init__(
@@ -86,12 +91,14 @@ class DrivenStudy:
         self.refusal = ""
         self.unsaved: set[int] = set()
         self.behind: str | None = None
+        self.untracked: list[str] = []
         self._warned_of_pauses = False
         keeper = Keeper(spec, journal.state)
         self._logbook = Logbook(journal, keeper.follow)
         self._bench = Bench(spec, search, self._logbook, self.limits)
         self._archive = Archive(paths, spec, self._logbook, keeper)
         self._tabulation = Tabulation(spec, paths.tables)
+        self._relay = Relay(paths, spec.name, spec.trackers, self._warn) if spec.trackers else None
         self._stop = StopRequest(paths)
         self._lookahead = Lookahead(search, _ahead(spec))
 
@@ -134,6 +141,8 @@ class DrivenStudy:
         )
         self._tell()  # the sampler may have failed when it was to learn of a result
         self._archive.begin()
+        if self._relay is not None:
+            self._relay.start()
 
     def ask(self) -> int:
         """Let the sampler propose the next trial; its number."""
@@ -256,6 +265,8 @@ class DrivenStudy:
         committed = self._logbook.settle(show)
         self._archive.settle(committed)
         self._tabulation.settle(self.state)
+        if self._relay is not None:
+            self._relay.notify(committed)
 
     def stop_requested(self) -> bool:
         """True where another process asked for an end."""
@@ -270,8 +281,11 @@ class DrivenStudy:
             self.settle(show)
             self._tabulation.write(self.state)
             self._logbook.close()
+            if self._relay is not None:
+                self._relay.close(self.state.seq)
             self.behind = self._archive.finish_mirror(stopped=self.halted is not None)
         finally:
+            self._finish_trackers()
             self._archive.close()
             self._lock.release()
 
@@ -279,6 +293,20 @@ class DrivenStudy:
     def mirrored(self) -> bool:
         """Whether all that is durable is in the mirror, or there is none."""
         return self._archive.mirrored
+
+    @property
+    def tracked(self) -> bool:
+        """Whether the trackers know all that is durable, or there are none."""
+        return self._relay is None or self._relay.holds(self._logbook.committed)
+
+    def _finish_trackers(self) -> None:
+        if self._relay is not None:
+            self._relay.finish(STOPPED_WAIT_S if self.halted is not None else TRACKERS_WAIT_S)
+            lines = [note.behind(self.state.seq) for note in self._relay.notes()]
+            self.untracked = [line for line in (*lines, self._relay.trouble) if line is not None]
+
+    def _warn(self, line: str) -> None:
+        _log.warning("%s: %s; the run goes on, it is tried again", self.name, line)
 
     def _pause(self, trial: Trial) -> None:
         rung = trial.held_at

@@ -52,3 +52,12 @@ def digest(directory: Path, seq: int) -> int:
     """
     value: int = rows(directory, seq, seq)["digest"][0].as_py()
     return value
+
+
+def study_id(directory: Path) -> str:
+    """What identifies a study: the digest of its first event (its spec, seed, place and time).
+
+    Raises:
+        JournalError: as `rows`.
+    """
+    return f"{digest(directory, 0) % 2**64:016x}"

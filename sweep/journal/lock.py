@@ -39,12 +39,14 @@ class Holder:
 class Lock:
     """The right to write one study, from construction to `release` or the death of the process.
 
+    With ``wait`` it is waited for as long as another has it.
+
     Raises:
         StudyLockedError: another driver has it; the message names that driver.
         StoreError: the lock file cannot be made.
     """
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, *, wait: bool = False) -> None:
         self._path = path
         if path in _held:
             raise StudyLockedError(f"{path.parent}: this process writes the study already")
@@ -53,7 +55,7 @@ class Lock:
         except OSError as error:
             raise StoreError(f"{path}: cannot be opened: {error.strerror}") from error
         try:
-            fcntl.lockf(self._descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            fcntl.lockf(self._descriptor, fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB))
         except OSError as error:
             os.close(self._descriptor)
             if error.errno not in (errno.EACCES, errno.EAGAIN):

@@ -24,6 +24,10 @@ def dump_spec(spec: StudySpec) -> str:
             for name, parameter in spec.parameters.items()
         }
     described["enqueue"] = [_flow(entry) for entry in described["enqueue"]]
+    described["trackers"] = [
+        _flow(tracker.short) if tracker.short != tracker.name else tracker.name
+        for tracker in spec.trackers
+    ]
     keys = (field.alias or name for name, field in StudySpec.model_fields.items())
     ordered = CommentedMap(
         (key, described[key]) for key in keys if key in described and described[key] != []

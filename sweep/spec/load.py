@@ -11,7 +11,7 @@ from typing import Any
 from pydantic import TypeAdapter, ValidationError
 
 from sweep.spec.constraint import Constraints
-from sweep.spec.document import Document, parse_document, read_text
+from sweep.spec.document import Document, parse_document, parse_value, read_text
 from sweep.spec.enqueue import enqueue_problems, ungrouped
 from sweep.spec.group import Flat, flatten
 from sweep.spec.method import AnySampler, Sampler
@@ -21,6 +21,7 @@ from sweep.spec.override import SYNONYMS, override
 from sweep.spec.parameter import Parameter
 from sweep.spec.problem import Problem, problems_of
 from sweep.spec.service import leave_out_service
+from sweep.spec.tracker import Tracker
 
 _log = logging.getLogger("sweep")
 
@@ -78,6 +79,20 @@ def parse_spec(
     for line in document.told(ignored):
         warn(line)
     return spec
+
+
+def parse_tracker(text: str, source: str) -> Tracker:
+    """Read one tracker as ``trackers`` of a spec has it; ``source`` is what messages call it.
+
+    Raises:
+        SpecError: as `load_spec`.
+    """
+    data = parse_value(text, source)
+    try:
+        return Tracker.model_validate(data)
+    except ValidationError as error:
+        document = Document(source, data, spoken={(): source})
+        raise document.error(problems_of(error, Tracker, data)) from error
 
 
 def _one_spelling(data: Mapping[str, Any]) -> tuple[list[Problem], Mapping[str, Any]]:

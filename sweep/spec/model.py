@@ -32,6 +32,7 @@ from sweep.spec.section import CheckpointSpec, Duplicates, Metric, Names, Resour
 from sweep.spec.space import Space
 from sweep.spec.suggestion import brief
 from sweep.spec.termination import Termination
+from sweep.spec.tracker import Trackers, twice_named
 
 NAME = re.compile(r"\w[\w.-]{0,99}")
 
@@ -108,6 +109,8 @@ class StudySpec(Section):
     """What one running trial holds."""
     checkpoint: CheckpointSpec = Field(default_factory=CheckpointSpec)
     """When trials are saved, and what is kept."""
+    trackers: Trackers = ()
+    """Where else it is shown: tensorboard, mlflow, wandb, alone or with options under the name."""
     early_terminate: Termination = None
     """Ends or pauses trials that do badly: {type: median}, asha, hyperband, percentile, patient,
     threshold, wilcoxon."""
@@ -184,6 +187,7 @@ class StudySpec(Section):
             self.parameters,
             prunes=self.early_terminate is not None,
         )
+        problems += twice_named(self.trackers)
         if self.space_function is None:
             problems += enqueue_problems(self.enqueue, self.parameters, names or ())
         if problems:

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from itertools import pairwise
 from typing import Any
 
-from sweep.spec import iteration, method, model, parameter, section, termination
+from sweep.spec import iteration, method, model, parameter, section, termination, tracker
 from sweep.spec.method import ALIASES, REFERENCE, Method
 from sweep.spec.model import NAME, StudySpec
 from sweep.spec.problem import Section
@@ -73,6 +73,10 @@ def _short_forms(properties: dict[str, Any], definitions: dict[str, Any]) -> Non
         listed = {"type": names.pop("type"), "items": names.pop("items")}
         names["anyOf"] = [listed, {"type": "string", "minLength": 1}]
     properties["enqueue"]["items"]["minProperties"] = 1
+    listed = {"type": properties["trackers"].pop("type")}
+    one = {"anyOf": [{"enum": list(tracker.KINDS)}, properties["trackers"].pop("items")]}
+    properties["trackers"]["anyOf"] = [listed | {"items": one}, *one["anyOf"]]
+    definitions["Tracker"] |= {"minProperties": 1, "maxProperties": 1}
 
 
 def _groups(parameters: dict[str, Any], definitions: dict[str, Any]) -> None:
@@ -105,7 +109,7 @@ def _spelled(*methods: str) -> list[dict[str, Any]]:
 
 
 def _sections() -> Iterator[type[Section]]:
-    for module in (model, method, section, termination, parameter):
+    for module in (model, method, section, termination, tracker, parameter):
         for each in vars(module).values():
             if isinstance(each, type) and issubclass(each, Section) and each is not Section:
                 yield each

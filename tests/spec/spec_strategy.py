@@ -124,6 +124,9 @@ def specs(draw: st.DrawFn) -> dict[str, Any]:
                 {"type": "hyperband", "max_iter": 27, "s": 2},
             ]
         ),
+        "trackers": st.sampled_from(
+            ["mlflow", ["tensorboard", {"wandb": {"mode": "online"}}], [{"mlflow": {"uri": "u"}}]]
+        ),
         "retries": st.integers(0, 3),
         "strict_code": st.booleans(),
         "seed": st.integers(0, 2**63 - 1),

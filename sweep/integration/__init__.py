@@ -1,0 +1,1 @@
+"""Trackers: what a journal says, shown elsewhere too."""

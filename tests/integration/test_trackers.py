@@ -1,0 +1,289 @@
+"""Trackers have what the journal says: each point once, through kills, failures and resumes."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+from conftest import Project, until
+from mlflow_server import Door
+from tracker_reading import (
+    event_files,
+    mlflow_points,
+    mlflow_runs,
+    reported,
+    rounded,
+    tensorboard_points,
+    wandb_points,
+    wandb_runs,
+)
+
+from sweep.driver import study as driven
+from sweep.integration.delivery import Delivery
+from sweep.integration.note import read_note
+from sweep.integration.tracker import LIBRARIES, Subject
+from sweep.journal.event import (
+    StudyCreated,
+    TrialAsked,
+    TrialDispatched,
+    TrialReported,
+    TrialRestored,
+)
+from sweep.journal.excerpt import study_id
+from sweep.journal.journal import Journal, read_state
+from sweep.journal.lock import Lock
+from sweep.paths import StudyPaths
+from sweep.spec.tracker import Tracker
+
+
+def exact_spec(project: Project, name: str, /, **content: Any) -> Path:
+    base: dict[str, Any] = {
+        "program": "exact:train",
+        "parameters": {
+            "width": {"values": [4, 8]},
+            "lr": {"distribution": "log_uniform_values", "min": 1e-3, "max": 1e-1},
+            "epochs": {"value": 4},
+        },
+        "trials": 3,
+    }
+    return project.spec(name, **(base | content))
+
+
+def test_run_that_is_killed_and_resumed(project: Project, door: Door) -> None:
+    """After kills of the driver and a resume each tracker has the study's reports, each once, with
+    parameters, states, checkpoints and the journal's times."""
+    trackers = ["tensorboard", {"mlflow": {"uri": door.uri, "experiment": "killed run"}}, "wandb"]
+    checkpoint = {"every": {"epochs": 2}}
+    spec = exact_spec(project, "study", trackers=trackers, checkpoint=checkpoint, trials=5)
+    paths = StudyPaths.of(project.store, "study")
+    for number in range(2):
+        process = project.start("run", "--inline", spec, STEP_S="0.15")
+        until(lambda: read_note(paths, "mlflow").points > 2 + 4 * number)  # noqa: B023
+        process.send_signal(signal.SIGKILL)
+        process.wait()
+    done = project.run("run", "--inline", spec)
+    assert done.returncode == 0, done.stderr
+    assert "warning" not in done.stderr
+
+    expected = reported(paths.root)
+    assert len(expected) == 5 * 4
+    assert mlflow_points(door.uri, "killed run") == expected
+    assert tensorboard_points(paths.tensorboard) == rounded(expected)
+    assert wandb_points(paths.wandb) == expected
+
+    trials = read_state(paths.journal).trials
+    runs = mlflow_runs(door.uri, "killed run")
+    assert [run.info.run_name for run in runs] == [f"study/{number}" for number in trials]
+    for run, trial in zip(runs, trials.values(), strict=True):
+        assert run.data.params == {name: str(value) for name, value in trial.params.items()}
+        assert (run.info.status, run.data.tags["sweep.state"]) == ("FINISHED", "COMPLETE")
+        assert float(run.data.tags["sweep.value"]) == trial.value
+        assert run.info.start_time == round(trial.started * 1000)
+        assert run.info.end_time == round((trial.finished or 0) * 1000)
+        there = [each["id"] for each in json.loads(run.data.tags["sweep.checkpoints"])]
+        assert there == [kept.id for kept in trial.kept]
+    for number, events in event_files(paths.tensorboard).items():
+        states = events.Tensors("sweep/state/text_summary")
+        said = [each.tensor_proto.string_val[0] for each in states]
+        assert said == [b"RUNNING", b"COMPLETE"]
+        saved = events.Tensors("sweep/checkpoint/text_summary")
+        assert saved[-1].tensor_proto.string_val[0].startswith(f"{number}@4.20.final: ".encode())
+        assert events.Scalars("loss")[-1].wall_time < (trials[number].finished or 0)
+    assert len(wandb_runs(paths.wandb)) == 5
+
+
+def test_tracker_that_is_down_is_caught_up_later(project: Project, door: Door) -> None:
+    """A server that cannot be reached costs the run nothing; once it is there, `sweep track` sends
+    all of it, and a second time nothing."""
+    door.close()
+    spec = exact_spec(project, "late", trackers=["tensorboard", {"mlflow": {"uri": door.uri}}])
+    done = project.run("run", "--inline", spec)
+    assert done.returncode == 0, done.stderr
+    assert "late: complete: 3 trials" in done.stdout
+    (line,) = [each for each in done.stderr.splitlines() if "sweep track" in each]
+    assert line.startswith("sweep: warning: late: mlflow is behind by ")
+    assert line.endswith(": connection refused; to catch up: sweep track late")
+    assert "mlflow is behind by" in project.call("show", "late").stdout
+    shown = json.loads(project.call("show", "late", "--json").stdout)["trackers"]
+    assert [bool(each["behind"]) for each in shown] == [False, True]
+    failed = project.call("track", "late", "--json")
+    assert failed.returncode == 3
+    assert json.loads(failed.stdout)["trackers"][1]["reason"] == "connection refused"
+
+    door.open()
+    tracked = project.call("track", "late")
+    assert (tracked.returncode, tracked.stderr) == (0, "")
+    assert f"late: mlflow {door.uri} (late): 3 trials and 12 points sent, all is there\n" in (
+        tracked.stdout
+    )
+    assert mlflow_points(door.uri, "late") == reported(project.store / "late")
+    again = project.call("track", "late", "--to", "mlflow")
+    assert again.stdout == f"late: mlflow {door.uri} (late): all is there\n"
+    assert mlflow_points(door.uri, "late") == reported(project.store / "late")
+
+
+def test_tracker_that_hangs_does_not_hold_the_end(
+    project: Project, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The end of a run waits for a server that does not answer as long as it may, not longer."""
+    monkeypatch.setattr(driven, "TRACKERS_WAIT_S", 0.5)
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        uri = f"http://127.0.0.1:{silent.getsockname()[1]}"
+        spec = project.spec("hung", trackers={"mlflow": {"uri": uri}})
+        done = project.call("run", "--inline", spec)
+        assert done.returncode == 0
+        assert "hung: mlflow is behind by " in done.stderr
+        lock = StudyPaths.of(project.store, "hung").trackers_lock
+        Lock(lock).release()  # nobody is left that holds it
+
+
+def test_tracker_is_added_to_a_study_that_had_none(project: Project, killed_study: Path) -> None:
+    """`--to` sends all of a study to a tracker that knows nothing of it; `trackers` may come with a
+    resume; what was removed is written anew."""
+    shutil.copytree(killed_study, project.store / "study")
+    paths = StudyPaths.of(project.store, "study")
+    done = project.call("track", "study", "--to", "tensorboard")
+    assert (done.returncode, done.stderr) == (0, "")
+    assert "4 trials and 24 points sent, all is there" in done.stdout
+    expected = rounded(reported(paths.root))
+    assert tensorboard_points(paths.tensorboard) == expected
+    shutil.rmtree(paths.tensorboard)
+    elsewhere = f"{{tensorboard: {{directory: {project.root / 'elsewhere'}}}}}"
+    for to, place in (
+        ("tensorboard", paths.tensorboard),
+        (elsewhere, project.root / "elsewhere" / "study"),
+    ):
+        done = project.call("track", "study", "--to", to)
+        assert "4 trials and 24 points sent, all is there" in done.stdout
+        assert tensorboard_points(place) == expected
+
+
+def test_what_cannot_be_tracked_is_said(
+    project: Project, killed_study: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A study without trackers, one that is kept up by another, and a library that is missing: a
+    line each; the last one before anything is begun."""
+    shutil.copytree(killed_study, project.store / "study")
+    none = project.call("track", "study")
+    assert none.returncode == 2
+    assert "study: has no trackers; name one: sweep track study --to" in none.stderr
+    paths = StudyPaths.of(project.store, "study")
+    paths.trackers.mkdir()
+    lock = Lock(paths.trackers_lock)
+    held = project.call("track", "study", "--to", "wandb")
+    lock.release()
+    assert held.returncode == 3
+    assert f"process {os.getpid()}" in held.stderr
+    monkeypatch.setitem(LIBRARIES, "mlflow", "no_such_library")
+    spec = project.spec("other", trackers=["mlflow"])
+    for command in (("run", "--inline", spec), ("track", "study", "--to", "mlflow")):
+        refused = project.call(*command)
+        assert refused.returncode == 2
+        assert refused.stderr == (
+            "sweep: trackers: mlflow needs no_such_library, which is not installed: "
+            "pip install 'sweep[trackers]'\n"
+        )
+    assert not (project.store / "other").exists()
+
+
+def test_lost_answers_repeat_nothing(tmp_path: Path, killed_study: Path, door: Door) -> None:
+    """Where a server has done what it was asked and its answer is lost, nothing is there twice."""
+    root = tmp_path / "study"
+    shutil.copytree(killed_study, root)
+    paths = StudyPaths(root)
+    tracker = Tracker.model_validate({"mlflow": {"uri": door.uri, "experiment": "lost answers"}})
+    delivery = Delivery(tracker, Subject("study", paths, study_id(paths.journal)))
+    for losing in (1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 12, 15, 0):
+        door.losing, door.answers = losing, 0
+        with contextlib.suppress(Exception):
+            delivery.catch_up()
+    assert door.lost > 5
+    assert mlflow_points(door.uri, "lost answers") == reported(root)
+    assert len(mlflow_runs(door.uri, "lost answers")) == 4
+
+
+@pytest.mark.long
+def test_study_begun_anew_in_the_same_directory(project: Project) -> None:
+    """Event files of an older study of the name, in a directory of the user's, do not stay."""
+    place = {"tensorboard": {"directory": str(project.root / "shared")}}
+    spec = exact_spec(project, "again", trackers=[place])
+    assert project.run("run", "--inline", spec).returncode == 0
+    shutil.rmtree(project.store)
+    assert project.run("run", "--inline", spec, "--set", "trials=2").returncode == 0
+    expected = rounded(reported(project.store / "again"))
+    assert tensorboard_points_of_files(project.root / "shared" / "again") == expected
+
+
+def test_values_that_differ_after_a_resume(tmp_path: Path, door: Door) -> None:
+    """TensorBoard takes back what came from the first step on that has another value now; MLflow
+    has both values, and those that are alike once."""
+    paths = StudyPaths(tmp_path / "study")
+    journal = Journal(paths.journal)
+    asked = TrialAsked(trial=0, params={}, latents={}, seed=1, wrote={}, told=0, running=[])
+    spec = {"name": "study", "metric": {"name": "loss"}}
+    journal.append(StudyCreated(spec=spec, project="/p"), asked, _attempt(1))
+    journal.append(*(_report(step, 3.0 - step) for step in range(4)))
+    deliveries = []
+    for name, options in (("tensorboard", {}), ("mlflow", {"uri": door.uri, "experiment": "odd"})):
+        tracker = Tracker.model_validate({name: options})
+        journal.flush()
+        deliveries.append(Delivery(tracker, Subject("study", paths, study_id(paths.journal))))
+        deliveries[-1].catch_up()
+    back = TrialRestored(trial=0, attempt=2, step=0, checkpoint=None, skipped=[])
+    journal.append(back, _attempt(2), _report(1, 2.0), _report(2, 9.0), _report(3, 0.0))
+    journal.close()
+    for delivery in deliveries:
+        delivery.catch_up()
+    now = [(0, "loss", 0, 3.0), (0, "loss", 1, 2.0), (0, "loss", 2, 9.0), (0, "loss", 3, 0.0)]
+    assert tensorboard_points(paths.tensorboard) == now
+    assert mlflow_points(door.uri, "odd") == sorted([*now, (0, "loss", 2, 1.0)])
+
+
+def _attempt(number: int) -> TrialDispatched:
+    return TrialDispatched(trial=0, attempt=number, session=1, checkpoint=None)
+
+
+def _report(step: int, loss: float) -> TrialReported:
+    return TrialReported(
+        trial=0, attempt=1, step=step, value=loss, metrics={"loss": loss}, prune=None
+    )
+
+
+def tensorboard_points_of_files(directory: Path) -> Any:
+    for each in directory.iterdir():
+        if not list(each.iterdir()):
+            each.rmdir()
+    return tensorboard_points(directory)
+
+
+@pytest.mark.parametrize("name", ["tensorboard", "mlflow", "wandb"])
+def test_killed_between_sent_and_noted(
+    name: str, tmp_path: Path, killed_study: Path, door: Door
+) -> None:
+    """Whoever sends may die at any place, again and again: no point is there twice, none is not."""
+    root = tmp_path / "study"
+    shutil.copytree(killed_study, root)
+    options = {"uri": door.uri, "experiment": "cut"} if name == "mlflow" else {}
+    script = Path(__file__).with_name("cut_delivery.py")
+    command = [sys.executable, script, root, json.dumps({name: options}), "1"]
+    done = subprocess.run(command, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    assert int(done.stdout) >= 3
+    expected = reported(root)
+    if name == "tensorboard":
+        assert tensorboard_points(root / "tensorboard") == rounded(expected)
+    elif name == "mlflow":
+        assert mlflow_points(door.uri, "cut") == expected
+        assert len(mlflow_runs(door.uri, "cut")) == 4
+    else:
+        assert wandb_points(root / "wandb") == expected
+        assert len(wandb_runs(root / "wandb")) == 4
