@@ -65,6 +65,11 @@ class Study:
         return self._frame("trials")
 
     @cached_property
+    def attempts(self) -> pd.DataFrame:
+        """One row an execution of a trial: what it cost, how it ended, and what was lost of it."""
+        return self._frame("attempts")
+
+    @cached_property
     def reports(self) -> pd.DataFrame:
         """One row a trial and step."""
         return self._frame("reports")

@@ -5,9 +5,9 @@ from __future__ import annotations
 import heapq
 from collections import Counter
 
+from sweep.journal.attempt import Attempt, End
 from sweep.quantity import counted, duration_text
 from sweep.report.chart import WIDTH, Frame, figure, key, label, line, mark, number
-from sweep.report.chronicle import Attempt, End
 from sweep.report.element import Markup, element, join
 from sweep.report.scale import Numbers
 from sweep.report.subject import Subject
