@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 import pyarrow as pa
 
 from sweep.checkpoint.record import Content, Kind
+from sweep.journal.attempt import End
 from sweep.journal.event import TrialState
 from sweep.quantity import printable
 from sweep.spec import StudySpec
@@ -22,11 +23,12 @@ from sweep.spec.kind import kind_of
 if TYPE_CHECKING:
     import pandas as pd
 
-_ALWAYS = {"number", "trial", "attempt", "attempts", "steps", "iteration"}
+_ALWAYS = {"number", "trial", "attempt", "attempts", "session", "steps", "lost", "iteration"}
 """Whole numbers that are never missing; in the reports ``step``, too."""
 
 _CATEGORIES: Mapping[str, Sequence[str]] = {
     "state": [str(each) for each in TrialState],
+    "end": [str(each) for each in End],
     "kind": [str(each) for each in Kind],
     "content": [str(each) for each in Content],
 }

@@ -66,6 +66,11 @@ class Store:
         return self._all("trials")
 
     @property
+    def attempts(self) -> pd.DataFrame:
+        """The attempts of all studies likewise."""
+        return self._all("attempts")
+
+    @property
     def reports(self) -> pd.DataFrame:
         """The reports of all studies likewise."""
         return self._all("reports")

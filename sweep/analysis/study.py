@@ -9,6 +9,8 @@ from itertools import takewhile
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
 from sweep.analysis.fork import fork_trial
 from sweep.analysis.frame import frame_of
 from sweep.analysis.loading import Loaded
@@ -64,6 +66,11 @@ class Study:
     def trials(self) -> pd.DataFrame:
         """One row a trial, by number."""
         return self._frame("trials")
+
+    @cached_property
+    def attempts(self) -> pd.DataFrame:
+        """One row an execution of a trial: what it cost, how it ended, and what was lost of it."""
+        return self._frame("attempts")
 
     @cached_property
     def reports(self) -> pd.DataFrame:
@@ -228,7 +235,8 @@ class Study:
             UsageError: unknown parameters, or values outside of their domains.
             StudyNotFoundError: no such trial or checkpoint.
         """
-        made = fork_trial(self.paths, trial, params, at=at, force=force)
+        plain = {name: _plain(value) for name, value in params.items()}
+        made = fork_trial(self.paths, int(trial), plain, at=at, force=force)
         self.refresh()
         return made.trial
 
@@ -306,6 +314,11 @@ class Study:
                 f"{self.paths.root}: no study; give its directory, such as runs/digits"
             )
         return newest
+
+
+def _plain(value: Any) -> Any:
+    """What a cell of a table stands for: the journal knows no numbers of NumPy's."""
+    return value.item() if isinstance(value, np.generic) else value
 
 
 def _equal(one: Any, other: Any) -> bool:

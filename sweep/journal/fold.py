@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 from sweep.errors import JournalError
+from sweep.journal.attempt import Attempt, End
 from sweep.journal.event import (
     TRANSITIONS,
     AttemptFailed,
@@ -103,12 +104,13 @@ def _end_session(state: StudyState) -> None:
     if state.session is not None and state.stopped is None:
         state.active_s += state.time - state.session_started
     for trial in state.running.values():
-        _end_attempt(trial, trial.updated)
+        _end_attempt(trial, state.time, End.KILLED)
 
 
-def _end_attempt(trial: Trial, time: float) -> None:
+def _end_attempt(trial: Trial, time: float, end: End) -> None:
     if trial.executing and trial.dispatched is not None:
         trial.duration += time - trial.dispatched
+        trial.executions[-1].ended, trial.executions[-1].end = time, end
     trial.executing = False
     trial.updated = time
 
@@ -149,14 +151,36 @@ def _dispatched(state: StudyState, event: TrialDispatched, time: float) -> None:
         state.idling.began()
     trial.attempts, trial.executing = event.attempt, True
     trial.dispatched = trial.updated = time
+    trial.executions.append(
+        Attempt(
+            event.trial,
+            event.attempt,
+            time,
+            time,
+            session=event.session,
+            checkpoint=event.checkpoint,
+        )
+    )
 
 
 def _restored(state: StudyState, event: TrialRestored, time: float) -> None:
     trial = state.running[event.trial]
-    trial.reports = rolled_back(trial.reports, event)
+    kept = rolled_back(trial.reports, event)
+    _lose(trial, [report for step, report in trial.reports.items() if step not in kept])
+    trial.reports = kept
+    if trial.executions:
+        trial.executions[-1].checkpoint = event.checkpoint
     for checkpoint, why in event.skipped:
         trial.checkpoints[checkpoint].damaged = why
     trial.updated = time
+
+
+def _lose(trial: Trial, reports: list[Report]) -> None:
+    """Note which attempt had made the ``reports`` that will be made again."""
+    by_number = {attempt.number: attempt for attempt in trial.executions}
+    for report in reports:
+        if report.attempt in by_number:
+            by_number[report.attempt].lost += 1
 
 
 def rolled_back(reports: Mapping[int, Report], event: TrialRestored) -> dict[int, Report]:
@@ -178,6 +202,9 @@ def merge_report(reports: dict[int, Report], event: TrialReported, time: float) 
 
 def _reported(state: StudyState, event: TrialReported, time: float) -> None:
     trial = state.running[event.trial]
+    known = trial.reports.get(event.step)
+    if trial.executions and (known is None or known.attempt != event.attempt):
+        trial.executions[-1].steps += 1
     merge_report(trial.reports, event, time)
     if event.prune is not None:
         trial.verdicts[event.step] = event.prune
@@ -197,7 +224,7 @@ def _judged(state: StudyState, event: TrialJudged, time: float) -> None:
 def _paused(state: StudyState, event: TrialPaused, time: float) -> None:
     trial = state.running[event.trial]
     trial.rungs[event.rung]  # must have been reached
-    _end_attempt(trial, time)
+    _end_attempt(trial, time, End.PAUSED)
     _enter(state, trial, TrialState.PAUSED)
     state.paused[event.trial] = state.running.pop(event.trial)
 
@@ -249,12 +276,12 @@ def _migrated(state: StudyState, event: CheckpointMigrated, time: float) -> None
 
 
 def _attempt_stopped(state: StudyState, event: AttemptStopped, time: float) -> None:
-    _end_attempt(state.running[event.trial], time)
+    _end_attempt(state.running[event.trial], time, End.STOPPED)
 
 
 def _attempt_failed(state: StudyState, event: AttemptFailed, time: float) -> None:
     trial = state.running[event.trial]
-    _end_attempt(trial, time)
+    _end_attempt(trial, time, End.FAILED)
     trial.failed.append(event)
     trial.reason, trial.error = event.reason, event.error
 
@@ -262,7 +289,7 @@ def _attempt_failed(state: StudyState, event: AttemptFailed, time: float) -> Non
 def _finished(state: StudyState, event: TrialFinished, time: float) -> None:
     unfinished = state.paused if event.trial in state.paused else state.running
     trial = unfinished[event.trial]
-    _end_attempt(trial, time)
+    _end_attempt(trial, time, _ENDS[event.state])
     _enter(state, trial, event.state)
     trial.value, trial.finished = event.value, time
     trial.values, trial.violations = event.values, event.violations
@@ -271,6 +298,14 @@ def _finished(state: StudyState, event: TrialFinished, time: float) -> None:
     del unfinished[event.trial]
     if event.state is not TrialState.FAILED and trial.searched:
         state.untold.add(event.trial)
+
+
+_ENDS = {
+    TrialState.COMPLETE: End.COMPLETE,
+    TrialState.PRUNED: End.PRUNED,
+    TrialState.FAILED: End.FAILED,
+}
+"""What ends an attempt with its trial."""
 
 
 def _told(state: StudyState, event: TrialTold, time: float) -> None:

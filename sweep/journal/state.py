@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field, replace
 from typing import Any
 
+from sweep.journal.attempt import Attempt
 from sweep.journal.event import (
     AttemptFailed,
     DriverStarted,
@@ -87,6 +88,8 @@ class Trial:
     """The turn that it was begun in, or promoted last."""
     checkpoints: dict[str, Checkpoint] = field(default_factory=dict)
     attempts: int = 0
+    executions: list[Attempt] = field(default_factory=list)
+    """Each attempt of which the journal says when it was begun."""
     failed: list[AttemptFailed] = field(default_factory=list)
     executing: bool = False
     dispatched: float | None = None
@@ -246,7 +249,12 @@ class StudyState:
     def snapshot(self) -> StudyState:
         """A state that stays as this one is now. Finished trials are the same objects."""
         unfinished = {
-            number: replace(trial, reports=dict(trial.reports), verdicts=dict(trial.verdicts))
+            number: replace(
+                trial,
+                reports=dict(trial.reports),
+                verdicts=dict(trial.verdicts),
+                executions=[replace(each) for each in trial.executions],
+            )
             for number, trial in self.unfinished.items()
         }
         return replace(

@@ -1,4 +1,4 @@
-"""The four derived tables of a study, as Arrow tables and as Parquet files.
+"""The five derived tables of a study, as Arrow tables and as Parquet files.
 
 They are a view of the state: deleting `tables/` loses nothing. Times are UTC, durations seconds,
 sizes bytes. ``params.*`` columns have the type that the space declares, ``metrics.*`` are float64;
@@ -18,6 +18,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from sweep import fsio
+from sweep.journal.attempt import End
 from sweep.journal.column import (
     column,
     floats,
@@ -76,6 +77,31 @@ def trials_table(state: StudyState) -> pa.Table:
     return pa.table(columns)
 
 
+def attempts_table(state: StudyState) -> pa.Table:
+    """One row an execution of a trial, in the order in which they began.
+
+    ``trial attempt session end began ended duration_s steps lost checkpoint``. One that runs has no
+    ``ended``, and ``duration_s`` goes up to the last event; those of the others add up to that of
+    the trial. ``lost`` counts those of its ``steps`` that a later attempt made again.
+    """
+    rows = [each for trial in state.trials.values() for each in trial.executions]
+    rows.sort(key=lambda each: each.began)
+    until = [state.time if row.end is End.RUNNING else row.ended for row in rows]
+    columns: dict[str, pa.Array] = {
+        "trial": integers(row.trial for row in rows),
+        "attempt": integers(row.number for row in rows),
+        "session": integers(row.session for row in rows),
+        "end": texts(str(row.end) for row in rows),
+        "began": times(row.began for row in rows),
+        "ended": times(None if row.end is End.RUNNING else row.ended for row in rows),
+        "duration_s": floats(end - row.began for row, end in zip(rows, until, strict=True)),
+        "steps": integers(row.steps for row in rows),
+        "lost": integers(row.lost for row in rows),
+        "checkpoint": texts(row.checkpoint for row in rows),
+    }
+    return pa.table(columns)
+
+
 def checkpoints_table(state: StudyState) -> pa.Table:
     """One row a checkpoint, retired ones too, in the order of their saving within a trial.
 
@@ -123,6 +149,7 @@ def iterations_table(state: StudyState) -> pa.Table:
 
 TABLES: Mapping[str, Callable[[StudyState], pa.Table]] = {
     "trials": trials_table,
+    "attempts": attempts_table,
     "reports": reports_table,
     "checkpoints": checkpoints_table,
     "iterations": iterations_table,

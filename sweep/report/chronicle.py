@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
-from enum import StrEnum
 from pathlib import Path
 from typing import Any
 
+from sweep.journal.attempt import Attempt, End
 from sweep.journal.event import (
     AttemptFailed,
     AttemptStopped,
@@ -29,18 +29,6 @@ from sweep.journal.event import (
 from sweep.journal.segment import read_entries
 
 
-class End(StrEnum):
-    """How an attempt left its slot."""
-
-    RUNNING = "running"
-    COMPLETE = "complete"
-    PRUNED = "pruned"
-    FAILED = "failed"
-    PAUSED = "paused"
-    STOPPED = "stopped"
-    KILLED = "killed"
-
-
 @dataclass(slots=True)
 class Session:
     """A driver's time. ``ended`` is the last that is known of it; ``reason`` is None where it was
@@ -53,17 +41,6 @@ class Session:
     slots: int | None
     versions: Mapping[str, str]
     reason: str | None = None
-
-
-@dataclass(slots=True)
-class Attempt:
-    """A stay of a trial on a slot."""
-
-    trial: int
-    number: int
-    began: float
-    ended: float
-    end: End = End.RUNNING
 
 
 @dataclass(frozen=True, slots=True)

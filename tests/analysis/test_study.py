@@ -16,19 +16,21 @@ TRIALS = (
     "number state value started finished duration_s attempts steps checkpoint parent source "
     "exploits reason error"
 )
+ATTEMPTS = "trial attempt session end began ended duration_s steps lost checkpoint"
 REPORTS = "trial attempt step time"
 CHECKPOINTS = "id trial attempt step kind content bytes new_bytes saved retired parent"
 ITERATIONS = "iteration trial value best_trial best_value best_checkpoint time"
 
 
 def test_tables_have_the_documented_columns(project: Project) -> None:
-    """Columns, types and sizes of the four tables, in memory and on the disk."""
+    """Columns, types and sizes of the five tables, in memory and on the disk."""
     parameters = {"width": {"value": 4}, "epochs": {"value": 3}, "lr": {"min": 0.01, "max": 0.1}}
     spec = project.spec("s", program="exact:train", trials=3, parameters=parameters)
     assert project.run("run", "--inline", spec).returncode == 0
     study = sweep.open_study(project.store / "s")
     params = {"params.width", "params.epochs", "params.lr"}
     assert set(study.trials) == {*TRIALS.split(), *params, "metrics.loss"}
+    assert set(study.attempts) == set(ATTEMPTS.split())
     assert set(study.reports) == {*REPORTS.split(), "metrics.loss"}
     assert set(study.checkpoints) == set(CHECKPOINTS.split())
     assert set(study.iterations) == set(ITERATIONS.split())
@@ -38,7 +40,7 @@ def test_tables_have_the_documented_columns(project: Project) -> None:
     assert str(study.trials["started"].dt.tz) == "UTC"
     kept = study.checkpoints[study.checkpoints["retired"].isna()]
     assert set(study.trials["checkpoint"]) <= set(kept["id"])
-    for name in ("trials", "reports", "checkpoints", "iterations"):
+    for name in ("trials", "attempts", "reports", "checkpoints", "iterations"):
         on_disk = pd.read_parquet(project.store / "s" / "tables" / f"{name}.parquet")
         pd.testing.assert_frame_equal(
             on_disk, getattr(study, name), check_dtype=False, check_categorical=False

@@ -12,7 +12,7 @@ from conftest import PROGRAMS, Project
 import sweep
 
 PAGE = Path(__file__).parents[2] / "docs" / "tables.md"
-NAMES = ("trials", "reports", "checkpoints", "iterations")
+NAMES = ("trials", "attempts", "reports", "checkpoints", "iterations")
 
 
 def documented() -> dict[str, dict[str, str]]:

@@ -55,6 +55,22 @@ def test_fork_of_a_complete_study(complete: Project) -> None:
     assert "complete: " in finished(complete, "run", "--inline", complete.root / "s.yaml")
 
 
+def test_fork_with_what_tables_hold(complete: Project) -> None:
+    """Cells of a table are numbers of NumPy's: as the trial, the step and a value they do."""
+    study = sweep.open_study(complete.store / "s")
+    assert study.best is not None
+    parent, step = study.best["number"], study.reports["step"].iloc[3]
+    rate, width = study.trials["params.lr"].min(), study.trials["params.width"].iloc[0]
+    assert type(parent).__module__ == type(step).__module__ == type(width).__module__ == "numpy"
+    fork = study.fork(parent, at=step, lr=rate, width=width)
+    assert dict(study.trials.iloc[fork].filter(like="params.")) == {
+        **dict(study.best.filter(like="params.")),
+        "params.lr": rate,
+        "params.width": width,
+    }
+    assert study.trials.iloc[fork]["parent"] == parent
+
+
 def test_fork_with_more_epochs_after_the_end(complete: Project) -> None:
     """A fork of the final checkpoint with more epochs executes just those."""
     study = sweep.open_study(complete.store / "s")

@@ -6,9 +6,10 @@ from pathlib import Path
 
 from report_study import asked, begun, finished, reported, session, spec_of, told, write
 
+from sweep.journal.attempt import End
 from sweep.journal.event import AttemptFailed, DriverStopped, TrialReported, TrialState
 from sweep.journal.segment import read_entries
-from sweep.report.chronicle import End, read_chronicle
+from sweep.report.chronicle import read_chronicle
 
 EVENTS = [
     session(1),

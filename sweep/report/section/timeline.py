@@ -5,9 +5,9 @@ from __future__ import annotations
 import heapq
 from collections import Counter
 
+from sweep.journal.attempt import Attempt, End
 from sweep.quantity import counted, duration_text
 from sweep.report.chart import WIDTH, Frame, figure, key, label, line, mark, number
-from sweep.report.chronicle import Attempt, End
 from sweep.report.clock import Clock
 from sweep.report.element import Markup, element, join
 from sweep.report.scale import Numbers
