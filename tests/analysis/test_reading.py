@@ -26,7 +26,7 @@ def train(trial):
 
 
 @pytest.fixture
-def study(project: Project) -> sweep.analysis.study.Study:
+def study(project: Project) -> sweep.Study:
     (project.root / "falling.py").write_text(FALLING)
     enqueue = [{"x": 3.0}, {"x": 1.0}, {"x": 2.0}, {"x": 0.5}]
     parameters = {"x": {"min": 0.0, "max": 4.0}}
@@ -37,7 +37,7 @@ def study(project: Project) -> sweep.analysis.study.Study:
     return sweep.open_study(project.store / "s")
 
 
-def test_incumbents(study: sweep.analysis.study.Study) -> None:
+def test_incumbents(study: sweep.Study) -> None:
     """A row each time another trial became the best."""
     assert list(study.incumbents["best_trial"]) == [0, 1, 3]
     assert list(study.incumbents["trial"]) == [0, 1, 3]
@@ -45,7 +45,7 @@ def test_incumbents(study: sweep.analysis.study.Study) -> None:
     assert set(study.incumbents) == set(study.iterations)
 
 
-def test_curves(study: sweep.analysis.study.Study) -> None:
+def test_curves(study: sweep.Study) -> None:
     """Trials by steps; a step without a report is NaN, a trial without the metric is not there."""
     curves = study.curves()
     assert list(curves.index) == [0, 1, 2, 3]
@@ -57,7 +57,7 @@ def test_curves(study: sweep.analysis.study.Study) -> None:
         study.curves("lost")
 
 
-def test_compare(study: sweep.analysis.study.Study) -> None:
+def test_compare(study: sweep.Study) -> None:
     """A row for each column of the trials, and which of them differ; missing equals missing."""
     found = study.compare(0, 2)
     assert list(found.columns) == [0, 2, "differs"]
@@ -107,7 +107,7 @@ def test_what_is_no_store(tmp_path: Path) -> None:
 
 
 def test_reports_of_a_running_study_cost_what_is_new(
-    study: sweep.analysis.study.Study, monkeypatch: pytest.MonkeyPatch
+    study: sweep.Study, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The tables of a while ago and what came since make the reports: no fold of the journal."""
     paths = study.paths
@@ -116,6 +116,6 @@ def test_reports_of_a_running_study_cost_what_is_new(
     for cut in range(len(entries)):
         write_tables(fold(entries[: cut + 1]), paths.tables)
         with monkeypatch.context() as patch:
-            patch.setattr(sweep.analysis.study, "read_state", None)
+            patch.setattr("sweep.analysis.study.read_state", None)
             found = sweep.open_study(paths.root).reports
         pd.testing.assert_frame_equal(found, anew)
