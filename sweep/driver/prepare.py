@@ -16,6 +16,7 @@ from sweep.journal.event import HistoryAdded, StudyCreated
 from sweep.journal.journal import Journal, first_event, read_state
 from sweep.journal.lock import Lock, holder
 from sweep.journal.state import StudyState
+from sweep.journal.table import drop_newer
 from sweep.journal.version import versions
 from sweep.paths import StudyPaths
 from sweep.search.define import space_of
@@ -146,6 +147,7 @@ def open_study(request: Request, slots: int | None = None) -> DrivenStudy:
         else:
             search = Search(StudySpec.model_validate(created.spec), created.project)
         journal = Journal(paths.journal, follow=search.apply, guard=lock.check)
+        drop_newer(paths.tables, journal.committed)
         with journal.together():
             _accept(journal, search, request)
         fsio.write_bytes(paths.spec, dump_spec(spec).encode())
