@@ -58,7 +58,7 @@ class Study:
     @property
     def spec(self) -> StudySpec:
         """The accepted spec."""
-        return StudySpec.model_validate(self._state.spec)
+        return StudySpec.accepted(self._state.spec)
 
     @cached_property
     def trials(self) -> pd.DataFrame:

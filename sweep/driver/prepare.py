@@ -88,7 +88,7 @@ def request_run(store: Path, spec: StudySpec, project: str, *, accept: bool = Fa
         return Request(
             paths=paths, spec=spec, project=project, state=None, changes=(), histories=histories
         )
-    before = StudySpec.model_validate(state.spec)
+    before = StudySpec.accepted(state.spec)
     spec = inheriting(before, spec)
     changes = difference(before, spec)
     _refuse(paths, state, changes, accept=accept)
@@ -116,7 +116,7 @@ def request_resume(paths: StudyPaths) -> Request:
         raise StoreError(
             f"{paths.root}: no study; `sweep ls --store {paths.root.parent}` lists them"
         )
-    spec = StudySpec.model_validate(state.spec)
+    spec = StudySpec.accepted(state.spec)
     check_mirror(paths, spec, begun=True)
     return Request(paths=paths, spec=spec, project=state.project, state=state, changes=())
 
@@ -145,7 +145,7 @@ def open_study(request: Request, slots: int | None = None) -> DrivenStudy:
         if created is None:
             search = Search(spec, request.project)
         else:
-            search = Search(StudySpec.model_validate(created.spec), created.project)
+            search = Search(StudySpec.accepted(created.spec), created.project)
         journal = Journal(paths.journal, follow=search.apply, guard=lock.check)
         drop_newer(paths.tables, journal.committed)
         with journal.together():
@@ -180,7 +180,7 @@ def _accept(journal: Journal, search: Search, request: Request) -> None:
     if state.seq < 0:
         journal.append(StudyCreated(spec=spec.model_dump(mode="json"), project=request.project))
     else:
-        changes = difference(StudySpec.model_validate(state.spec), spec)
+        changes = difference(StudySpec.accepted(state.spec), spec)
         _refuse(request.paths, state, changes, accept=request.accepted)
         if changes or state.project != request.project:
             journal.append(search.accept(spec, request.project, list(map(str, changes))))

@@ -231,7 +231,7 @@ def _declared(state: StudyState) -> Kinds:
     from sweep.spec import StudySpec  # start-up: most commands need no table
     from sweep.spec.kind import kinds_of
 
-    return kinds_of(StudySpec.model_validate(state.spec)) if state.spec else {}
+    return kinds_of(StudySpec.accepted(state.spec)) if state.spec else {}
 
 
 def _column(values: list[Any], declared: type | None) -> pa.Array:
