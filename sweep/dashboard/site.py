@@ -45,7 +45,7 @@ def site(store: Path, notice: Callable[[str], None]) -> Any:
         if found is None:
             return _said(404, f"{store}: no study {name!r}")
         try:
-            return reports.page(found)
+            return reports.page(found, copy.id_of(name))
         except SweepError as error:
             return _said(500, str(error))
 
@@ -73,18 +73,18 @@ class Reports:
         self._lock = threading.Lock()  # one at a time: of a large study it takes seconds
         self._made = lru_cache(maxsize=_REPORTS)(self._make)
 
-    def page(self, paths: StudyPaths) -> str:
-        """The report of a study as it is now.
+    def page(self, paths: StudyPaths, study_id: int | None) -> str:
+        """The report of a study as it is now. Another study of that name has another id.
 
         Raises:
             StudyNotFoundError, JournalError: it cannot be read.
         """
         with self._lock:
             running = holder(paths.lock) is not None
-            return self._made(paths, newest_event(paths.journal), running)
+            return self._made(paths, study_id, newest_event(paths.journal), running)
 
     @staticmethod
-    def _make(paths: StudyPaths, newest: int, running: bool) -> str:
+    def _make(paths: StudyPaths, study_id: int | None, newest: int, running: bool) -> str:
         return page([Subject.read(paths)], home="/")
 
 
