@@ -14,7 +14,7 @@ import optuna_dashboard
 
 from sweep.dashboard.index import index, report_link
 from sweep.driver.glance import glance, summarised
-from sweep.errors import SweepError
+from sweep.errors import StudyNotFoundError, SweepError
 from sweep.journal.listing import newest_event, studies
 from sweep.journal.lock import holder
 from sweep.paths import StudyPaths
@@ -47,7 +47,7 @@ def site(store: Path, notice: Callable[[str], None]) -> Any:
         try:
             return reports.page(found, copy.id_of(name))
         except SweepError as error:
-            return _said(500, str(error))
+            return _said(404 if isinstance(error, StudyNotFoundError) else 500, str(error))
 
     def report_by_id(study_id: int) -> Any:
         name = copy.name_of(study_id)

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from journal_events import asked, created, reported
 
-from sweep.errors import JournalError
+from sweep.errors import JournalError, StudyNotFoundError
 from sweep.journal import segment
 from sweep.journal.event import Entry
 from sweep.journal.journal import Journal, beginning_of, first_event, read_state
@@ -61,6 +61,15 @@ def test_a_link_to_nothing_is_damage(tmp_path: Path, read: Callable[[Path], Any]
     file.symlink_to(tmp_path / "elsewhere")
     with pytest.raises(JournalError, match=f"{file}: a link to a file that is missing"):
         read(tmp_path)
+
+
+@pytest.mark.parametrize("read", [beginning_of, read_state])
+def test_a_study_that_is_removed_meanwhile_is_gone(
+    tmp_path: Path, read: Callable[[Path], Any]
+) -> None:
+    """It is said in a line, and is no bare error of the system's."""
+    with pytest.raises(StudyNotFoundError, match=f"{tmp_path}: the study is gone"):
+        read(tmp_path / "journal")
 
 
 def test_another_event_is_no_beginning(tmp_path: Path) -> None:

@@ -75,6 +75,8 @@ class StudyWatch:
             if self._changed() or self._running or was or self.behind:
                 self._see(until)
                 self._error = None
+        except FileNotFoundError:
+            raise
         except SweepError as error:
             self._entries = None
             self._error = str(error)
