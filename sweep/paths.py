@@ -105,6 +105,7 @@ class StudyPaths:
 
     def begun(self) -> bool:
         """Whether anything of the study was committed; damage counts as something."""
-        return self.exists() and any(
-            not each.name.startswith(".") for each in self.journal.iterdir()
-        )
+        try:
+            return any(not each.name.startswith(".") for each in self.journal.iterdir())
+        except (FileNotFoundError, NotADirectoryError):
+            return False

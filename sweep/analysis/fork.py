@@ -75,7 +75,7 @@ def fork_trial(
                 "what you change gives it more epochs (--force). Fork an earlier one: "
                 f"{', '.join(kept) or 'none is kept; see checkpoint.keep'}"
             )
-        spec = StudySpec.model_validate(state.spec)
+        spec = StudySpec.accepted(state.spec)
         space = space_of(spec, state.project)
         varied = vary(space, spec.defaults | parent.params, changes, force=force)
         record = write_fork(

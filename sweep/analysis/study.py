@@ -16,8 +16,8 @@ from sweep.analysis.frame import frame_of
 from sweep.analysis.loading import Loaded
 from sweep.analysis.selection import LATEST, find_trial, select
 from sweep.checkpoint.store import Checkpoint, CheckpointStore
-from sweep.errors import CheckpointDamagedError, StudyNotFoundError, UsageError
-from sweep.journal.journal import read_state
+from sweep.errors import CheckpointDamagedError, JournalError, StudyNotFoundError, UsageError
+from sweep.journal.journal import beginning_of, read_state
 from sweep.journal.listing import newest_event, reading
 from sweep.journal.reports import brought_up
 from sweep.journal.segment import read_entries
@@ -51,7 +51,7 @@ class Study:
             JournalError: its journal is damaged.
         """
         self.paths = StudyPaths(Path(root).absolute())
-        self._newest = self._look()
+        self._newest, self._began = self._look()
 
     @property
     def name(self) -> str:
@@ -60,7 +60,7 @@ class Study:
     @property
     def spec(self) -> StudySpec:
         """The accepted spec."""
-        return StudySpec.model_validate(self._state.spec)
+        return StudySpec.accepted(self._state.spec)
 
     @cached_property
     def trials(self) -> pd.DataFrame:
@@ -277,12 +277,13 @@ class Study:
 
     def refresh(self) -> None:
         """Look at the journal again."""
-        self._newest = self._look()
+        self._newest, self._began = self._look()
         for name in ("_state", *TABLES):
             self.__dict__.pop(name, None)
 
     @cached_property
     def _state(self) -> StudyState:
+        self._check_same()
         return read_state(self.paths.journal, until=self._newest)
 
     def _frame(self, name: str) -> pd.DataFrame:
@@ -292,6 +293,7 @@ class Study:
 
     def _written(self, name: str) -> pa.Table | None:
         """The table that the driver has left, where it is of the newest event or can be made so."""
+        self._check_same()
         found = read_written(self.paths.tables, name)
         if found is None or found.newest > self._newest:
             return None
@@ -305,15 +307,26 @@ class Study:
     def __repr__(self) -> str:
         return f"<Study {self.name}: {counted(len(self._state.trials), 'trial')}>"
 
-    def _look(self) -> int:
-        """The newest event that there is."""
+    def _check_same(self) -> None:
+        """Raise `StudyNotFoundError` where the study that was opened is gone."""
+        if self._look()[1] != self._began:
+            raise StudyNotFoundError(
+                f"{self.paths.root}: was begun anew since it was opened; refresh() reads that one"
+            )
+
+    def _look(self) -> tuple[int, float | None]:
+        """The newest event that there is; and when the study began, if that can be read."""
         with reading(self.paths.root):
             newest = newest_event(self.paths.journal) if self.paths.exists() else -1
         if newest < 0:
             raise StudyNotFoundError(
                 f"{self.paths.root}: no study; give its directory, such as runs/digits"
             )
-        return newest
+        try:
+            beginning = beginning_of(self.paths.journal)
+        except JournalError:  # who reads more than the tables will be told
+            return newest, None
+        return newest, None if beginning is None else beginning[1]
 
 
 def _plain(value: Any) -> Any:

@@ -56,7 +56,7 @@ def read_study(paths: StudyPaths) -> tuple[StudySpec, StudyState]:
     state = read_state(paths.journal)
     if state.seq < 0:
         raise not_begun(paths)
-    return StudySpec.model_validate(state.spec), state
+    return StudySpec.accepted(state.spec), state
 
 
 def find_trial(store: Path, name: str) -> tuple[StudyPaths, int | None]:

@@ -25,7 +25,7 @@ def replay(store: Path, name: str, out: Output) -> int:
     """
     paths = find_begun(store, name)
     state = read_state(paths.journal)
-    sources = space_source(StudySpec.model_validate(state.spec), state.project)
+    sources = space_source(StudySpec.accepted(state.spec), state.project)
     changed = changed_events(paths.journal)
     found = derive(Reading(paths.journal), versions(), changed, sources)
     if out.as_json:

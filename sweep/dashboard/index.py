@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
@@ -19,8 +20,8 @@ COLUMNS = ("study", "status", "trials", "pruned", "failed", "metric", "best", "o
 
 
 def report_link(name: str) -> str:
-    """Where the report of a study is."""
-    return f"/report/{quote(name, safe='')}"
+    """Where the report of a study is; its directory's name may be any bytes."""
+    return f"/report/{quote(os.fsencode(name), safe='')}"
 
 
 def dashboard_link(study_id: int) -> str:

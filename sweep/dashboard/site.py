@@ -14,7 +14,7 @@ import optuna_dashboard
 
 from sweep.dashboard.index import index, report_link
 from sweep.driver.glance import glance, summarised
-from sweep.errors import SweepError
+from sweep.errors import StudyNotFoundError, SweepError
 from sweep.journal.listing import newest_event, studies
 from sweep.journal.lock import holder
 from sweep.paths import StudyPaths
@@ -45,9 +45,9 @@ def site(store: Path, notice: Callable[[str], None]) -> Any:
         if found is None:
             return _said(404, f"{store}: no study {name!r}")
         try:
-            return reports.page(found)
+            return reports.page(found, copy.id_of(name))
         except SweepError as error:
-            return _said(500, str(error))
+            return _said(404 if isinstance(error, StudyNotFoundError) else 500, str(error))
 
     def report_by_id(study_id: int) -> Any:
         name = copy.name_of(study_id)
@@ -73,18 +73,18 @@ class Reports:
         self._lock = threading.Lock()  # one at a time: of a large study it takes seconds
         self._made = lru_cache(maxsize=_REPORTS)(self._make)
 
-    def page(self, paths: StudyPaths) -> str:
-        """The report of a study as it is now.
+    def page(self, paths: StudyPaths, study_id: int | None) -> str:
+        """The report of a study as it is now. Another study of that name has another id.
 
         Raises:
             StudyNotFoundError, JournalError: it cannot be read.
         """
         with self._lock:
             running = holder(paths.lock) is not None
-            return self._made(paths, newest_event(paths.journal), running)
+            return self._made(paths, study_id, newest_event(paths.journal), running)
 
     @staticmethod
-    def _make(paths: StudyPaths, newest: int, running: bool) -> str:
+    def _make(paths: StudyPaths, study_id: int | None, newest: int, running: bool) -> str:
         return page([Subject.read(paths)], home="/")
 
 

@@ -129,7 +129,7 @@ def collect_idle(paths: StudyPaths) -> Collected:
     try:
         with maintenance(paths, "gc") as held:
             session = held.state.sessions + 1
-            keeper = Keeper(StudySpec.model_validate(held.state.spec), held.state)
+            keeper = Keeper(StudySpec.accepted(held.state.spec), held.state)
             doomed = Doomed.of(keeper, held.state, session, time.time())
             held.record(*doomed.events())
             return collect(disposal, paths, doomed)
@@ -143,7 +143,7 @@ def look(paths: StudyPaths, *, idle: bool) -> Collected:
     ``idle``: nobody runs the study, so what its last session left behind may go, too.
     """
     state = read_state(paths.journal)
-    keeper = Keeper(StudySpec.model_validate(state.spec), state)
+    keeper = Keeper(StudySpec.accepted(state.spec), state)
     session = state.sessions + 1 if idle else state.sessions
     return measure(paths, Doomed.of(keeper, state, session, time.time()))
 

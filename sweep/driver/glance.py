@@ -40,7 +40,7 @@ def summarised(state: StudyState) -> dict[str, Any]:
     from sweep.driver.summary import summary  # start-up: see above
     from sweep.spec import StudySpec
 
-    return summary(StudySpec.model_validate(state.spec), state)
+    return summary(StudySpec.accepted(state.spec), state)
 
 
 def _made(paths: StudyPaths) -> dict[str, Any]:

@@ -17,6 +17,7 @@ from sweep.journal.event import HistoryAdded, StudyCreated
 from sweep.journal.journal import Journal, first_event, read_state
 from sweep.journal.lock import Lock, holder
 from sweep.journal.state import StudyState
+from sweep.journal.table import drop_newer
 from sweep.journal.version import versions
 from sweep.paths import StudyPaths
 from sweep.search.define import space_of
@@ -90,7 +91,7 @@ def request_run(store: Path, spec: StudySpec, project: str, *, accept: bool = Fa
         return Request(
             paths=paths, spec=spec, project=project, state=None, changes=(), histories=histories
         )
-    before = StudySpec.model_validate(state.spec)
+    before = StudySpec.accepted(state.spec)
     spec = inheriting(before, spec)
     changes = difference(before, spec)
     _refuse(paths, state, changes, accept=accept)
@@ -119,7 +120,7 @@ def request_resume(paths: StudyPaths) -> Request:
         raise StoreError(
             f"{paths.root}: no study; `sweep ls --store {paths.root.parent}` lists them"
         )
-    spec = StudySpec.model_validate(state.spec)
+    spec = StudySpec.accepted(state.spec)
     _check_trackers(spec)
     check_mirror(paths, spec, begun=True)
     return Request(paths=paths, spec=spec, project=state.project, state=state, changes=())
@@ -149,8 +150,9 @@ def open_study(request: Request, slots: int | None = None) -> DrivenStudy:
         if created is None:
             search = Search(spec, request.project)
         else:
-            search = Search(StudySpec.model_validate(created.spec), created.project)
+            search = Search(StudySpec.accepted(created.spec), created.project)
         journal = Journal(paths.journal, follow=search.apply, guard=lock.check)
+        drop_newer(paths.tables, journal.committed)
         with journal.together():
             _accept(journal, search, request)
         fsio.write_bytes(paths.spec, dump_spec(spec).encode())
@@ -183,7 +185,7 @@ def _accept(journal: Journal, search: Search, request: Request) -> None:
     if state.seq < 0:
         journal.append(StudyCreated(spec=spec.model_dump(mode="json"), project=request.project))
     else:
-        changes = difference(StudySpec.model_validate(state.spec), spec)
+        changes = difference(StudySpec.accepted(state.spec), spec)
         _refuse(request.paths, state, changes, accept=request.accepted)
         if changes or state.project != request.project:
             journal.append(search.accept(spec, request.project, list(map(str, changes))))

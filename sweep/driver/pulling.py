@@ -119,7 +119,7 @@ def _fetch(mirror: Mirror, partial: StudyPaths, final: StudyPaths) -> Pulled:
         if not missing or attempt == ATTEMPTS - 1:
             break  # else the study may have gone on and retired them meanwhile
     _clear(partial.checkpoints, set(kept))
-    spec = StudySpec.model_validate(state.spec)
+    spec = StudySpec.accepted(state.spec)
     fsio.write_bytes(partial.spec, dump_spec(spec).encode())
     return Pulled(paths=final, checkpoints=len(kept) - len(missing), bytes=fetched, missing=missing)
 

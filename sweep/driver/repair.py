@@ -161,7 +161,7 @@ def _migrated(known: Checkpoint, record: CheckpointRecord) -> CheckpointMigrated
 
 
 def _spec(held: Maintenance) -> StudySpec:
-    return StudySpec.model_validate(held.state.spec)
+    return StudySpec.accepted(held.state.spec)
 
 
 def _events(held: Maintenance, one: Unknown, record: CheckpointRecord) -> list[Event]:

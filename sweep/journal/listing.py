@@ -14,7 +14,13 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from sweep.errors import JournalError, StoreError, SweepError, UsageError
+from sweep.errors import (
+    JournalError,
+    StoreError,
+    StudyNotFoundError,
+    SweepError,
+    UsageError,
+)
 from sweep.paths import StudyPaths
 
 _NAME = re.compile(r"(\d{8,})-(\d{8,})\.parquet")
@@ -79,6 +85,7 @@ def list_segments(directory: Path) -> tuple[list[Segment], list[Segment]]:
     """The segments that count, in order, and those that lie inside one of them.
 
     Raises:
+        StudyNotFoundError: there is no journal (any more).
         JournalError: a file is none of ours, or a range of events is missing or there twice.
     """
     paths = _listing(directory)
@@ -95,7 +102,10 @@ def list_segments(directory: Path) -> tuple[list[Segment], list[Segment]]:
 
 def _listing(directory: Path) -> list[Path]:
     # What begins with a dot is a write that a kill cut short: never part of the journal.
-    return sorted(path for path in directory.iterdir() if not path.name.startswith("."))
+    try:
+        return sorted(path for path in directory.iterdir() if not path.name.startswith("."))
+    except FileNotFoundError as error:
+        raise StudyNotFoundError(f"{directory.parent}: the study is gone") from error
 
 
 def arrange(paths: Sequence[Path]) -> tuple[list[Segment], list[Segment]]:

@@ -12,7 +12,7 @@ from sweep.journal.event import DriverStarted, DriverStopped, Event
 from sweep.journal.journal import Journal
 from sweep.journal.lock import Lock
 from sweep.journal.state import StudyState
-from sweep.journal.table import write_tables
+from sweep.journal.table import drop_newer, write_tables
 from sweep.journal.version import versions
 from sweep.paths import StudyPaths
 
@@ -78,6 +78,7 @@ def maintenance(
         before()
         journal = Journal(paths.journal, guard=lock.check)
         try:
+            drop_newer(paths.tables, journal.committed)
             if journal.state.seq < 0:
                 raise StoreError(f"{paths.root}: the study has not begun; run its YAML again")
             held = Maintenance(paths, journal, purpose)

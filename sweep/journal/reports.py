@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
 from itertools import pairwise
 
 import numpy as np
@@ -12,6 +13,7 @@ from sweep.journal.column import integers, metric_columns, times
 from sweep.journal.event import Entry, TrialReported, TrialRestored
 from sweep.journal.fold import merge_report, rolled_back
 from sweep.journal.state import Report, StudyState
+from sweep.quantity import printable
 
 _METRIC = "metrics."
 
@@ -40,7 +42,8 @@ def brought_up(written: pa.Table, entries: Iterable[Entry]) -> pa.Table:
         if isinstance(event, TrialRestored):
             changed[trial] = rolled_back(reports, event)
         else:
-            merge_report(reports, event, entry.time)
+            named = {printable(name): value for name, value in event.metrics.items()}
+            merge_report(reports, replace(event, metrics=named), entry.time)
     return _replaced(written, numbers, changed) if changed else written
 
 

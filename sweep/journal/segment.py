@@ -145,6 +145,10 @@ def _open(segment: Segment) -> Iterator[pq.ParquetFile]:
         with pq.ParquetFile(content, page_checksum_verification=True) as file:
             yield file
     except (pa.ArrowException, OSError) as error:
+        if isinstance(error, FileNotFoundError) and segment.path.is_symlink():
+            raise JournalError(
+                f"{segment.path}: a link to a file that is missing; bring the file back"
+            ) from error
         if isinstance(error, FileNotFoundError | JournalError):
             raise
         raise JournalError(

@@ -8,6 +8,7 @@ an escape there, since no table could hold it. Each file names the last event th
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
@@ -173,6 +174,25 @@ class Written:
     newest: int
 
 
+def drop_newer(directory: Path, newest: int) -> None:
+    """Remove the tables if they know of events after ``newest``, the last one that there is.
+
+    They are of a journal that was set back since, by a repair or out of a backup. Once it is as
+    long again, nothing would tell them from its own.
+
+    Raises:
+        OSError: they cannot be removed.
+    """
+    for path in directory.glob("*.parquet"):
+        try:
+            said = _newest(pq.read_schema(path))
+        except (OSError, pa.ArrowInvalid):  # as in `read_written`
+            continue
+        if said is not None and said > newest:
+            shutil.rmtree(directory)
+            return
+
+
 def read_written(directory: Path, name: str) -> Written | None:
     """The table ``name`` from ``directory``, if there is one that says of when it is, is whole and
     has the columns that it would be given here."""
@@ -180,9 +200,16 @@ def read_written(directory: Path, name: str) -> Written | None:
         table = pq.read_table(directory / f"{name}.parquet", page_checksum_verification=True)
     except (OSError, pa.ArrowInvalid):  # they are derived: what is not there is made anew
         return None
-    said = (table.schema.metadata or {}).get(_NEWEST, b"")
-    known = said.isdigit() and _is_known(table.schema, name)
-    return Written(table, int(said)) if known else None
+    newest = _newest(table.schema)
+    if newest is None or not _is_known(table.schema, name):
+        return None
+    return Written(table, newest)
+
+
+def _newest(schema: pa.Schema) -> int | None:
+    """Which event was the newest when a table was written, if it says so."""
+    said = (schema.metadata or {}).get(_NEWEST, b"")
+    return int(said) if said.isdigit() else None
 
 
 def _is_known(schema: pa.Schema, name: str) -> bool:
@@ -231,7 +258,7 @@ def _declared(state: StudyState) -> Kinds:
     from sweep.spec import StudySpec  # start-up: most commands need no table
     from sweep.spec.kind import kinds_of
 
-    return kinds_of(StudySpec.model_validate(state.spec)) if state.spec else {}
+    return kinds_of(StudySpec.accepted(state.spec)) if state.spec else {}
 
 
 def _column(values: list[Any], declared: type | None) -> pa.Array:

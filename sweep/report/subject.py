@@ -52,7 +52,7 @@ class Subject:
         if newest < 0:
             raise StudyNotFoundError(f"{paths.root}: the study has not begun; run its YAML again")
         chronicle = read_chronicle(paths.journal, newest)
-        spec = StudySpec.model_validate(chronicle.spec)
+        spec = StudySpec.accepted(chronicle.spec)
         frames = _frames(paths, newest, spec)
         chronicle.conclude(running=running)
         status = "running" if running else _status(spec, chronicle, frames["trials"])

@@ -28,7 +28,7 @@ def history_of(
         UsageError: they do not optimise the same, or have no parameter in common.
         ProgramError: a space function raised.
     """
-    _check(source, StudySpec.model_validate(other.spec), other, spec)
+    _check(source, StudySpec.accepted(other.spec), other, spec)
     trials: list[dict[str, Any]] = []
     left_out: list[list[Any]] = []
     for trial in other.trials.values():

@@ -55,7 +55,7 @@ class StudyCopy:
         if beginning is None:
             raise StoreError(f"{paths.root}: the study has not begun")
         event, self.created = beginning
-        spec = StudySpec.model_validate(event.spec)
+        spec = StudySpec.accepted(event.spec)
         self.paths, self.mark = paths, mark
         self.frozen = FrozenStudy(
             study_name=paths.name,
@@ -166,8 +166,6 @@ class StoreCopy(ReadOnlyStorage):
                 self._last_id += 1
         except (SweepError, OSError) as error:
             self._notice(str(error))
-        except ValueError as error:  # a spec of another version
-            self._notice(f"{paths.root}: {str(error).splitlines()[0]}")
         return known
 
     def _same(self, known: StudyCopy, mark: tuple[int, int]) -> StudyCopy | None:

@@ -67,7 +67,7 @@ def ranges_of(state: StudyState) -> dict[str, Range]:
     normal distribution is a range of 3 sigma around its mean, on a log scale for a log-normal one.
     Of a parameter that the space does not declare it is what trials were drawn from.
     """
-    spec = StudySpec.model_validate(state.spec)
+    spec = StudySpec.accepted(state.spec)
     declared = {} if spec.space_function else {d.name: d.domain for d in spec.space.dimensions}
     seen: dict[str, list[Any]] = {name: [] for name in declared}
     drawn: dict[str, list[BaseDistribution]] = {}

@@ -50,7 +50,7 @@ def optuna_study(
     Raises:
         optuna.exceptions.DuplicatedStudyError: ``storage`` has one of that name.
     """
-    spec = StudySpec.model_validate(state.spec)
+    spec = StudySpec.accepted(state.spec)
     with quiet():
         study = optuna.create_study(
             study_name=name or spec.name,

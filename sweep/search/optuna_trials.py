@@ -12,6 +12,7 @@ from sweep.journal.event import SpecChanged, TrialState
 from sweep.journal.follower import Follower
 from sweep.journal.state import StudyState, Trial
 from sweep.journal.table import final_metrics
+from sweep.quantity import printable
 from sweep.search.optuna_range import Range, ranges_of
 from sweep.search.optuna_study import frozen_trial
 from sweep.spec import StudySpec
@@ -59,7 +60,7 @@ class TrialsCopy:
             ranges = ranges_of(self.state)
             if ranges != self._ranges:  # all trials show a parameter in the same range
                 self._ranges, touched = ranges, set(self.state.trials)
-        spec = StudySpec.model_validate(self.state.spec)
+        spec = StudySpec.accepted(self.state.spec)
         made = {number: self._made(spec, self.state.trials[number]) for number in touched}
         known = dict(enumerate(self.frozen)) | made
         self.frozen = [known[number] for number in self.state.trials]
@@ -77,7 +78,8 @@ def _attributes(spec: StudySpec, trial: Trial, known: Mapping[str, Any]) -> dict
     """A trial's attributes, one for each metric: so a reader can sort and plot them."""
     paused = trial.state is TrialState.PAUSED
     objectives = {each.name for each in spec.objectives}
-    metrics = {n: value for n, value in final_metrics(trial).items() if n not in objectives}
+    found = final_metrics(trial).items()
+    metrics = {printable(name): value for name, value in found if name not in objectives}
     kept = {
         name: known[name] for name in ("checkpoint", "parent", "source", "reason") if name in known
     }

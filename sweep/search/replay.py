@@ -127,7 +127,7 @@ def replay(
             _check(found, entry.seq, due, "promotion at once", False, True)
         due = None
         if isinstance(event, StudyCreated):
-            search = Search(StudySpec.model_validate(event.spec), event.project)
+            search = Search(StudySpec.accepted(event.spec), event.project)
         if isinstance(event, DriverStarted):
             for name in _DECISIVE:
                 was, now = event.versions.get(name, "-"), installed.get(name, "-")
@@ -195,7 +195,7 @@ def _compare(found: Replay, state: StudyState, search: Search, entry: Entry, ahe
             for name in _ASKED:
                 _check(found, seq, event.trial, name, getattr(event, name), getattr(derived, name))
         case SpecChanged():
-            spec = StudySpec.model_validate(event.spec)
+            spec = StudySpec.accepted(event.spec)
             accepted = search.accept(spec, event.project, event.changes)
             _check(found, seq, None, "left_out", event.left_out, accepted.left_out)
         case HistoryAdded():
@@ -255,7 +255,7 @@ _TOLD = (
 
 def _check_history(found: Replay, state: StudyState, seq: int, event: HistoryAdded) -> None:
     """What another study has found is taken as it is; where that lies in this space follows."""
-    spec = StudySpec.model_validate(state.spec)
+    spec = StudySpec.accepted(state.spec)
     space = space_of(spec, state.project)
     for one in event.trials:
         name = f"{event.source}/{one['number']}"
@@ -269,7 +269,7 @@ def _check_history(found: Replay, state: StudyState, seq: int, event: HistoryAdd
 
 def _check_imported(found: Replay, state: StudyState, seq: int, event: TrialAsked) -> None:
     """The parameters are another program's choice; what the sampler knows of them follows."""
-    space = space_of(StudySpec.model_validate(state.spec), state.project)
+    space = space_of(StudySpec.accepted(state.spec), state.project)
     latents: dict[str, list[Any]] = {}
     if event.inside:
         try:
@@ -281,7 +281,7 @@ def _check_imported(found: Replay, state: StudyState, seq: int, event: TrialAske
 
 
 def _check_result(found: Replay, state: StudyState, seq: int, event: TrialFinished) -> None:
-    spec, trial = StudySpec.model_validate(state.spec), state.trials[event.trial]
+    spec, trial = StudySpec.accepted(state.spec), state.trials[event.trial]
     values = values_of(spec, trial, event.metrics)
     several = list(known(values)) if len(values) > 1 else None
     violations = list(known(violations_of(spec, trial, event.metrics)))
@@ -304,7 +304,7 @@ def _check_result(found: Replay, state: StudyState, seq: int, event: TrialFinish
 
 def _check_fork(found: Replay, state: StudyState, seq: int, event: TrialForked) -> None:
     """A fork's parameters are its user's choice; what the sampler knows of them follows."""
-    space = space_of(StudySpec.model_validate(state.spec), state.project)
+    space = space_of(StudySpec.accepted(state.spec), state.project)
     try:
         derived = vary(space, event.params, event.params, force=not event.inside)
     except (UsageError, ProgramError) as error:
@@ -354,7 +354,7 @@ def _candidate(state: StudyState, search: Search) -> Candidate | None:
     """The paused trial that may go on, if there is one."""
     waits = search.promotion.pauses or bool(state.paused)
     ordered = waits and bool(state.spec.get("deterministic"))
-    spec = StudySpec.model_validate(state.spec) if ordered else None
+    spec = StudySpec.accepted(state.spec) if ordered else None
     exhausted = spec is not None and state.asked >= total(spec, state)
     return search.promotion.next(exhausted=exhausted)
 

@@ -354,7 +354,7 @@ class Search:
         self._past.follow(event, self._spec)
         match event:
             case SpecChanged():
-                spec = StudySpec.model_validate(event.spec)
+                spec = StudySpec.accepted(event.spec)
                 self._change(spec, event.project)
                 self.promotion.adopt(spec)
             case HistoryAdded():

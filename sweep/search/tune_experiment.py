@@ -61,7 +61,7 @@ class TuneExperiment:
             rows = [(json.loads(fixed), json.loads(now)) for fixed, now in content["trial_data"]]
             trials = [_trial(path, fixed, now) for fixed, now in rows]
             metric = content["runner_data"].get("_metric")
-        except (AttributeError, KeyError, TypeError, ValueError) as error:
+        except (AttributeError, KeyError, OverflowError, TypeError, ValueError) as error:
             raise UsageError(
                 f"{state}: is no state of an experiment as Ray 2.7 and newer write it: {error!r}"
             ) from error
@@ -85,17 +85,22 @@ def _newest_state(path: Path) -> Path:
 def _trial(root: Path, fixed: Mapping[str, Any], now: Mapping[str, Any]) -> TuneTrial:
     directory = root / Path(fixed.get("relative_logdir") or fixed["trial_id"]).name
     rows, last = list(_rows(directory / "result.json")), now.get("last_result") or {}
-    complete = bool(rows) or "training_iteration" not in last
+    complete = bool(rows) or not _is_result(last)
     error = now.get("error_filename")
     return TuneTrial(
         id=fixed["trial_id"],
         tag=str(fixed.get("experiment_tag")),
         status=fixed["status"],
-        config=fixed["config"],
+        config=dict(fixed["config"]),
         stopping=fixed.get("stopping_criterion") or {},
-        started=now.get("start_time"),
-        ended=now.get("last_result_time"),
-        results=_kept(rows if complete else [last]),
+        started=_seconds(now.get("start_time")),
+        ended=_seconds(now.get("last_result_time")),
+        results=_kept(
+            [
+                row | {"timestamp": _seconds(row.get("timestamp"))}
+                for row in (rows if complete else [last])
+            ]
+        ),
         complete=complete,
         error=_error(directory / Path(error).name) if error else None,
     )
@@ -113,8 +118,16 @@ def _rows(path: Path) -> Iterator[dict[str, Any]]:
             if number == len(lines):
                 return
             raise UsageError(f"{path}:{number}: is no JSON: {error}") from error
-        if isinstance(row, dict) and isinstance(row.get("training_iteration"), int):
+        if isinstance(row, dict) and _is_result(row):
             yield row
+
+
+def _is_result(row: Mapping[str, Any]) -> bool:
+    return type(row.get("training_iteration")) is int  # True is none
+
+
+def _seconds(given: Any) -> float | None:
+    return None if given is None else float(given)
 
 
 def _kept(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:

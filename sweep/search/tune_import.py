@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
 from typing import Any
 
 from sweep.errors import UsageError
@@ -102,7 +103,9 @@ def _numbers(row: Mapping[str, Any], above: str = "") -> Iterator[tuple[str, flo
         if isinstance(value, Mapping) and name != "config":
             yield from _numbers(value, f"{above}{name}/")
         elif isinstance(value, int | float) and not isinstance(value, bool):
-            yield above + name, float(value)
+            with suppress(OverflowError):  # an integer beyond all floats is no metric
+                value = float(value)
+                yield above + name, value
 
 
 def _is_over(trial: TuneTrial) -> bool:

@@ -91,5 +91,8 @@ def _is_logarithmic(numbers: Sequence[float]) -> bool:
     low, *inner, high = sorted(numbers)
     if low <= 0:
         return False
-    logarithmic = -sum(map(math.log, inner)) - len(inner) * math.log(math.log(high / low))
+    spread = math.log(high) - math.log(low)
+    if not spread:
+        return False  # whole numbers, so large that no float tells them apart
+    logarithmic = -sum(map(math.log, inner)) - len(inner) * math.log(spread)
     return logarithmic > -len(inner) * math.log(high - low)

@@ -7,8 +7,16 @@ from collections.abc import Iterator, Mapping
 from functools import cached_property
 from typing import Annotated, Any, ClassVar
 
-from pydantic import AliasChoices, BeforeValidator, ConfigDict, Field, model_validator
+from pydantic import (
+    AliasChoices,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    ValidationError,
+    model_validator,
+)
 
+from sweep.errors import JournalVersionError
 from sweep.spec.condition import condition_problems, grid_problems
 from sweep.spec.constraint import Constraint, Constraints
 from sweep.spec.enqueue import enqueue_problems
@@ -26,7 +34,7 @@ from sweep.spec.objective import Metrics, objective_problems
 from sweep.spec.order import WINDOW, Lookahead, order_problems
 from sweep.spec.parameter import Parameter
 from sweep.spec.population import training_problems
-from sweep.spec.problem import Problem, Section, wrong, wrongs
+from sweep.spec.problem import Problem, Section, dotted, problems_of, wrong, wrongs
 from sweep.spec.rule import wrong_name
 from sweep.spec.section import CheckpointSpec, Duplicates, Metric, Names, Resources
 from sweep.spec.space import Space
@@ -128,6 +136,22 @@ class StudySpec(Section):
     others. At least the number of slots; twice that loses little."""
     lookahead: Lookahead = "auto"
     """Prepare the next suggestion while trials run: auto (where an ask takes long), true, false."""
+
+    @classmethod
+    def accepted(cls, content: Mapping[str, Any]) -> StudySpec:
+        """The spec that a journal holds as ``content``.
+
+        Raises:
+            JournalVersionError: it is none here: a newer sweep knows more keys, say.
+        """
+        try:
+            return cls.model_validate(content)
+        except ValidationError as error:
+            first = problems_of(error, cls, content)[0]
+            raise JournalVersionError(
+                f"{content.get('name')}: its spec is of another version of sweep: "
+                f"{dotted(first.path)}: {first.message}; read it with the one that wrote it"
+            ) from error
 
     @property
     def lag(self) -> int | None:

@@ -50,7 +50,7 @@ def test_a_study_and_its_tabs(url: str, visit: Callable[..., Visit]) -> None:
     seen = visit(url + "dashboard")
     page = seen.page
     page.get_by_text("vivid").click()
-    expect(page.get_by_text("Hyperparameter Importance")).to_be_visible()
+    expect(page.get_by_role("heading", name="Hyperparameter Importance")).to_be_visible()
     expect(page.locator(".js-plotly-plot").first).to_be_visible()
     seen.picture("history")
     address = page.url

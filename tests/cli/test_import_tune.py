@@ -213,6 +213,41 @@ def test_without_the_files_of_trials(project: Project, tuned: Path, made: Path) 
     assert set(study.trials["value"].dropna()) == last
 
 
+def test_a_state_that_makes_no_sense(project: Project, tuned: Path) -> None:
+    """Whatever stands where a config, a time or a result should be: one line names the file."""
+    strange: list[tuple[int, str, Any]] = [
+        (0, "config", [1]),
+        (0, "config", None),
+        (1, "start_time", "yesterday"),
+        (1, "last_result_time", 10**400),
+        (1, "last_result", [1]),
+        (1, "last_result", {"training_iteration": 1, "loss": 1.0, "timestamp": "now"}),
+    ]
+    (state,) = tuned.glob("experiment_state-*.json")
+    whole = state.read_text()
+    for file in tuned.glob("*/result.json"):
+        file.unlink()
+    for part, key, value in strange:
+        state.write_text(whole)
+        edit(tuned, lambda *parts: parts[part].update({key: value}))  # noqa: B023  called at once
+        done = project.call("import", "tuned", "--goal", "minimize")
+        assert (done.returncode, done.stdout) == (2, "")
+        assert f"{state.name}: is no state of an experiment" in done.stderr
+        assert done.stderr.count("\n") == 1
+
+
+def test_results_that_make_no_sense(project: Project, tuned: Path) -> None:
+    """An iteration that is no number is none, and an integer beyond all floats no metric."""
+    extra = {"training_iteration": True, "loss": 0.0}, {"training_iteration": 9, "huge": 10**400}
+    for file in tuned.glob("*/result.json"):
+        file.write_text(file.read_text() + "".join(json.dumps(row) + "\n" for row in extra))
+    imported(project)
+    reports = sweep.open_study(project.store / "tuned").reports
+    assert "metrics.huge" not in reports
+    assert set(reports["step"]) == {1, 2, 3, 4, 9}
+    assert project.call("replay", "tuned").returncode == 0
+
+
 def test_nothing_is_unpickled(project: Project, tuned: Path) -> None:
     """A pickle of somebody else's is a program: none is ever loaded."""
     trap = project.root / "sprung"

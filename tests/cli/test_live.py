@@ -358,6 +358,12 @@ def test_a_curve_rises_with_what_is_better(
     assert sparkline(values, best_is_least=least) == drawn
 
 
+@pytest.mark.parametrize("values", [[-1e308, 0.0, 1e308], [-5e-324, 0.0, 5e-324]])
+def test_a_curve_of_any_numbers(values: list[float | None]) -> None:
+    """A span that no float can hold, and the least there is: a run does not end for its picture."""
+    assert sparkline(values) == "▁▅█"
+
+
 def test_a_curve_is_thinned_evenly() -> None:
     assert thinned(range(10), 5) == [1, 3, 5, 7, 9]
     assert thinned(range(3), 5) == [0, 1, 2]

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 import re
 import shutil
 import urllib.request
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 from urllib.error import HTTPError
@@ -15,9 +17,13 @@ from urllib.error import HTTPError
 import pytest
 from conftest import Project
 
+import sweep
 from sweep.dashboard.guard import Guard
 from sweep.dashboard.server import Server, address
 from sweep.dashboard.site import site
+from sweep.errors import JournalVersionError
+from sweep.journal.event import StudyCreated
+from sweep.journal.segment import read_entries, write_segment
 from sweep.search import optuna_copy
 
 Ask = Callable[..., tuple[int, str]]
@@ -170,6 +176,62 @@ def test_a_report_is_made_again_when_its_study_goes_on(
     spec = made.spec("good", program="odd:returns_loss", trials=5)
     assert made.call("run", "--inline", spec).returncode == 0
     assert "5 of 5" in ask("/report/good")[1]
+
+
+def test_a_study_that_was_begun_anew_has_its_own_report(made: Project, ask: Ask) -> None:
+    """Though it has come as far as the one before it, by the number of its events."""
+    for trials in ("first", "second"):
+        shutil.rmtree(made.store / "good")
+        spec = made.spec("good", program="odd:returns_loss", description=f"the {trials} one")
+        assert made.call("run", "--inline", spec).returncode == 0
+        assert f"the {trials} one" in ask("/report/good")[1]
+
+
+def test_a_name_that_is_no_text_hides_nothing(made: Project, ask: Ask) -> None:
+    """A directory may be called by any bytes: the list is there, and the study's dashboard."""
+    shutil.copytree(made.store / "good", os.fsdecode(os.fsencode(made.store) + b"/b\xff"))
+    status, page = ask("/")
+    assert status == 200
+    assert '<a href="/report/good">report</a>' in page
+    assert '<a href="/dashboard/studies/2">dashboard</a>' in page
+    assert ask("/report/b%FF")[0] == 404
+
+
+def test_a_metric_that_is_no_text_is_escaped(made: Project, ask: Ask) -> None:
+    """Half of a surrogate pair: no CSV can hold it."""
+    program = 'def train(trial):\n    trial.report(**{"loss": 1.0, "half \\ud800": 2.0})\n'
+    (made.root / "half.py").write_text(program)
+    assert made.call("run", "--inline", made.spec("half", program="half:train")).returncode == 0
+    status, body = ask("/csv/3")
+    assert status == 200
+    assert "half \\ud800" in body
+
+
+def test_a_spec_of_another_version_hides_nothing(made: Project, ask: Ask) -> None:
+    """The study is said to be damaged, and why; the others are there."""
+    journal = made.store / "bad" / "journal"
+    first, *rest = read_entries(journal)
+    assert isinstance(first.event, StudyCreated)
+    event = replace(first.event, spec=first.event.spec | {"hue": 1})
+    shutil.rmtree(made.store / "bad")
+    journal.mkdir(parents=True)
+    write_segment(journal, [replace(first, event=event), *rest], 0)
+    why = "bad: its spec is of another version of sweep: hue: "
+    status, page = ask("/")
+    assert status == 200
+    assert why in page
+    assert why in ask("/report/bad")[1]
+    assert ask("/report/good")[0] == 200
+    for command in ("ls", "top --once"):
+        done = made.call(*command.split())
+        assert (done.returncode, done.stderr) == (0, "")
+        assert "damaged" in done.stdout
+    for command in ("show bad", "best bad", "report bad", "top --once bad", "resume bad"):
+        done = made.call(*command.split())
+        assert (done.stdout + done.stderr).count(why[:20]) == 1
+        assert done.returncode in (0, 3)
+    with pytest.raises(JournalVersionError, match=why):
+        _ = sweep.open_study(made.store / "bad").trials
 
 
 def test_studies_appear_as_they_are_made(made: Project, ask: Ask) -> None:

@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import pytest
 from journal_events import asked, created, reported
 
-from sweep.errors import JournalError
+from sweep.errors import JournalError, StudyNotFoundError
 from sweep.journal import segment
 from sweep.journal.event import Entry
-from sweep.journal.journal import Journal, beginning_of, first_event
+from sweep.journal.journal import Journal, beginning_of, first_event, read_state
 
 
 def write(directory: Path, count: int) -> None:
@@ -50,6 +50,26 @@ def test_damage_is_named(tmp_path: Path, content: bytes | None) -> None:
     file.write_bytes(file.read_bytes()[:-5] if content is None else content)
     with pytest.raises(JournalError, match=f"{file}: torn"):
         beginning_of(tmp_path)
+
+
+@pytest.mark.parametrize("read", [beginning_of, read_state])
+def test_a_link_to_nothing_is_damage(tmp_path: Path, read: Callable[[Path], Any]) -> None:
+    """And no segment that was compacted away since it was listed: nobody waits for it to go."""
+    write(tmp_path, 5)
+    (file,) = tmp_path.iterdir()
+    file.unlink()
+    file.symlink_to(tmp_path / "elsewhere")
+    with pytest.raises(JournalError, match=f"{file}: a link to a file that is missing"):
+        read(tmp_path)
+
+
+@pytest.mark.parametrize("read", [beginning_of, read_state])
+def test_a_study_that_is_removed_meanwhile_is_gone(
+    tmp_path: Path, read: Callable[[Path], Any]
+) -> None:
+    """It is said in a line, and is no bare error of the system's."""
+    with pytest.raises(StudyNotFoundError, match=f"{tmp_path}: the study is gone"):
+        read(tmp_path / "journal")
 
 
 def test_another_event_is_no_beginning(tmp_path: Path) -> None:

@@ -17,7 +17,8 @@ from sweep.journal.reports import brought_up, reports_table
 
 TRIALS = 4
 
-METRICS = st.dictionaries(st.sampled_from("abc"), st.floats(allow_nan=False), max_size=3)
+NAMES = st.sampled_from(["a", "b", "half of a pair \ud800"])
+METRICS = st.dictionaries(NAMES, st.floats(allow_nan=False), max_size=3)
 REPORTS = st.builds(
     lambda trial, attempt, step, metrics: TrialReported(
         trial=trial, attempt=attempt, step=step, value=None, metrics=metrics, prune=None

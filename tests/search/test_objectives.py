@@ -21,10 +21,9 @@ from sweep.journal.event import (
     TrialReported,
     TrialState,
     TrialTold,
-    decode,
-    encode,
 )
 from sweep.journal.fold import fold
+from sweep.journal.row import decode, encode
 from sweep.journal.state import Trial
 from sweep.search.replay import replay
 from sweep.search.result import violations_of

@@ -20,10 +20,9 @@ from sweep.journal.event import (
     TrialFinished,
     TrialReported,
     TrialState,
-    decode,
-    encode,
 )
 from sweep.journal.fold import apply
+from sweep.journal.row import decode, encode
 from sweep.journal.state import StudyState
 from sweep.search.fork import forked, vary
 from sweep.search.population import EXPLOITED, Population

@@ -20,10 +20,9 @@ from sweep.journal.event import (
     TrialRestored,
     TrialState,
     TrialTold,
-    decode,
-    encode,
 )
 from sweep.journal.fold import apply
+from sweep.journal.row import decode, encode
 from sweep.journal.state import StudyState
 from sweep.search.replay import replay
 from sweep.search.search import Search

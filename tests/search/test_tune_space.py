@@ -49,6 +49,12 @@ def test_what_comes_again_is_a_choice() -> None:
     }
 
 
+def test_numbers_beyond_what_a_float_tells_apart() -> None:
+    """Seeds, say: their logarithms are the same."""
+    found = parameters(*({"seed": 2**70 + i} for i in range(4)))
+    assert found["seed"] == {"distribution": "int_uniform", "min": 2**70, "max": 2**70 + 3}
+
+
 def test_groups_names_and_conditions() -> None:
     """A config within a config is a group; what only some trials have is explained by a choice."""
     configs = [

@@ -25,7 +25,8 @@ def sparkline(
     wide = min(known) * max(known) > 0 and max(map(abs, known)) > _WIDE * min(map(abs, known))
     # Of negative values the logarithm of the size falls where the value rises.
     upside_down = best_is_least != (wide and known[0] < 0)
-    heights = [math.log(abs(value)) if wide else value for value in known]
+    most = max(map(abs, known)) or 1.0  # the span in parts of it: no float may hold the whole
+    heights = [math.log(abs(value)) if wide else value / most for value in known]
     low, high = min(heights), max(heights)
     drawn = iter(heights)
     return "".join(

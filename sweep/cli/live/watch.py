@@ -75,6 +75,8 @@ class StudyWatch:
             if self._changed() or self._running or was or self.behind:
                 self._see(until)
                 self._error = None
+        except FileNotFoundError:
+            raise
         except SweepError as error:
             self._entries = None
             self._error = str(error)
@@ -110,7 +112,7 @@ class StudyWatch:
     def _take(self, follower: Follower, entry: Entry) -> None:
         state = follower.state
         if self._reading is None or isinstance(entry.event, SpecChanged):
-            spec = StudySpec.model_validate(state.spec)
+            spec = StudySpec.accepted(state.spec)
             self._reading = Subject(self.paths.name, spec, Limits.of(spec, state), state)
         elif isinstance(entry.event, DriverStarted):
             self._reading.limits = Limits.of(self._reading.spec, state)
