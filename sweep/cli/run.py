@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -180,8 +179,12 @@ def _report_over(request: Request, options: Options, out: Output) -> int:
         study.end(reason, lambda entry: None)
         report_begin(request, study.state, out)
     elif _was_killed(request.state):
-        with suppress(StudyLockedError):  # its driver is at its end, and does it itself
+        try:
             open_study(request).end(reason, lambda entry: None)
+        except StudyLockedError:
+            pass  # its driver is at its end, and does it itself
+        except StoreError as problem:  # it may not be written, say: it is complete all the same
+            error(f"warning: {problem}")
     conclusion = Conclusion.of(request.spec, request.state, reason, request.paths, already=True)
     conclude(conclusion, out, store=options.store)
     _catch_up(request, options.store, out)

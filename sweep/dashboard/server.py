@@ -8,6 +8,7 @@ import sys
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from io import BufferedIOBase
 from queue import SimpleQueue
 from socketserver import TCPServer, ThreadingMixIn
 from typing import Any
@@ -81,8 +82,30 @@ class _Handler(WSGIRequestHandler):
     timeout = 60
     """Seconds. Browsers open connections ahead of time, and each has a thread here."""
 
+    def setup(self) -> None:
+        super().setup()
+        self.wfile = _Sending(self.connection)
+
     def log_message(self, format: str, *args: Any) -> None:
         """Nothing: an address may have the token in it."""
+
+
+class _Sending(BufferedIOBase):
+    """What a client is sent. One that is too slow in reading it is taken to have left: of that
+    `wsgiref` makes no traceback."""
+
+    def __init__(self, connection: socket.socket) -> None:
+        self._connection = connection
+
+    def writable(self) -> bool:
+        return True
+
+    def write(self, data: Any) -> int:
+        try:
+            self._connection.sendall(data)
+        except TimeoutError as error:
+            raise ConnectionAbortedError("too slow") from error
+        return len(data)
 
 
 def address(host: str, port: int, token: str | None = None) -> str:

@@ -254,6 +254,21 @@ def test_killed_after_its_end(complete: Project) -> None:
     assert written.newest == state_of(complete).seq
 
 
+def test_killed_after_its_end_where_nothing_can_be_written(complete: Project) -> None:
+    """It is complete all the same; that nothing was cleared up is a warning."""
+    paths = StudyPaths.of(complete.store, "s")
+    journal = Journal(paths.journal)
+    journal.append(DriverStarted(session=2, host="h", pid=1, versions={}))
+    journal.close()
+    paths.lock.unlink()
+    paths.lock.mkdir()  # root may write wherever others may not
+    done = complete.call("run", "--inline", complete.root / "s.yaml")
+    assert done.returncode == 0
+    assert "already complete" in done.stdout
+    assert done.stderr.startswith(f"sweep: warning: {paths.lock}: cannot be opened: ")
+    assert done.stderr.count("\n") == 1
+
+
 def test_trial_forks_itself(project: Project) -> None:
     """`trial.fork` adds a trial from there on; what the space does not have is refused."""
     spec = spec_of(project, "forks_itself", parameters=GRID, method="grid")

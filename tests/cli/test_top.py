@@ -219,6 +219,22 @@ def test_a_place_that_is_no_store(project: Project) -> None:
     assert project.call("top", "--store", project.root).stdout == "no studies\n"
 
 
+def test_another_study_that_took_the_place_of_one(project: Project) -> None:
+    """Between two looks, and with as many events: it is not taken for the one before it."""
+    for name, least in (("a", 0.0), ("b", 0.5)):
+        parameters = {"x": {"min": least, "max": 1.0}}
+        spec = project.spec(name, parameters=parameters)
+        assert project.call("run", "--inline", spec).returncode == 0
+    watch = StoreWatch(project.store, ["a"])
+    watch.look(5.0)
+    shutil.rmtree(project.store / "a")
+    (project.store / "b").rename(project.store / "a")
+    watch.look(5.0)
+    fresh = StoreWatch(project.store, ["a"])
+    fresh.look(5.0)
+    assert watch.view(0.0) == fresh.view(0.0)
+
+
 def test_a_study_that_is_removed_while_it_is_looked_at(
     project: Project, monkeypatch: pytest.MonkeyPatch
 ) -> None:

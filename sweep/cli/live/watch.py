@@ -20,8 +20,10 @@ from sweep.driver.plan import Limits
 from sweep.errors import SweepError
 from sweep.journal.event import DriverStarted, Entry, SpecChanged, TrialState
 from sweep.journal.follower import Follower
-from sweep.journal.listing import newest_event, studies
+from sweep.journal.journal import beginning_of
+from sweep.journal.listing import list_segments, newest_event, studies
 from sweep.journal.lock import holder
+from sweep.journal.state import StudyState
 from sweep.paths import StudyPaths
 from sweep.spec import StudySpec
 from sweep.spec.section import Goal
@@ -42,6 +44,7 @@ class StudyWatch:
         """``follow`` it even where it does not run."""
         self.paths, self._follow = paths, follow
         self._stamp: int | None = None
+        self._first: tuple[str, int, int] | None = None
         self._running = False
         self._idle: StudyLine | None = None
         self._error: str | None = None
@@ -84,7 +87,9 @@ class StudyWatch:
             self.subject.running = self._running
 
     def _see(self, until: float) -> None:
-        if self._follower is not None and newest_event(self.paths.journal) < self.seq:
+        if self._follower is not None and (
+            newest_event(self.paths.journal) < self.seq or self._is_another(self._follower.state)
+        ):
             self._begin()  # another study of that name has taken its place, or it was repaired
         if self._follower is None:
             if not self._running and not self._follow:
@@ -92,6 +97,22 @@ class StudyWatch:
                 return
             self._follower = Follower(self.paths.journal)
         self._read(self._follower, until)
+
+    def _is_another(self, state: StudyState) -> bool:
+        """Whether the journal is not that of ``state``: only a new first segment is looked into."""
+        segments, _ = list_segments(self.paths.journal)
+        if not segments:
+            return False
+        first = segments[0].path
+        try:
+            there = first.stat()
+        except FileNotFoundError:
+            return False  # compacted away since: the next look sees
+        mark = (first.name, there.st_ino, there.st_mtime_ns)
+        if mark == self._first:
+            return False
+        self._first, beginning = mark, beginning_of(self.paths.journal)
+        return state.seq >= 0 and beginning is not None and beginning[1] != state.created
 
     def _changed(self) -> bool:
         stamp = self.paths.journal.stat().st_mtime_ns
