@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -52,7 +53,12 @@ class Imported:
 
 
 def import_optuna(
-    store: Path, url: str, wanted: Wanted | None = None, *, study: str | None = None
+    store: Path,
+    url: str,
+    wanted: Wanted | None = None,
+    *,
+    study: str | None = None,
+    metrics: Sequence[str] = (),
 ) -> Imported:
     """Make a study of the one in the database ``url``, and its YAML in the working directory.
 
@@ -61,10 +67,11 @@ def import_optuna(
 
     Args:
         study: which one, where the database has several.
+        metrics: what its objectives are called here, in their order; by default as there.
 
     Raises:
         UsageError: no database of Optuna's, no such study, or nothing in it that is over; or the
-            new study or its YAML is there already.
+            metrics are not one for each objective; or the new study or its YAML is there already.
         SpecError: the space that is wanted is not valid.
         StoreError: the database cannot be read, or the store not be written.
     """
@@ -73,7 +80,7 @@ def import_optuna(
 
     database = OptunaDatabase.of(url)
     with database.read(study) as known:
-        source, found = f"{database.path}:{known.study_name}", imported_study(known)
+        source, found = f"{database.path}:{known.study_name}", imported_study(known, metrics)
     return _make(store, source, found, wanted or Wanted())
 
 

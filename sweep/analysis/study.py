@@ -171,12 +171,18 @@ class Study:
 
         Raises:
             StudyNotFoundError: the study has no such checkpoint, or does not keep it any more.
-            UsageError: the checkpoint holds nothing that one of ``components`` names.
+            UsageError: the checkpoint holds nothing that one of ``components`` names, or
+                ``checkpoint`` is no text.
             CheckpointDamagedError: a file is missing or not as it was saved.
         """
         if (checkpoint is None) == (trial is None):
             raise UsageError('load_checkpoint: give an id, or trial=3 with which="best"')
         if checkpoint is not None:
+            if not isinstance(checkpoint, str):
+                raise UsageError(
+                    f"load_checkpoint: {checkpoint!r} is no id; "
+                    f"of a trial: load_checkpoint(trial={checkpoint!r})"
+                )
             number = checkpoint.partition("@")[0]
             if not number.isdecimal():
                 raise StudyNotFoundError(f"{self.name}: no checkpoint can be called {checkpoint!r}")

@@ -15,7 +15,8 @@ from sweep.quantity import counted
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Origin:
     """What is imported: ``source`` is the URL of a database, or a directory. ``study`` says which
-    one of a database, ``metric`` and ``goal`` what an experiment of Tune's has optimised."""
+    one of a database, ``metric`` what it has optimised (of several, with commas between), and
+    ``goal`` which way, where the source does not say it."""
 
     source: str
     study: str | None = None
@@ -53,11 +54,12 @@ def _made(store: Path, origin: Origin, wanted: Wanted) -> Imported:
             f"{origin.source}: is no directory of Ray Tune's, nor a database of Optuna's, such as "
             "sqlite:///optuna.db"
         )
-    if origin.metric is not None or origin.goal is not None:
+    if origin.goal is not None:
         raise UsageError(
-            f"--metric and --goal go with a directory of Ray Tune's, not with {origin.source}"
+            f"--goal goes with a directory of Ray Tune's: {origin.source} says it itself"
         )
-    return import_optuna(store, origin.source, wanted, study=origin.study)
+    metrics = [] if origin.metric is None else [each.strip() for each in origin.metric.split(",")]
+    return import_optuna(store, origin.source, wanted, study=origin.study, metrics=metrics)
 
 
 def _notes(made: Imported) -> list[str]:

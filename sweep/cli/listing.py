@@ -34,7 +34,7 @@ def best(store: Path, name: str, count: int | None, out: Output) -> None:
         status = status_of(paths, spec, state)
         yet = "" if status == "complete" else " yet"
         lacking = "keeps the constraints" if state.counts[TrialState.COMPLETE] else "is complete"
-        out.line(f"{paths.name}: no trial {lacking}{yet} ({counts_text(state, status)})")
+        out.line(f"{paths.name}: no trial {lacking}{yet}: {counts_text(state, status)}")
         return
     names = searched_names(spec, ranked)
     rows = [

@@ -144,7 +144,7 @@ def top(
     store: StoreOption = RUNS,
     as_json: JsonOption = False,
 ) -> None:
-    """Follow studies that other processes run: progress, slots, failures. q ends it."""
+    """Follow studies that other processes run. Shows progress, slots and failures; q ends it."""
     from sweep.cli import top as command
 
     raise typer.Exit(command.top(store, names or [], output.Output(as_json), once=once))
@@ -152,7 +152,7 @@ def top(
 
 @app.command()
 def show(study: TrialArgument, store: StoreOption = RUNS, as_json: JsonOption = False) -> None:
-    """Show a study with its trials, or one trial with its reports, checkpoints and error."""
+    """Show a study or one of its trials. With reports, checkpoints and errors."""
     from sweep.cli import show as command
 
     command.show(store, study, output.Output(as_json))
@@ -167,7 +167,7 @@ def best(
     store: StoreOption = RUNS,
     as_json: JsonOption = False,
 ) -> None:
-    """Show the best trials of a study, the incumbent first; of several metrics the Pareto front."""
+    """Show the best trials of a study. The incumbent first; of several metrics the Pareto front."""
     from sweep.cli import listing as command
 
     command.best(store, study, count, output.Output(as_json))
@@ -188,7 +188,7 @@ def report(
     store: StoreOption = RUNS,
     as_json: JsonOption = False,
 ) -> None:
-    """Write studies as one HTML page that works offline: charts, failures, spec, versions."""
+    """Write studies as one HTML page. It works offline: charts, failures, spec, versions."""
     from sweep.cli import report as command
 
     command.report(store, studies, to, output.Output(as_json), look=look)
@@ -218,7 +218,7 @@ def dashboard(
     store: StoreOption = RUNS,
     as_json: JsonOption = False,
 ) -> None:
-    """Serve a store as Optuna's dashboard, live and read-only, with the report of each study."""
+    """Serve a store as Optuna's dashboard. Live and read-only, with the report of each study."""
     from sweep.cli import dashboard as command
 
     options = command.Options(host=host, port=port, token=token, look=look)
@@ -232,7 +232,7 @@ def stop(
     wait: Annotated[float, typer.Option("--wait", help="Seconds to wait for the end.")] = 60.0,
     as_json: JsonOption = False,
 ) -> None:
-    """Let a running study save and end, from anywhere that sees its store."""
+    """Let a running study save and end. From anywhere that sees its store."""
     from sweep.cli import stop as command
 
     raise typer.Exit(command.stop(store, study, wait, output.Output(as_json)))
@@ -271,7 +271,7 @@ def track(
     store: StoreOption = RUNS,
     as_json: JsonOption = False,
 ) -> None:
-    """Send trackers what they lack of a study, or all of it to one that knows nothing yet."""
+    """Send trackers what they lack of a study. With --to all of it, to one that knows nothing."""
     from sweep.cli import track as command
 
     raise typer.Exit(command.track(store, study, to or [], output.Output(as_json)))
@@ -297,7 +297,7 @@ def gc(
     store: StoreOption = RUNS,
     as_json: JsonOption = False,
 ) -> None:
-    """Let go checkpoints that are not kept, and remove files that nothing refers to."""
+    """Let go checkpoints that are not kept. Files that nothing refers to are removed, too."""
     from sweep.cli import gc as command
 
     out = output.Output(as_json)
@@ -313,7 +313,7 @@ def verify(
     store: StoreOption = RUNS,
     as_json: JsonOption = False,
 ) -> None:
-    """Read every byte of a study, and say what is damaged and who needs it."""
+    """Read every byte of a study. Says what is damaged and who needs it."""
     from sweep.cli import verify as command
 
     raise typer.Exit(command.verify(store, study, output.Output(as_json), repair=repair))
@@ -332,7 +332,7 @@ def fork(
     store: StoreOption = RUNS,
     as_json: JsonOption = False,
 ) -> None:
-    """Add a trial that goes on from another's checkpoint with other parameters."""
+    """Add a trial that goes on from another's checkpoint. With other parameters."""
     from sweep.cli import fork as command
 
     command.fork(store, checkpoint, changes or [], force, output.Output(as_json))
@@ -366,7 +366,7 @@ def export(
     store: StoreOption = RUNS,
     as_json: JsonOption = False,
 ) -> None:
-    """Write the trials of a study, or what a checkpoint holds, for use elsewhere."""
+    """Write a study or a checkpoint for use elsewhere. Its trials, or its tensors."""
     from sweep.cli import export as command
 
     command.export(store, name, to, components, force, output.Output(as_json))
@@ -388,7 +388,10 @@ def import_study(
         str | None, typer.Option("--study", help="Of Optuna: which one, where there are several.")
     ] = None,
     metric: Annotated[
-        str | None, typer.Option("--metric", help="Of Ray Tune: what is optimised.")
+        str | None,
+        typer.Option(
+            "--metric", help="What is optimised; of several metrics of Optuna's: NAME,NAME."
+        ),
     ] = None,
     goal: Annotated[
         str | None, typer.Option("--goal", help="Of Ray Tune: minimize or maximize.")
@@ -404,7 +407,7 @@ def import_study(
     store: StoreOption = RUNS,
     as_json: JsonOption = False,
 ) -> None:
-    """Make a study of one of Optuna's or Ray Tune's, with its trials, and the YAML to go on."""
+    """Make a study of one of Optuna's or Ray Tune's. With its trials, and the YAML to go on."""
     from sweep.analysis.importing import Wanted
     from sweep.cli import importing as command
 

@@ -20,12 +20,14 @@ def report(store: Path, names: Sequence[str], to: Path | None, out: Output, *, l
 
     Raises:
         StudyNotFoundError: there is no such study.
-        UsageError: the file cannot be written.
+        UsageError: the file cannot be written, or its name is not one of HTML.
     """
     found = [find_begun(store, name) for name in dict.fromkeys(names)]
     path = (to or (found[0].report if len(found) == 1 else store / found[0].report.name)).absolute()
     if path.is_dir():
         raise UsageError(f"{path}: is a directory; give a file, such as --to report.html")
+    if path.suffix.lower() not in (".html", ".htm"):
+        raise UsageError(f"{path}: a report is HTML; give a --to that ends in .html")
     content = page([Subject.read(paths) for paths in found]).encode("utf-8", "backslashreplace")
     try:
         fsio.make_directory(path.parent)

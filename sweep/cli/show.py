@@ -10,7 +10,7 @@ from typing import Any
 from sweep.analysis import selection
 from sweep.checkpoint.usage import Usage, usage
 from sweep.cli.beginning import history_record, history_text, left_out_text, left_out_trials
-from sweep.cli.output import Output, duration_text
+from sweep.cli.output import Output, duration_text, store_option
 from sweep.cli.place import find_trial, read_study
 from sweep.cli.standing import (
     best_text,
@@ -51,7 +51,8 @@ def show(store: Path, name: str, out: Output) -> None:
         if out.as_json:
             out.data(_study_record(paths, spec, state, status))
         else:
-            _print_study(paths, spec, state, status, out)
+            catch_up = f"sweep track {paths.name}{store_option(store)}"
+            _print_study(paths, spec, state, status, catch_up, out)
         return
     trial = selection.find_trial(state, paths.name, number)
     if out.as_json:
@@ -81,7 +82,12 @@ def _study_record(
 
 
 def _print_study(
-    paths: StudyPaths, spec: StudySpec, state: StudyState, status: str, out: Output
+    paths: StudyPaths,
+    spec: StudySpec,
+    state: StudyState,
+    status: str,
+    catch_up: str,
+    out: Output,
 ) -> None:
     lag, waited = _lag(paths, spec), waited_text(spec, state)
     out.pairs(
@@ -98,7 +104,7 @@ def _print_study(
             "disk": _usage_text(usage(paths.checkpoints)),
             **({} if lag is None else {"mirror": lag.text(state.seq) or f"{lag.to}: all is there"}),
             **{
-                note.name: note.behind(state.seq) or f"{note.to}: all is there"
+                note.name: _tracker_text(note, status, state.seq, catch_up)
                 for note in _notes(paths, spec)
             },
         }
@@ -124,6 +130,14 @@ def _lag(paths: StudyPaths, spec: StudySpec) -> Lag | None:
 
 def _notes(paths: StudyPaths, spec: StudySpec) -> list[Note]:
     return [read_note(paths, tracker.name) for tracker in spec.trackers]
+
+
+def _tracker_text(note: Note, status: str, last: int, catch_up: str) -> str:
+    """How far a tracker is, and the command that helps where no driver feeds it."""
+    lack = note.lack(last)
+    if lack is None:
+        return f"{note.to}: all is there"
+    return lack if status == "running" else f"{lack}; to catch up: {catch_up}"
 
 
 def _usage_text(taken: Usage) -> str:

@@ -38,11 +38,16 @@ class Note:
 
     def behind(self, last: int) -> str | None:
         """How it is behind a journal whose newest event is ``last``, in a line; None: it is not."""
+        lack = self.lack(last)
+        return None if lack is None else f"{self.name} is {lack}"
+
+    def lack(self, last: int) -> str | None:
+        """The same without the name: ``behind by 3 events: not sent yet``."""
         if self.seq >= last:
             return None
         when = "" if self.since is None else time.strftime(" since %F %T", time.gmtime(self.since))
         what = counted(last - self.seq, "event")
-        return f"{self.name} is behind by {what}{when}: {self.reason or 'not sent yet'}"
+        return f"behind by {what}{when}: {self.reason or 'not sent yet'}"
 
     def record(self, last: int) -> dict[str, Any]:
         """For JSON."""

@@ -64,13 +64,19 @@ class Subject:
 
     @cached_property
     def searched(self) -> list[str]:
-        """Names of the parameters that are not the same in all trials."""
+        """Names of the parameters that are searched and that any trial has.
+
+        A function that suggests does not say which of its parameters are constants: there those
+        that differ between trials.
+        """
         columns = [name for name in self.trials.columns if name.startswith("params.")]
-        return [
-            name.removeprefix("params.")
+        values = {
+            name.removeprefix("params."): set(map(repr, self.column(name))) - {"None"}
             for name in columns
-            if len(set(map(repr, self.column(name))) - {"None"}) > 1
-        ]
+        }
+        if self.spec.space_function is not None:
+            return [name for name, known in values.items() if len(known) > 1]
+        return [name for name, known in self.spec.space.searched(values).items() if known]
 
     @cached_property
     def states(self) -> list[str]:

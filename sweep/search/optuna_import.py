@@ -13,6 +13,7 @@ from optuna.trial import TrialState as OptunaState
 
 from sweep.errors import UsageError
 from sweep.journal.event import TrialState
+from sweep.quantity import counted
 from sweep.search.found_space import FoundSpace
 from sweep.search.imported import ImportedReport, ImportedStudy, ImportedTrial
 from sweep.search.optuna_space import params_found, space_found
@@ -28,14 +29,18 @@ _OURS = {"number", "parent"}
 """Numbers among the user attributes that `optuna_study` writes, and that are no metrics."""
 
 
-def imported_study(study: OptunaStudy) -> ImportedStudy:
+def imported_study(study: OptunaStudy, metrics: Sequence[str] = ()) -> ImportedStudy:
     """What is in ``study``.
 
     Numbers among the user attributes are metrics here; the others are left out. A constraint has a
     metric, too: how much it is exceeded, unless it is called as one of ours.
 
+    Args:
+        metrics: what the objectives are called here; by default as there, where few have a name.
+
     Raises:
-        UsageError: no trial is over, or a parameter has a choice that JSON does not know.
+        UsageError: no trial is over, a parameter has a choice that JSON does not know, or the
+            metrics are not one for each objective.
     """
     all_ = study.get_trials(deepcopy=False)
     over = [trial for trial in all_ if trial.state in _STATES]
@@ -49,7 +54,12 @@ def imported_study(study: OptunaStudy) -> ImportedStudy:
         ) from (error)
     if not space.parameters:
         raise UsageError(f"{study.study_name}: no trial has a parameter")
-    objectives = _objectives(study, space)
+    objectives = list(metrics) or _objectives(study, space)
+    if len(objectives) != len(study.directions):
+        raise UsageError(
+            f"{study.study_name}: has {counted(len(study.directions), 'objective')}; name as many "
+            "metrics"
+        )
     constraints = _constraints(over, [*objectives, *space.parameters])
     goals = [
         "maximize" if each == StudyDirection.MAXIMIZE else "minimize" for each in study.directions
@@ -65,7 +75,16 @@ def imported_study(study: OptunaStudy) -> ImportedStudy:
         "trials": len(over),
     }
     trials = [_imported(trial, objectives, constraints, space) for trial in over]
-    return ImportedStudy(content, trials, len(all_) - len(over), space.notes)
+    notes = [*space.notes, *([] if metrics or study.metric_names else [_unnamed(objectives)])]
+    return ImportedStudy(content, trials, len(all_) - len(over), notes)
+
+
+def _unnamed(objectives: Sequence[str]) -> str:
+    named = ",".join(["NAME"] * len(objectives))
+    return (
+        f"what is optimised has no name there and is {' and '.join(objectives)} here: the program "
+        f"must report it so, or import with --metric {named}"
+    )
 
 
 def _objectives(study: OptunaStudy, space: FoundSpace) -> list[str]:

@@ -85,6 +85,8 @@ def test_load_checkpoint(complete: Project) -> None:
         study.load_checkpoint(trial=0, components=["head"])
     with pytest.raises(StudyNotFoundError, match="0@99"):
         study.load_checkpoint("0@99.0")
+    with pytest.raises(UsageError, match=r"of a trial: load_checkpoint\(trial=0\)"):
+        study.load_checkpoint(0)  # type: ignore[arg-type]
     width = study.trials["params.width"][0]
     model = torch.nn.Linear(3, width)
     assert latest.load_into(model=model).whole

@@ -320,6 +320,14 @@ def test_init_gives_a_sweep_that_runs(project: Project) -> None:
     assert "is there already" in one_line(again.stderr)
 
 
+def test_help_says_of_each_command_what_it_does() -> None:
+    """In a whole sentence: none is cut."""
+    command = [sys.executable, "-m", "sweep", "--help"]
+    said = subprocess.run(command, capture_output=True, check=True, text=True).stdout
+    assert "  top " in said
+    assert [line for line in said.splitlines() if line.endswith("...")] == []
+
+
 def test_help_is_quick() -> None:
     """`sweep --help` takes a quarter of a second at most: of CPU time, whatever else runs here."""
     import resource

@@ -250,6 +250,25 @@ def test_several_objectives(project: Project) -> None:
     assert project.call("replay", "two").returncode == 0
 
 
+def test_objectives_are_given_names(project: Project, create: Create) -> None:
+    """Those that a program reports; without them it is said what it must report."""
+    create(trials=4)
+    said = imported(project, "--metric", "loss", "--name", "named")
+    assert "has no name there" not in said
+    study = sweep.open_study(project.store / "named")
+    assert [each.name for each in study.spec.objectives] == ["loss"]
+    assert study.reports["metrics.loss"].notna().all()
+    assert study.trials["metrics.loss"].equals(study.trials["value"])
+    unnamed = imported(project)
+    assert "theirs: note: what is optimised has no name there and is value here: " in unnamed
+    assert "import with --metric NAME\n" in unnamed
+    url = "sqlite:///optuna.db"
+    both = refused(project, url, "--metric", "loss,size", "--name", "third")
+    assert "theirs: has 1 objective; name as many metrics" in both
+    goal = refused(project, url, "--goal", "maximize")
+    assert f"--goal goes with a directory of Ray Tune's: {url} says it itself" in goal
+
+
 def test_there_and_back(complete: Project) -> None:
     """What was exported is imported with the same params, values, metrics and times."""
     assert complete.call("export", "s", "--to", "sqlite:///optuna.db").returncode == 0

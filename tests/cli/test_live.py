@@ -193,6 +193,18 @@ def test_paused_trials_are_counted_where_there_are_any() -> None:
     assert "digits/1" not in text  # it holds no slot
 
 
+def test_curves_have_room_where_one_is_known_or_may_come() -> None:
+    """Studies that are looked at when they have ended have none, and no empty column."""
+    idle = replace(view([followed(state())], Slots(), 15.0).studies[0], status="complete")
+    for line, room in (
+        (idle, True),
+        (replace(idle, incumbents=()), False),
+        (replace(idle, incumbents=(), status="running"), True),
+    ):
+        seen = View(time=15.0, studies=[line], slots=[], failures=[])
+        assert ("incumbent" in lines_of(seen)[0]) == room
+
+
 def test_time_left_counts_what_runs() -> None:
     """Three trials of about 10 s are left, 5 s of one are done, on one slot: 25 s."""
     limits, study = Limits.of(SPEC), state()

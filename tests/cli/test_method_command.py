@@ -99,7 +99,7 @@ def test_too_few_trials_for_the_rungs_are_said(project: Project) -> None:
     done = project.run("run", "--inline", spec)
     said = "warning: a: it may be that no trial is complete: to pass all rungs takes one of 4, and"
     assert said in done.stderr
-    assert project.call("best", "a").stdout == "a: no trial is complete (1 trial (1 pruned))\n"
+    assert project.call("best", "a").stdout == "a: no trial is complete: 1 trial (1 pruned)\n"
     more = project.run("run", "--inline", spec, "--set", "trials=4")
     assert "warning" not in more.stderr
 

@@ -63,6 +63,10 @@ def test_wrong_places_are_named(made: Project) -> None:
     directory = made.call("report", "good", "--to", ".")
     assert directory.returncode == 2
     assert "is a directory" in directory.stderr
+    other = made.call("report", "good", "--to", "good.pdf")
+    assert other.returncode == 2
+    assert "good.pdf: a report is HTML; give a --to that ends in .html" in other.stderr
+    assert not (made.root / "good.pdf").exists()
     below = made.call("report", "good", "--to", "good.yaml/x.html")
     assert below.returncode == 2
     assert "cannot be written" in below.stderr

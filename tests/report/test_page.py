@@ -181,6 +181,21 @@ def test_kill_resume_pause_and_promotion_are_drawn(tmp_path: Path) -> None:
     assert "killed" in document.said
 
 
+def test_one_trial_has_its_parameters(tmp_path: Path) -> None:
+    """With nothing to compare it with, too; constants are left out."""
+    spec = spec_of(parameters={"x": {"min": 0.0, "max": 1.0}, "c": {"value": 7}})
+    events = [session(1), asked(0, x=0.25, c=7), begun(0), finished(0, 1.0), told(0, 0, 1.0)]
+    _, document = read(tmp_path, spec, events)
+    assert "loss 1 in trial 0: x = 0.25" in document.said
+    assert "No trial has a result yet." not in document.said
+    said = [each.get("aria-label") or "" for _, each in document.tags]
+    assert any("loss against x, 1 trial" in each for each in said), said
+    constant = spec_of(name="constant", parameters={"c": {"value": 7}})
+    events = [session(1), asked(0, c=7), begun(0), finished(0, 1.0), told(0, 0, 1.0)]
+    _, document = read(tmp_path, constant, events)
+    assert document.text.count("No parameter is searched.") == 2
+
+
 def test_several_objectives_give_the_front(tmp_path: Path) -> None:
     """Its members are those that the journal names; one that exceeds a bound is told apart."""
     spec = spec_of(metric=[{"name": "loss"}, {"name": "size"}], constraints=["size <= 5"])
@@ -191,6 +206,8 @@ def test_several_objectives_give_the_front(tmp_path: Path) -> None:
         events += [told(trial, trial, values[0], values=values, entered=trial < 2)]
     _, document = read(tmp_path, spec, events)
     assert "2 trials on the Pareto front" in document.said
+    assert document.text.count("complete, on the front") == 2
+    assert "All trials, the best by loss first" in document.said
     assert "exceeds a constraint" in document.said
     drawn = [each for each in document.having("path") if each.get("class") == "mark best"]
     assert sum("trial" in (each["data-tip"] or "") for each in drawn if "data-tip" in each) == 2

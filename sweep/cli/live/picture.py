@@ -98,6 +98,8 @@ def _studies(studies: Sequence[StudyLine], width: int, plain: bool) -> _Part:
         for name in ("paused", "pruned", "failed")
         if not any(getattr(line, name) for line in studies)
     }
+    if not any(line.incumbents or line.status == RUNNING for line in studies):
+        zero.add("incumbent")  # the curves of those that nobody runs are not read
     columns = [*_STUDIES, *(_WIDER if wide else [])]
     places = [place for place, column in enumerate(columns) if column.name not in zero]
     rows = [_study_cells(line, wide, plain) for line in studies]

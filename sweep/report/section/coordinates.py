@@ -6,9 +6,9 @@ import math
 
 from sweep.quantity import counted, text
 from sweep.report.chart import Frame, figure, key, label, line, path
-from sweep.report.element import Markup, element, join
+from sweep.report.element import Markup, join
 from sweep.report.scale import Scale, scale_of, shortened, value_scale
-from sweep.report.section.slice import log_of
+from sweep.report.section.slice import log_of, nothing_drawn
 from sweep.report.subject import Subject
 from sweep.report.thinning import favouring, shown_text
 
@@ -38,7 +38,7 @@ def coordinates(subject: Subject) -> Markup:
     having = [name for name in params if any(params[name][at] is not None for at in places)]
     names = having[:AXES]
     if not names:
-        return element("p", "No trial has a result yet, or nothing is searched.")
+        return nothing_drawn(subject)
     frame = Frame(height=360, left=50, right=70, top=30, bottom=30)
     low, high = frame.y
     scales: list[Scale] = [

@@ -27,7 +27,7 @@ def slices(subject: Subject) -> Markup:
     """A small chart for each parameter that is searched."""
     values, known = subject.values(0), subject.results
     if not known or not subject.searched:
-        return element("p", "No trial has a result yet, or nothing is searched.")
+        return nothing_drawn(subject)
     names = subject.searched[:SLICES]
     limit = min(DOTS, DOTS_OF_ALL // len(names))
     drawn = favouring(known, limit, subject.loss, FAVOURED)
@@ -45,6 +45,12 @@ def slices(subject: Subject) -> Markup:
             element("p", note, class_="note"),
         ]
     )
+
+
+def nothing_drawn(subject: Subject) -> Markup:
+    """Why no parameter can be drawn against the objective."""
+    lacking = "No parameter is searched." if subject.results else "No trial has a result yet."
+    return element("p", lacking)
 
 
 def _slice(subject: Subject, name: str, places: list[int], values: list[float]) -> Markup:

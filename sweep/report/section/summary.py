@@ -53,7 +53,7 @@ def trials(subject: Subject) -> Markup:
     rows = [
         [
             _number(int(subject.trials["number"].iloc[at])),
-            subject.states[at] + ("" if subject.feasible[at] else ", exceeds a constraint"),
+            _state(subject, at),
             *(_number(column[at]) for column in values),
             *(_number(column[at]) for column in params),
             _number(steps[at]),
@@ -63,14 +63,22 @@ def trials(subject: Subject) -> Markup:
     ]
     left = len(subject.trials) - len(places)
     what = f"The best {len(places)} of {len(subject.trials):,} trials" if left else "All trials"
+    order = "the best first" if len(objectives) == 1 else f"the best by {objectives[0]} first"
     hidden = len(subject.searched) - len(names)
     more = f"; {counted(hidden, 'more parameter')} not shown" if hidden > 0 else ""
     return table(
-        f"{what}, the best first{more}",
+        f"{what}, {order}{more}",
         ["trial", "state", *objectives, *names, "steps", "time"],
         rows,
         sortable=True,
     )
+
+
+def _state(subject: Subject, at: int) -> str:
+    if not subject.feasible[at]:
+        return f"{subject.states[at]}, exceeds a constraint"
+    on_front = int(subject.trials["number"].iloc[at]) in subject.chronicle.front
+    return subject.states[at] + (", on the front" if on_front else "")
 
 
 def _listed(subject: Subject) -> list[int]:
