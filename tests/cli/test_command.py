@@ -111,7 +111,7 @@ def test_store_that_cannot_be_written(project: Project) -> None:
 def test_torn_and_foreign_journals(project: Project) -> None:
     """A damaged journal is exit code 3 for every command that needs it, and stays as it is."""
     spec = project.spec("s")
-    assert project.run("run", "--inline", spec).returncode == 0
+    assert project.call("run", "--inline", spec).returncode == 0
     (segment,) = (project.store / "s" / "journal").glob("*.parquet")
     whole = segment.read_bytes()
     segment.write_bytes(whole[:-20])
@@ -133,7 +133,7 @@ def test_second_driver_is_refused(project: Project) -> None:
     spec = project.spec("s", program="odd:sleeps", trials=1)
     first = project.start("run", "--inline", spec)
     until(lambda: (project.root / "running-0").exists())
-    second = project.run("run", "--inline", spec)
+    second = project.call("run", "--inline", spec)
     assert second.returncode == 3
     assert str(first.pid) in one_line(second.stderr)
 
@@ -141,7 +141,7 @@ def test_second_driver_is_refused(project: Project) -> None:
 def test_changed_space_is_refused_with_the_difference(project: Project) -> None:
     """Another space, metric or method is refused and shown; nothing of the study changes."""
     spec = project.spec("s")
-    assert project.run("run", "--inline", spec).returncode == 0
+    assert project.call("run", "--inline", spec).returncode == 0
     before = sorted((project.store / "s" / "journal").iterdir())
     for override, shown in [
         ("parameters.x.max=2.0", "parameters.x.max: 1.0 -> 2.0"),
@@ -150,7 +150,7 @@ def test_changed_space_is_refused_with_the_difference(project: Project) -> None:
         ("method=tpe", "method"),
         ("seed=9", "seed"),
     ]:
-        done = project.run("run", "--inline", spec, "--set", override)
+        done = project.call("run", "--inline", spec, "--set", override)
         assert done.returncode == 2
         assert shown in done.stderr
     assert sorted((project.store / "s" / "journal").iterdir()) == before
@@ -159,7 +159,7 @@ def test_changed_space_is_refused_with_the_difference(project: Project) -> None:
 def test_more_trials_go_on(project: Project) -> None:
     """A complete study says so; with more trials it goes on, and the old ones stay."""
     spec = project.spec("s")
-    assert project.run("run", "--inline", spec).returncode == 0
+    assert project.call("run", "--inline", spec).returncode == 0
     first = sweep.open_study(project.store / "s").trials
     again = project.run("run", spec)  # not inline: Ray must not be needed
     assert again.returncode == 0
@@ -168,13 +168,13 @@ def test_more_trials_go_on(project: Project) -> None:
     second = sweep.open_study(project.store / "s").trials
     assert len(second) == 5
     pd.testing.assert_frame_equal(second.head(3), first)
-    assert project.run("replay", "s").returncode == 0
+    assert project.call("replay", "s").returncode == 0
 
 
 def test_complete_study_starts_no_ray(project: Project) -> None:
     """Running a complete study loads neither Ray nor torch."""
     spec = project.spec("s")
-    assert project.run("run", "--inline", spec).returncode == 0
+    assert project.call("run", "--inline", spec).returncode == 0
     again = project.run("run", spec, PYTHONPROFILEIMPORTTIME="1")
     assert again.returncode == 0
     imported = {line.split("|")[-1].strip() for line in again.stderr.splitlines()}
@@ -185,7 +185,7 @@ def test_complete_study_starts_no_ray(project: Project) -> None:
 def test_failed_trials_are_shown(project: Project) -> None:
     """A raising trial is tried again, then failed with its traceback; the study goes on: exit 1."""
     spec = project.spec("s", program="odd:raises", retries=2)
-    done = project.run("run", "--inline", spec)
+    done = project.call("run", "--inline", spec)
     assert done.returncode == 1
     trials = sweep.open_study(project.store / "s").trials
     assert list(trials["state"]) == ["FAILED"] * 3
@@ -199,7 +199,7 @@ def test_failed_trials_are_shown(project: Project) -> None:
 def test_raising_trial_goes_on_from_its_checkpoint(project: Project) -> None:
     """A trial that raised once goes on from its last checkpoint and completes."""
     spec = project.spec("s", program="odd:raises_once")
-    assert project.run("run", "--inline", spec).returncode == 0
+    assert project.call("run", "--inline", spec).returncode == 0
     study = sweep.open_study(project.store / "s")
     assert list(study.trials["attempts"]) == [2, 2, 2]
     assert list(study.reports[study.reports["trial"] == 0]["attempt"]) == [1, 1, 2, 2]
@@ -209,7 +209,7 @@ def test_mismatch_is_not_tried_again(project: Project) -> None:
     """A trial that its checkpoint does not fit fails at once, whatever `retries` says, and says
     what to do; put right, a fork goes on where it was."""
     spec = project.spec("s", program="odd:tracks_another", retries=9, trials=1)
-    assert project.run("run", "--inline", spec).returncode == 1
+    assert project.call("run", "--inline", spec).returncode == 1
     trial = sweep.open_study(project.store / "s").trials.iloc[0]
     assert (trial["state"], trial["attempts"]) == ("FAILED", 2)
     assert "holds model, but the trial tracks other: track the same objects" in trial["reason"]
@@ -225,7 +225,7 @@ def test_mismatch_is_not_tried_again(project: Project) -> None:
 def test_nan_is_a_failed_trial(project: Project) -> None:
     """A NaN objective fails its trial, is not told, and is not tried again."""
     spec = project.spec("s", program="odd:is_nan", trials=4)
-    assert project.run("run", "--inline", spec).returncode == 1
+    assert project.call("run", "--inline", spec).returncode == 1
     study = sweep.open_study(project.store / "s")
     assert list(study.trials["state"]) == ["COMPLETE", "FAILED", "COMPLETE", "FAILED"]
     assert list(study.trials["attempts"]) == [1, 1, 1, 1]
@@ -236,7 +236,7 @@ def test_resume_needs_no_yaml(project: Project) -> None:
     """`sweep resume` goes on with every interrupted study, and only with those."""
     spec = project.spec("s", trials=3)
     other = project.spec("other", program="odd:sleeps", trials=1)
-    assert project.run("run", "--inline", spec).returncode == 0
+    assert project.call("run", "--inline", spec).returncode == 0
     running = project.start("run", "--inline", other)
     until(lambda: (project.root / "running-0").exists())
     assert "no interrupted study" in project.run("resume").stdout
@@ -256,7 +256,7 @@ def test_resume_needs_no_yaml(project: Project) -> None:
 def test_json_everywhere(project: Project) -> None:
     """`--json` prints valid JSON for every command that prints."""
     spec = project.spec("s", program="odd:is_nan", trials=2)
-    lines = project.run("run", "--inline", "--json", spec).stdout.splitlines()
+    lines = project.call("run", "--inline", "--json", spec).stdout.splitlines()
     records = [json.loads(line) for line in lines]
     assert [record.get("trial") for record in records[:2]] == [0, 1]
     assert records[-1]["reason"] == "complete"
@@ -271,7 +271,7 @@ def test_json_everywhere(project: Project) -> None:
 
 def test_unknown_study_lists_what_there_is(project: Project) -> None:
     """A study that is not there is one line that names those that are."""
-    assert project.run("run", "--inline", project.spec("s")).returncode == 0
+    assert project.call("run", "--inline", project.spec("s")).returncode == 0
     for command in ("show", "best", "stop", "resume", "replay"):
         done = project.run(command, "nope")
         assert done.returncode == 3
@@ -299,10 +299,10 @@ def test_two_sweeps_of_one_name(project: Project) -> None:
 def test_timeout_ends_the_study(project: Project) -> None:
     """When the time is up the running trial saves, and the study says so; more time goes on."""
     spec = project.spec("s", program="odd:sleeps", trials=1, timeout=0.5)
-    done = project.run("run", "--inline", spec)
+    done = project.call("run", "--inline", spec)
     assert done.returncode == 0, done.stderr
     assert "timeout" in done.stdout
-    assert "timeout" in project.run("run", "--inline", spec).stdout
+    assert "timeout" in project.call("run", "--inline", spec).stdout
     state = sweep.open_study(project.store / "s").trials["state"][0]
     assert state == "RUNNING"
 
@@ -380,7 +380,7 @@ def test_shipped_schema_is_current(project: Project) -> None:
 def test_changed_goal_turns_the_search_around(project: Project) -> None:
     """A metric that is mended before the first result is the one that the sampler gets."""
     spec = project.spec("s", program="odd:other_metric", method="tpe", trials=3)
-    assert project.run("run", "--inline", spec).returncode == 2
+    assert project.call("run", "--inline", spec).returncode == 2
     mended = project.spec(
         "s",
         program="odd:returns_loss",
@@ -388,10 +388,10 @@ def test_changed_goal_turns_the_search_around(project: Project) -> None:
         trials=40,
         metric={"name": "loss", "goal": "maximize"},
     )
-    assert project.run("run", "--inline", mended).returncode == 1  # the first one stays failed
+    assert project.call("run", "--inline", mended).returncode == 1  # the first one stays failed
     trials = sweep.open_study(project.store / "s").trials
     assert trials["params.x"].tail(15).mean() > 0.7
-    assert project.run("replay", "s").returncode == 0
+    assert project.call("replay", "s").returncode == 0
 
 
 def test_full_disk_halts_and_fails_no_trial(project: Project) -> None:
@@ -420,7 +420,7 @@ def test_full_disk_halts_and_fails_no_trial(project: Project) -> None:
     )
     assert full.returncode == 3, full.stderr
     assert "cannot be saved" in one_line(full.stderr)
-    assert project.run("run", "--inline", spec).returncode == 0
+    assert project.call("run", "--inline", spec).returncode == 0
     assert set(sweep.open_study(project.store / "s").trials["state"]) == {"COMPLETE"}
 
 
@@ -475,7 +475,7 @@ def test_value_of_an_early_stop_does_not_choose_the_checkpoint(project: Project)
         "    return min(values)\n"
     )
     spec = project.spec("s", program="early:train", trials=1)
-    assert project.run("run", "--inline", spec).returncode == 0
+    assert project.call("run", "--inline", spec).returncode == 0
     study = sweep.open_study(project.store / "s")
     kept = study.checkpoints[study.checkpoints["retired"].isna()]
     assert list(kept["id"]) == ["0@2.0", "0@4.0.final"]

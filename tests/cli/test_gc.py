@@ -43,7 +43,7 @@ def finished_study(project: Project, trials: int = 2) -> None:
         trials=trials,
         checkpoint={"every": {"epochs": 1}, "keep": EVERYTHING},
     )
-    done = project.run("run", "--inline", spec)
+    done = project.call("run", "--inline", spec)
     assert done.returncode == 0, done.stderr
 
 
@@ -100,7 +100,7 @@ def test_idle(project: Project) -> None:
     again = project.run("gc", "study")
     assert "there is nothing to remove" in again.stdout
     assert state_of(project).seq == seq
-    assert project.run("replay", "study").returncode == 0
+    assert project.call("replay", "study").returncode == 0
 
 
 def test_time_of_a_killed_session_does_not_grow(project: Project) -> None:

@@ -50,7 +50,7 @@ def whole(tmp_path_factory: pytest.TempPathFactory) -> Project:
     """A study that was never disturbed, made once; nobody changes it."""
     project = Project(tmp_path_factory.mktemp("whole"))
     shutil.copy(PROGRAMS / "exact.py", project.root)
-    done = project.run("run", "--inline", exact(project))
+    done = project.call("run", "--inline", exact(project))
     assert done.returncode == 0, done.stderr
     return project
 
@@ -134,7 +134,7 @@ def test_damage_is_named_set_aside_and_journaled(project: Project, finished: Stu
     assert not manifest.exists()
     assert list((paths.checkpoints / "quarantine").rglob(manifest.name))
     assert verify(paths).whole
-    assert project.run("replay", "study").returncode == 0
+    assert project.call("replay", "study").returncode == 0
 
 
 def own_bytes(paths: StudyPaths) -> int:
@@ -221,7 +221,7 @@ def test_lost_rows_are_taken_up_again(
     assert verify(paths).whole
     done = project.run("resume", "study", "--inline")
     assert done.returncode == 0, done.stderr
-    assert project.run("replay", "study").returncode == 0
+    assert project.call("replay", "study").returncode == 0
 
     columns = ["number", "state", "value", "params.lr"]
     one, other = (sweep.open_study(p.store / "study").trials[columns] for p in (project, whole))

@@ -69,7 +69,7 @@ def test_slots_timing_and_kills_leave_the_same_bits(tmp_path: Path, ended: str) 
         assert end.returncode == 0, err
         assert killed == (0 if slots == 1 else KILLS)
         assert "of the slot time" in out
-        assert project.run("replay", "study").returncode == 0
+        assert project.call("replay", "study").returncode == 0
         ends.append((tables(project), final_states(project)))
     (whole, weights), *others = ends
     assert {"PRUNED", "COMPLETE"} <= set(whole["trials"]["state"])

@@ -102,7 +102,7 @@ HYPERBAND = {"type": "hyperband", "reduction_factor": 2, "max_resource": 3}
     ("shape", "pruner"),
     [
         *((shape, MEDIAN) for shape in SHORT),
-        (SHAPES[0], None),
+        pytest.param(SHAPES[0], None, marks=pytest.mark.long),
         *(
             pytest.param(shape, pruner, marks=pytest.mark.long)
             for shape in SHAPES

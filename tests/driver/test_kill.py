@@ -90,7 +90,7 @@ def executed(project: Project, process: subprocess.Popen[str], lines: int) -> No
 @pytest.mark.parametrize(
     ("method", "kills", "trials"),
     [
-        ("tpe", 3, 8),
+        ("tpe", 2, 6),
         pytest.param("tpe", 20, 24, marks=[pytest.mark.long, pytest.mark.timeout(900)]),
         pytest.param("gp", 20, 24, marks=[pytest.mark.long, pytest.mark.timeout(900)]),
     ],
@@ -122,7 +122,7 @@ def test_kills_of_the_driver_lose_nothing(
     assert set(study.trials["state"]) <= {"COMPLETE", "PRUNED"}
     assert not study.reports.duplicated(["trial", "step"]).any()
     assert_little_rework(study, execution_log(project))
-    assert project.run("replay", "study").returncode == 0
+    assert project.call("replay", "study").returncode == 0
 
 
 def assert_little_rework(study: Study, log: list[list[str]]) -> None:
@@ -212,8 +212,8 @@ def test_one_slot_ends_with_the_same_bits(
         pd.testing.assert_frame_equal(frame, broken[name], obj=name, check_exact=True)
     assert final_states(whole) == weights
     assert "PRUNED" in set(broken["trials"]["state"])
-    assert whole.run("replay", "study").returncode == 0
-    assert project.run("replay", "study").returncode == 0
+    assert whole.call("replay", "study").returncode == 0
+    assert project.call("replay", "study").returncode == 0
 
 
 def marked(project: Project) -> list[psutil.Process]:
@@ -325,6 +325,7 @@ def test_second_interrupt_ends_at_once(project: Project) -> None:
 
 
 @pytest.mark.ray
+@pytest.mark.long  # test_stop_from_another_process is the quick one
 def test_stop_of_one_of_two_studies(project: Project) -> None:
     """A study that is stopped is free at once, while the other one of its driver goes on."""
     specs = [project.spec(name, program="odd:sleeps", trials=1) for name in ("first", "second")]

@@ -62,7 +62,7 @@ def test_kills_of_the_driver_lose_nothing(project: Project, pruner: dict[str, An
     assert set(study.trials["state"]) == {"COMPLETE", "PRUNED"}
     assert not study.reports.duplicated(["trial", "step"]).any()
     assert_little_rework(study, execution_log(project))
-    replayed = project.run("replay", "study")
+    replayed = project.call("replay", "study")
     assert replayed.returncode == 0, replayed.stderr
 
 

@@ -172,4 +172,4 @@ def test_kills_of_the_driver_lose_nothing(project: Project) -> None:
     seeds = Counter(trial.asked.seed for trial in state.trials.values())  # type: ignore[union-attr]
     assert set(seeds.values()) == {1}
     assert len(study.pareto) > 0
-    assert project.run("replay", "study").returncode == 0
+    assert project.call("replay", "study").returncode == 0

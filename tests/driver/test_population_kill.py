@@ -49,7 +49,7 @@ def assert_whole(project: Project) -> None:
     assert set(taken) <= gone
     assert state.forks >= 3
     assert not study.reports.duplicated(["trial", "step"]).any()
-    assert project.run("replay", "study").returncode == 0
+    assert project.call("replay", "study").returncode == 0
 
 
 @pytest.mark.ray
