@@ -63,6 +63,9 @@ def fork_trial(
         state = held.state
         parent = find_trial(state, paths.name, trial)
         source = select(state, paths.name, trial, at)
+        spec = StudySpec.accepted(state.spec)
+        space = space_of(spec, state.project)
+        varied = vary(space, spec.defaults | parent.params, changes, force=force)
         if CheckpointRecord.from_json(source.record).kind is Kind.FINAL and not force:
             end = source.id.removesuffix(".final")  # from there nothing is left to do, either
             kept = [
@@ -75,9 +78,6 @@ def fork_trial(
                 "what you change gives it more epochs (--force). Fork an earlier one: "
                 f"{', '.join(kept) or 'none is kept; see checkpoint.keep'}"
             )
-        spec = StudySpec.accepted(state.spec)
-        space = space_of(spec, state.project)
-        varied = vary(space, spec.defaults | parent.params, changes, force=force)
         record = write_fork(
             CheckpointStore(paths.checkpoints),
             CheckpointRecord.from_json(source.record),

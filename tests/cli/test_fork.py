@@ -87,6 +87,7 @@ def test_fork_of_the_end_has_nothing_to_do(complete: Project) -> None:
     refused = complete.run("fork", "s/2", "--set", "lr=0.1")
     assert refused.returncode == 2
     assert "2@5.0" in refused.stderr
+    assert "did you mean lr" in complete.run("fork", "s/2", "--set", "lrr=0.1").stderr
     finished(complete, "fork", "s/2", "--set", "lr=0.1", "--force")
     assert complete.run("resume", "s", "--inline").returncode == 1
     reason = state_of(complete).trials[3].reason

@@ -284,7 +284,7 @@ def test_nothing_is_unpickled(project: Project, tuned: Path) -> None:
         (["running", "--goal", "minimize"], "running: none of its 12 trials is over"),
         (["tuned/tuner.pkl"], "is no directory of Ray Tune's, nor a database of Optuna's"),
         (["tuned", "--goal", "minimize", "--space", "none.yaml"], "none.yaml"),
-        (["sqlite:///x.db", "--goal", "minimize"], "go with a directory of Ray Tune's, not with"),
+        (["sqlite:///x.db", "--goal", "minimize"], "--goal goes with a directory of Ray Tune's: "),
     ],
 )
 def test_bad_input(project: Project, tuned: Path, arguments: list[str], why: str) -> None:
