@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import contextlib
 import json
+import math
 import os
 import shutil
 import signal
 import socket
 import subprocess
 import sys
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
@@ -28,15 +30,19 @@ from tracker_reading import (
 )
 
 from sweep.driver import study as driven
+from sweep.integration.account import Told
 from sweep.integration.delivery import Delivery
+from sweep.integration.event_file import EventFileSink
 from sweep.integration.note import read_note
 from sweep.integration.tracker import LIBRARIES, Subject
 from sweep.journal.event import (
     StudyCreated,
     TrialAsked,
     TrialDispatched,
+    TrialFinished,
     TrialReported,
     TrialRestored,
+    TrialState,
 )
 from sweep.journal.excerpt import study_id
 from sweep.journal.journal import Journal, read_state
@@ -246,6 +252,89 @@ def test_values_that_differ_after_a_resume(tmp_path: Path, door: Door) -> None:
     now = [(0, "loss", 0, 3.0), (0, "loss", 1, 2.0), (0, "loss", 2, 9.0), (0, "loss", 3, 0.0)]
     assert tensorboard_points(paths.tensorboard) == now
     assert mlflow_points(door.uri, "odd") == sorted([*now, (0, "loss", 2, 1.0)])
+
+
+def test_a_note_of_another_journal_is_not_believed(tmp_path: Path) -> None:
+    """Where a journal came back from a backup and went on otherwise, all of it is sent anew; so it
+    is where it is shorter than what was sent."""
+    paths, tracker = StudyPaths(tmp_path / "study"), Tracker.model_validate("tensorboard")
+    asked = TrialAsked(trial=0, params={}, latents={}, seed=1, wrote={}, told=0, running=[])
+    spec = {"name": "study", "metric": {"name": "loss"}}
+
+    def points(losses: Iterable[float], backup: Path | None) -> Any:
+        if backup is not None:
+            shutil.rmtree(paths.journal)
+            shutil.copytree(backup, paths.journal)
+        journal = Journal(paths.journal)
+        if backup is None:
+            journal.append(StudyCreated(spec=spec, project="/p"), asked, _attempt(1))
+            journal.flush()
+            shutil.copytree(paths.journal, tmp_path / "backup")
+        journal.append(*(_report(step, loss) for step, loss in enumerate(losses)))
+        journal.close()
+        Delivery(tracker, Subject("study", paths, study_id(paths.journal))).catch_up()
+        return [value for *_, value in tensorboard_points(paths.tensorboard)]
+
+    assert points([1.0, 2.0], None) == [1.0, 2.0]
+    for losses in ([3.0, 4.0, 5.0], [6.0], [7.0, 8.0]):
+        assert points(losses, tmp_path / "backup") == losses
+
+
+def test_names_and_values_that_not_every_tracker_takes(tmp_path: Path, door: Door) -> None:
+    """Texts that are no Unicode, numbers that are no float, names that are one in MLflow: all come
+    through, also when they are sent anew."""
+    paths = StudyPaths(tmp_path / "study")
+    params = {"a$b": 1, "a#b": 2, "p\ud800": "v\ud800", "huge": 10**400, "nested": ["\ud800"]}
+    asked = TrialAsked(trial=0, params=params, latents={}, seed=1, wrote={}, told=0, running=[])
+    metrics = {"m\ud800": 1.0, "far": math.inf}
+    report = TrialReported(trial=0, attempt=1, step=0, value=None, metrics=metrics, prune=None)
+    over = TrialFinished(
+        trial=0, attempt=1, state=TrialState.FAILED, value=None, checkpoint=None, reason="\ud800"
+    )
+    with contextlib.closing(Journal(paths.journal)) as journal:
+        spec = {"name": "study", "metric": {"name": "loss"}}
+        journal.append(StudyCreated(spec=spec, project="/p"), asked, _attempt(1), report, over)
+    for name, options in (
+        ("tensorboard", {}),
+        ("mlflow", {"uri": door.uri, "experiment": "names"}),
+        ("wandb", {}),
+    ):
+        tracker = Tracker.model_validate({name: options})
+        for _ in range(2):
+            delivery = Delivery(tracker, Subject("study", paths, study_id(paths.journal)))
+            delivery.catch_up()
+            assert (delivery.note.points, delivery.note.seq) == (2, 4)
+            (paths.trackers / f"{name}.json").unlink()
+    escaped = [(0, "far", 0, math.inf), (0, r"m\ud800", 0, 1.0)]
+    assert tensorboard_points(paths.tensorboard) == wandb_points(paths.wandb) == escaped
+    assert [name for _, name, *_ in mlflow_points(door.uri, "names")] == ["far", "m_"]
+    (run,) = mlflow_runs(door.uri, "names")
+    assert sorted(run.data.params.values())[:2] == ["1", "1" + "0" * 400]
+    assert len(run.data.params) == len(params)
+
+
+def test_what_a_sink_cannot_take_is_not_passed_over(
+    tmp_path: Path, killed_study: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A fault in the middle of telling holds the tracker back; it costs no event."""
+    root = tmp_path / "study"
+    shutil.copytree(killed_study, root)
+    paths, take = StudyPaths(root), EventFileSink.take
+    tracker = Tracker.model_validate("tensorboard")
+    delivery = Delivery(tracker, Subject("study", paths, study_id(paths.journal)))
+
+    def fail(sink: EventFileSink, told: Told) -> None:
+        if told.trial.number == 1:
+            raise ValueError("no luck")
+        take(sink, told)
+
+    monkeypatch.setattr(EventFileSink, "take", fail)
+    for _ in range(5):
+        with pytest.raises(ValueError, match="no luck"):
+            delivery.catch_up()
+    monkeypatch.undo()
+    delivery.catch_up()
+    assert tensorboard_points(paths.tensorboard) == rounded(reported(root))
 
 
 def _attempt(number: int) -> TrialDispatched:
