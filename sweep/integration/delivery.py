@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import time
 from contextlib import suppress
 from dataclasses import replace
@@ -129,11 +130,15 @@ class Delivery:
 
 
 def reason_of(error: BaseException) -> str:
-    """In a line why something failed: what the system said at the bottom of it, if it did."""
+    """In a line why something failed: what the system said at the bottom of it, if it did.
+
+    It is shown and noted, so what stands before the @ of an address is left out.
+    """
     cause: BaseException | None = error
     while cause is not None:
         if isinstance(cause, OSError) and cause.strerror:
             where = f": {cause.filename}" if cause.filename else ""
             return cause.strerror.lower() + where
         cause = cause.__cause__ or cause.__context__
-    return (str(error).splitlines() or [type(error).__name__])[0]
+    said = (str(error).splitlines() or [type(error).__name__])[0]
+    return re.sub(r"://[^/\s]*@", "://", said)

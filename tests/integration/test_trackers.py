@@ -11,10 +11,12 @@ import signal
 import socket
 import subprocess
 import sys
+import time
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
+import psutil
 import pytest
 from conftest import Project, until
 from mlflow_server import Door
@@ -29,9 +31,11 @@ from tracker_reading import (
     wandb_runs,
 )
 
+from sweep.driver import driver
 from sweep.driver import study as driven
+from sweep.integration import relay
 from sweep.integration.account import Told
-from sweep.integration.delivery import Delivery
+from sweep.integration.delivery import Delivery, reason_of
 from sweep.integration.event_file import EventFileSink
 from sweep.integration.note import read_note
 from sweep.integration.tracker import LIBRARIES, Subject
@@ -46,7 +50,8 @@ from sweep.journal.event import (
 )
 from sweep.journal.excerpt import study_id
 from sweep.journal.journal import Journal, read_state
-from sweep.journal.lock import Lock
+from sweep.journal.listing import newest_event
+from sweep.journal.lock import Lock, holder
 from sweep.paths import StudyPaths
 from sweep.spec.tracker import Tracker
 
@@ -141,7 +146,8 @@ def test_tracker_that_hangs_does_not_hold_the_end(
     project: Project, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The end of a run waits for a server that does not answer as long as it may, not longer."""
-    monkeypatch.setattr(driven, "TRACKERS_WAIT_S", 0.5)
+    monkeypatch.setattr(driver, "TRACKERS_WAIT_S", 0.5)
+    monkeypatch.setattr(driven, "HURRIED_WAIT_S", 0.5)
     with socket.create_server(("127.0.0.1", 0)) as silent:
         uri = f"http://127.0.0.1:{silent.getsockname()[1]}"
         spec = project.spec("hung", trackers={"mlflow": {"uri": uri}})
@@ -150,6 +156,52 @@ def test_tracker_that_hangs_does_not_hold_the_end(
         assert "hung: mlflow is behind by " in done.stderr
         lock = StudyPaths.of(project.store, "hung").trackers_lock
         Lock(lock).release()  # nobody is left that holds it
+
+
+def test_studies_share_the_wait_and_a_signal_ends_it(project: Project) -> None:
+    """With a server that does not answer, several studies wait as long as one; an interrupt cuts it
+    short; the password in the address is in no list of processes, no note and no output."""
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        uri = f"http://bob:hunter2@127.0.0.1:{silent.getsockname()[1]}"
+        specs = [project.spec(name, trackers={"mlflow": {"uri": uri}}) for name in ("one", "two")]
+        process = project.start("run", "--inline", *specs)
+        locks = [StudyPaths.of(project.store, name).trackers_lock for name in ("one", "two")]
+        until(lambda: all(lock.exists() and holder(lock) is not None for lock in locks))
+        senders = [psutil.Process(held.pid) for lock in locks if (held := holder(lock))]
+        assert not [sender for sender in senders if "hunter2" in " ".join(sender.cmdline())]
+        until(lambda: list((project.store / "one" / "tables").glob("*.parquet")))
+        begun = time.monotonic()
+        process.send_signal(signal.SIGINT)
+        out, err = process.communicate(timeout=60)
+        assert time.monotonic() - begun < 12
+        assert "hunter2" not in out + err
+        assert err.count("mlflow is behind by") == 2
+        assert not any(sender.is_running() for sender in senders)
+
+
+def test_sender_that_dies_is_started_again(
+    project: Project, monkeypatch: pytest.MonkeyPatch, killed_study: Path
+) -> None:
+    """A relay whose process was killed has another one; all comes through, once."""
+    monkeypatch.setattr(relay, "REVIVED_AFTER_S", 0.0)
+    shutil.copytree(killed_study, project.store / "study")
+    paths, said = StudyPaths.of(project.store, "study"), list[str]()
+    made = relay.Relay(paths, "study", [Tracker.model_validate("tensorboard")], said.append)
+    made.start()
+    sender = until(lambda: holder(paths.trackers_lock) if paths.trackers_lock.exists() else None)
+    os.kill(sender.pid, signal.SIGKILL)
+    last = newest_event(paths.journal)
+    until(lambda: made.notify(made._rung + 1) or made.holds(last))
+    made.close(last)
+    made.finish(math.inf)
+    assert (made.trouble, said) == (None, ["trackers: their process died and is started again"])
+    assert tensorboard_points(paths.tensorboard) == rounded(reported(paths.root))
+
+
+def test_reason_has_no_password() -> None:
+    """MLflow's errors name the address; what is shown of them does not name who calls."""
+    error = OSError("API request to http://bob:hunter2@host:5000/api failed: timed out")
+    assert reason_of(error) == "API request to http://host:5000/api failed: timed out"
 
 
 def test_tracker_is_added_to_a_study_that_had_none(project: Project, killed_study: Path) -> None:
