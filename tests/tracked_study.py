@@ -68,7 +68,7 @@ def killed_study(tmp_path_factory: pytest.TempPathFactory) -> Path:
     until(caught)
     process.kill()
     process.communicate()
-    done = project.run("run", "--inline", spec)
+    done = project.call("run", "--inline", spec)
     assert done.returncode == 0, done.stderr
     made = [
         (entry.event.trial, entry.event.step)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -45,7 +46,7 @@ def track(store: Path, name: str, to: Sequence[str], out: Output) -> int:
     relay = Relay(paths, spec.name, trackers, lambda line: None)
     relay.start()
     relay.close(last)
-    relay.finish(None)
+    relay.finish(math.inf)
     if relay.trouble is not None:
         error(relay.trouble)
     notes = relay.notes()

@@ -23,7 +23,7 @@ from sweep.driver.plan import (
     timed_out,
 )
 from sweep.driver.stopping import StopSignals
-from sweep.driver.study import DrivenStudy
+from sweep.driver.study import TRACKERS_WAIT_S, DrivenStudy
 from sweep.errors import SweepError
 from sweep.journal.event import Entry
 from sweep.trial.message import Ended, Message, Verdict
@@ -219,20 +219,26 @@ class Driver:
     def _close_ended(self) -> None:
         """Leave the studies that are over to others: `sweep resume`, another driver, a reader."""
         busy = {study.name for study in (*self._executing.values(), *self._unfinished())}
+        until = time.monotonic() + TRACKERS_WAIT_S
         for study in [study for study in self._studies if study.name not in busy]:
             # Else the others would stand still for its mirror, or its trackers.
             if (study.mirrored and study.tracked) or not busy:
                 self._studies.remove(study)
-                self._results[study.name] = self._close(study)
+                self._results[study.name] = self._close(study, until)
 
-    def _close(self, study: DrivenStudy) -> Result:
+    def _close(self, study: DrivenStudy, until: float) -> Result:
         reason = study.halted or "complete"
         if study.error is not None:
             reason = type(study.error).__name__
         elif is_complete(study.state, study.limits):
             reason = "complete"
         try:
-            study.end(reason, partial(self._observer.entry, study))
+            study.end(
+                reason,
+                partial(self._observer.entry, study),
+                until,
+                lambda: self._signals.received is not None,
+            )
         except SweepError as error:
             study.error = study.error or error
         return Result(study, reason, study.refused or study.error)

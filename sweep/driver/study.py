@@ -5,11 +5,12 @@ from __future__ import annotations
 import logging
 import os
 import socket
+import time
 from collections.abc import Callable, Mapping
 from types import MappingProxyType
 from typing import Literal
 
-from sweep.driver.archive import STOPPED_WAIT_S, Archive
+from sweep.driver.archive import Archive
 from sweep.driver.assignment import next_assignment
 from sweep.driver.backend import Key, WorkerDied
 from sweep.driver.bench import Bench
@@ -23,7 +24,7 @@ from sweep.driver.stopping import StopRequest
 from sweep.driver.tabulation import Tabulation
 from sweep.errors import CheckpointError, MetricError, StoreError, UsageError
 from sweep.fsio import is_full
-from sweep.integration.relay import Relay
+from sweep.integration.relay import HURRIED_WAIT_S, Relay
 from sweep.journal.event import (
     AttemptFailed,
     AttemptStopped,
@@ -272,8 +273,18 @@ class DrivenStudy:
         """True where another process asked for an end."""
         return self._stop.seen()
 
-    def end(self, reason: str, show: Callable[[Entry], None]) -> None:
-        """Record the end of the session, leave everything durable, and give the study free."""
+    def end(
+        self,
+        reason: str,
+        show: Callable[[Entry], None],
+        until: float | None = None,
+        stopping: Callable[[], bool] = lambda: False,
+    ) -> None:
+        """Record the end of the session, leave everything durable, and give the study free.
+
+        Trackers are waited for up to ``until`` on the monotonic clock (by default as long as they
+        may take) or, from when on one is ``stopping``, for moments.
+        """
         try:
             self._lookahead.close()
             self._logbook.record(DriverStopped(session=self.state.sessions, reason=reason))
@@ -285,7 +296,7 @@ class DrivenStudy:
                 self._relay.close(self.state.seq)
             self.behind = self._archive.finish_mirror(stopped=self.halted is not None)
         finally:
-            self._finish_trackers()
+            self._finish_trackers(until, stopping)
             self._archive.close()
             self._lock.release()
 
@@ -299,9 +310,15 @@ class DrivenStudy:
         """Whether the trackers know all that is durable, or there are none."""
         return self._relay is None or self._relay.holds(self._logbook.committed)
 
-    def _finish_trackers(self) -> None:
+    def _finish_trackers(self, until: float | None, stopping: Callable[[], bool]) -> None:
         if self._relay is not None:
-            self._relay.finish(STOPPED_WAIT_S if self.halted is not None else TRACKERS_WAIT_S)
+            self._relay.close(self._logbook.committed)  # where nothing more could be written
+            if until is None:
+                until = time.monotonic() + TRACKERS_WAIT_S
+            self._relay.finish(
+                max(until, time.monotonic() + HURRIED_WAIT_S),
+                lambda: self.halted is not None or stopping(),
+            )
             lines = [note.behind(self.state.seq) for note in self._relay.notes()]
             self.untracked = [line for line in (*lines, self._relay.trouble) if line is not None]
 

@@ -130,6 +130,10 @@ class Account:
             told.standing[step] = standing | set(new)
             told.ever |= {(step, name): value for name, value in fresh.items()}
             yield Measured(trial=trial, time=time, step=step, metrics=new, fresh=fresh, again=again)
+        if again:  # no resume took back what the trial has of later steps
+            for later in sorted(each for each in trial.reports if each > step):
+                there = trial.reports[later]
+                yield from self._measured(trial, later, there.metrics, there.time)
 
     def _returned(self, trial: Trial, time: float) -> Iterator[Measured]:
         """What a trial returned and has not reported so last: one step behind its reports."""

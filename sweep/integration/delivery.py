@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import time
 from contextlib import suppress
 from dataclasses import replace
@@ -9,6 +10,7 @@ from dataclasses import replace
 from sweep.integration.account import Account, Begun, Measured, Told
 from sweep.integration.note import Note, read_note, write_note
 from sweep.integration.tracker import Forgotten, Sink, Subject, open_sink
+from sweep.journal.event import Entry
 from sweep.journal.follower import Follower
 from sweep.spec.tracker import Tracker
 
@@ -54,9 +56,10 @@ class Delivery:
     def _begin_reading(self) -> None:
         self._follower, self._account = Follower(self._study.paths.journal), Account()
         self._taken, self._points, self._trials = -1, 0, 0
+        self._time: float | None = None
 
     def _begin_again(self, to: str) -> None:
-        self.note = replace(self.note, to=to, seq=-1, marks={})
+        self.note = replace(self.note, to=to, seq=-1, time=None, marks={})
         write_note(self._study.paths, self.note)
         self._sink = None
         self._begin_reading()
@@ -65,17 +68,27 @@ class Delivery:
         sink = self._opened()
         self._commit(sink)  # what a failure has left
         for entry in self._follower.new():
-            if entry.seq > self.note.seq:
-                for told in self._account.tell(entry, self._follower.state):
-                    sink.take(told)
-                    self._count(told)
-            else:  # it has that; but the account must know of it
-                for _ in self._account.tell(entry, self._follower.state):
-                    pass
-            self._taken = entry.seq
+            if entry.seq == self.note.seq and self.note.time not in (None, entry.time):
+                raise Forgotten
+            try:
+                self._tell(sink, entry)
+            except Exception:  # else the next call would pass over the event
+                self._sink = None
+                self._begin_reading()
+                raise
+            self._taken, self._time = entry.seq, entry.time
             if self._taken >= self.note.seq + CHUNK:
                 self._commit(sink)
+        if self._taken < self.note.seq:  # the journal is one from before what was sent
+            raise Forgotten
         self._commit(sink)
+
+    def _tell(self, sink: Sink, entry: Entry) -> None:
+        """What the tracker has already is for the account alone, which must know of it."""
+        for told in self._account.tell(entry, self._follower.state):
+            if entry.seq > self.note.seq:
+                sink.take(told)
+                self._count(told)
 
     def _opened(self) -> Sink:
         if self._sink is None:
@@ -102,6 +115,7 @@ class Delivery:
             replace(
                 self.note,
                 seq=self._taken,
+                time=self._time,
                 marks=marks,
                 points=self.note.points + self._points,
                 trials=self.note.trials + self._trials,
@@ -116,11 +130,15 @@ class Delivery:
 
 
 def reason_of(error: BaseException) -> str:
-    """In a line why something failed: what the system said at the bottom of it, if it did."""
+    """In a line why something failed: what the system said at the bottom of it, if it did.
+
+    It is shown and noted, so what stands before the @ of an address is left out.
+    """
     cause: BaseException | None = error
     while cause is not None:
         if isinstance(cause, OSError) and cause.strerror:
             where = f": {cause.filename}" if cause.filename else ""
             return cause.strerror.lower() + where
         cause = cause.__cause__ or cause.__context__
-    return (str(error).splitlines() or [type(error).__name__])[0]
+    said = (str(error).splitlines() or [type(error).__name__])[0]
+    return re.sub(r"://[^/\s]*@", "://", said)

@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import os
 import struct
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -30,10 +31,11 @@ from tensorboardX.summary import text
 
 from sweep import fsio
 from sweep.integration.account import Begun, Measured, Moved, Saved, Told
+from sweep.integration.readable import readable
 from sweep.integration.tracker import Forgotten, Marks, Subject
 from sweep.journal.event import TrialState
 from sweep.journal.state import Trial
-from sweep.quantity import bytes_text
+from sweep.quantity import bytes_text, printable
 from sweep.spec.tracker import TensorBoard
 
 
@@ -117,7 +119,7 @@ def _events(told: Told, study: str) -> Iterator[Any]:
                 start = SessionLog(status=SessionLog.START)
                 yield Event(wall_time=told.time, step=measured.step, session_log=start)
             values = [
-                Summary.Value(tag=name, simple_value=value)
+                Summary.Value(tag=printable(name), simple_value=value)
                 for name, value in measured.metrics.items()
             ]
             yield _summary(told, measured.step, Summary(value=values))
@@ -127,7 +129,7 @@ def _events(told: Told, study: str) -> Iterator[Any]:
             yield _summary(told, step, text("sweep/checkpoint", said))
         case Moved():
             said = str(trial.state) + (f": {trial.reason}" if trial.reason else "")
-            yield _summary(told, step, text("sweep/state", said))
+            yield _summary(told, step, text("sweep/state", printable(said)))
             if trial.state.finished:
                 failed = trial.state is TrialState.FAILED
                 end = SessionEndInfo(
@@ -142,11 +144,11 @@ def _summary(told: Told, step: int, summary: Any) -> Any:
 
 def _session(trial: Trial, study: str) -> Any:
     info = SessionStartInfo(group_name=f"{study}/{trial.number}", start_time_secs=trial.started)
-    for name, value in trial.params.items():
+    for name, value in readable(trial.params).items():
         match value:
             case bool():
                 info.hparams[name].bool_value = value
-            case int() | float():
+            case int() | float() if abs(value) <= sys.float_info.max or value != value:
                 info.hparams[name].number_value = value
             case _:
                 info.hparams[name].string_value = str(value)

@@ -15,10 +15,12 @@ import os
 import posixpath
 import re
 import sys
-from collections.abc import Iterator, Sequence
+from collections import Counter
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 from urllib.parse import urlsplit, urlunsplit
+from zlib import crc32
 
 import mlflow
 from mlflow.entities import Metric, Param, RunTag
@@ -28,6 +30,7 @@ from sweep.integration.account import Begun, Measured, Told
 from sweep.integration.tracker import Marks, Subject
 from sweep.journal.event import TrialState
 from sweep.journal.state import Trial
+from sweep.quantity import printable
 from sweep.spec.tracker import Mlflow
 
 _STATUS = {
@@ -94,7 +97,8 @@ class MlflowSink:
         for part in _parts(metrics, _METRICS):
             self._client.log_batch(run.id, metrics=part)
         if any(isinstance(each, Begun) for each in told):
-            params = [Param(_name(name), str(value)) for name, value in trial.params.items()]
+            names = _names(trial.params)
+            params = [Param(names[name], _text(value)) for name, value in trial.params.items()]
             for some in _parts(params, _PARAMS):
                 self._client.log_batch(run.id, params=some)
         if not all(isinstance(each, Measured) for each in told):
@@ -189,7 +193,21 @@ def _tags(trial: Trial) -> dict[str, str]:
         "sweep.source": None if fork is None else fork.source,
         "sweep.imported": trial.imported,
     }
-    return {name: value[:8000] for name, value in tags.items() if value is not None}
+    return {name: printable(value)[:8000] for name, value in tags.items() if value is not None}
+
+
+def _text(value: Any) -> str:
+    return printable(str(value))
+
+
+def _names(params: Iterable[str]) -> dict[str, str]:
+    """Each of the ``params`` as MLflow takes it. Where two are one there, they are told apart."""
+    names = {name: _name(name) for name in params}
+    times = Counter(names.values())
+    return {
+        name: plain if times[plain] == 1 else f"{plain[:241]}-{crc32(repr(name).encode()):08x}"
+        for name, plain in names.items()
+    }
 
 
 def _name(name: str) -> str:

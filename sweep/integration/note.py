@@ -16,7 +16,8 @@ from sweep.quantity import counted
 class Note:
     """What one tracker of a study was told.
 
-    ``to`` is where it is, for people; ``seq`` the newest event that it knows, -1 for none;
+    ``to`` is where it is, for people; ``seq`` the newest event that it knows, -1 for none, and
+    ``time`` when that was: a journal that has another event there is not the one that was sent;
     ``points`` and ``trials`` are how much was ever sent, ``marks`` what the tracker wants to be
     reminded of. Where the last attempt failed, ``reason`` says why, and ``since`` (unix seconds)
     since when it does.
@@ -25,6 +26,7 @@ class Note:
     name: str
     to: str
     seq: int = -1
+    time: float | None = None
     points: int = 0
     trials: int = 0
     marks: dict[str, Any] = field(default_factory=dict)

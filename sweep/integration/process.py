@@ -2,16 +2,17 @@
 
 It is a process of its own since the libraries of trackers start threads, servers and exit handlers
 of theirs, print, and may hang; nothing of that can reach the run so. It reads the journal as any
-reader does. A line on its standard input says that there is something new, ``end 86`` that nothing
-will come after event 86, and the end of the input that the driver is gone: then it ends at once,
-and whoever goes on with the study goes on from the notes. What people should know goes to its
-standard output.
+reader does. The first line on its standard input has the trackers; another one says that there is
+something new, ``end 86`` that nothing will come after event 86, and the end of the input that the
+driver is gone: then it ends at once, with all that libraries have started, and whoever goes on with
+the study goes on from the notes. What people should know goes to its standard output.
 """
 
 from __future__ import annotations
 
 import json
 import os
+import signal
 import sys
 import threading
 from collections.abc import Sequence
@@ -111,11 +112,12 @@ def serve(paths: StudyPaths, name: str, trackers: Sequence[Tracker], say: int) -
         else:
             bell.ring()
     lock.check()
-    os._exit(0)
+    os.killpg(0, signal.SIGKILL)
 
 
 def main() -> None:
-    root, name, written = sys.argv[1:]
+    root, name = sys.argv[1:]
+    written = sys.stdin.buffer.readline()
     say = os.dup(1)
     os.dup2(2, 1)  # what libraries print goes to the log
     trackers = [Tracker.model_validate(each) for each in json.loads(written)]

@@ -19,6 +19,7 @@ import wandb
 
 from sweep import fsio
 from sweep.integration.account import Moved, Told
+from sweep.integration.readable import readable
 from sweep.integration.tracker import Marks, Subject
 from sweep.journal.event import TrialState
 from sweep.journal.state import Trial
@@ -94,16 +95,17 @@ class WandbSink:
             group=self._study.name,
             project=self._project,
             entity=self._options.entity,
-            config=trial.params | {"sweep": _origin(trial, self._study)},
+            config=readable(trial.params | {"sweep": _origin(trial, self._study)}),
             settings=settings,
         )
-        for step in sorted(trial.reports):
-            report = trial.reports[step]
-            run.log(report.metrics | {"_timestamp": report.time}, step=step)
-        run.summary.update(final_metrics(trial) | {"sweep": _outcome(trial)})
-        made = Path(run.settings.sync_dir)
-        run.finish(exit_code=1 if trial.state is TrialState.FAILED else 0)
-        return made
+        try:
+            for step in sorted(trial.reports):
+                report = trial.reports[step]
+                run.log(readable(report.metrics) | {"_timestamp": report.time}, step=step)
+            run.summary.update(readable(final_metrics(trial) | {"sweep": _outcome(trial)}))
+            return Path(run.settings.sync_dir)
+        finally:  # else W&B holds the id to be in use for as long as this process lives
+            run.finish(exit_code=1 if trial.state is TrialState.FAILED else 0)
 
 
 def _origin(trial: Trial, study: Subject) -> dict[str, object]:

@@ -90,6 +90,10 @@ class HistoryAdded(Event):
     left_out: list[list[Any]]
 
 
+PREAMBLE = frozenset({SpecChanged.type, HistoryAdded.type})
+"""What a driver journals before the session that wants it: no sign of life of the one before."""
+
+
 @dataclass(frozen=True, kw_only=True, slots=True)
 class DriverStarted(Event):
     """A driver took the study over. ``session`` counts the drivers from 1.

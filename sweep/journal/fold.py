@@ -12,6 +12,7 @@ from typing import Any
 from sweep.errors import JournalError
 from sweep.journal.attempt import Attempt, End
 from sweep.journal.event import (
+    PREAMBLE,
     TRANSITIONS,
     AttemptFailed,
     AttemptStopped,
@@ -68,6 +69,8 @@ def apply(state: StudyState, entry: Entry) -> None:
         ) from error
     state.seq = entry.seq
     state.time = entry.time
+    if event.type not in PREAMBLE:
+        state.heard = entry.time
 
 
 def _created(state: StudyState, event: StudyCreated, time: float) -> None:
@@ -94,17 +97,17 @@ def _driver_started(state: StudyState, event: DriverStarted, time: float) -> Non
 
 
 def _driver_stopped(state: StudyState, event: DriverStopped, time: float) -> None:
-    state.time = time
+    state.heard = time
     _end_session(state)
     state.stopped = event
 
 
 def _end_session(state: StudyState) -> None:
-    """A session that was killed lasted until its last event."""
+    """A session that was killed lasted until it was last heard of."""
     if state.session is not None and state.stopped is None:
-        state.active_s += state.time - state.session_started
+        state.active_s += state.heard - state.session_started
     for trial in state.running.values():
-        _end_attempt(trial, state.time, End.KILLED)
+        _end_attempt(trial, state.heard, End.KILLED)
 
 
 def _end_attempt(trial: Trial, time: float, end: End) -> None:

@@ -19,7 +19,7 @@ import pyarrow.parquet as pq
 from sweep import fsio
 from sweep.errors import JournalError, JournalVersionError
 from sweep.journal.column import column
-from sweep.journal.event import DriverStarted, Entry
+from sweep.journal.event import PREAMBLE, DriverStarted, Entry
 from sweep.journal.listing import Segment, list_segments, segment_path
 from sweep.journal.row import DECODED, decode_rows, encode
 
@@ -245,7 +245,8 @@ def _without(table: pa.Table, types: Collection[str]) -> pa.Table:
     import pyarrow.compute as pc  # start-up: few read a part only
 
     kept = pc.invert(pc.is_in(table["type"], pa.array(sorted(types), pa.string()))).to_numpy()
-    begins = pc.equal(table["type"], DriverStarted.type).to_numpy()
+    before = pa.array([DriverStarted.type, *sorted(PREAMBLE)], pa.string())
+    begins = pc.is_in(table["type"], before).to_numpy()
     kept[:-1] |= begins[1:]
     kept[-1] = True
     return table.filter(pa.array(kept))

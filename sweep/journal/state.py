@@ -198,6 +198,8 @@ class StudyState:
 
     seq: int = -1
     time: float = 0.0
+    heard: float = 0.0
+    """When the newest session was last heard of; the next one may have changed the spec since."""
     spec: dict[str, Any] = field(default_factory=dict)
     project: str = ""
     created: float = 0.0

@@ -87,7 +87,7 @@ def attempts_table(state: StudyState) -> pa.Table:
     """
     rows = [each for trial in state.trials.values() for each in trial.executions]
     rows.sort(key=lambda each: each.began)
-    until = [state.time if row.end is End.RUNNING else row.ended for row in rows]
+    until = [state.heard if row.end is End.RUNNING else row.ended for row in rows]
     columns: dict[str, pa.Array] = {
         "trial": integers(row.trial for row in rows),
         "attempt": integers(row.number for row in rows),

@@ -9,6 +9,7 @@ from typing import Any
 
 from sweep.journal.attempt import Attempt, End
 from sweep.journal.event import (
+    PREAMBLE,
     AttemptFailed,
     AttemptStopped,
     DriverStarted,
@@ -81,7 +82,7 @@ class Chronicle:
         if isinstance(entry.event, DriverStarted):
             self._begin(entry.event, entry.time)
         self.time = entry.time
-        if self.sessions and not isinstance(entry.event, TrialForked):
+        if self.sessions and entry.event.type not in PREAMBLE | {TrialForked.type}:
             self.sessions[-1].ended = entry.time
         self._note(entry.event, entry.time)
 

@@ -73,7 +73,7 @@ def cut(name: str, kind: int, picks: random.Random) -> None:
 def main() -> None:
     root, written, seed = Path(sys.argv[1]), json.loads(sys.argv[2]), int(sys.argv[3])
     tracker, picks, paths = Tracker.model_validate(written), random.Random(seed), StudyPaths(root)
-    delivery.CHUNK = 9
+    delivery.CHUNK = 9 if tracker.name == "tensorboard" else 18
     importlib.import_module(f"sweep.integration.{SENDING[tracker.name][0]}")
     for deaths in range(200):
         picked, kind = random.Random(picks.random()), deaths % 4

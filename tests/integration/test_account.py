@@ -81,6 +81,15 @@ def test_other_values_take_back_what_came_after() -> None:
     ]
 
 
+def test_later_steps_that_still_hold_are_told_with_what_took_them_back() -> None:
+    """Reports beside the epochs may be ahead of them: no resume took those back, so they stay."""
+    first = [report(0, loss=1.0), report(1, loss=2.0), report(2, loss=3.0, rate=0.5)]
+    assert measured(*first, report(1, loss=9.0), report(1, loss=9.0))[3:] == [
+        (1, {"loss": 9.0}, {"loss": 9.0}, True),
+        (2, {"loss": 3.0, "rate": 0.5}, {}, False),
+    ]
+
+
 def test_reports_of_one_step_are_told_apart() -> None:
     """Metrics that come one by one are told one by one, and none with the other."""
     assert measured(report(0, loss=1.0), report(0, rate=0.5), report(0, rate=0.5)) == [

@@ -4,15 +4,19 @@ from __future__ import annotations
 
 import contextlib
 import json
+import math
 import os
 import shutil
 import signal
 import socket
 import subprocess
 import sys
+import time
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
+import psutil
 import pytest
 from conftest import Project, until
 from mlflow_server import Door
@@ -27,20 +31,27 @@ from tracker_reading import (
     wandb_runs,
 )
 
+from sweep.driver import driver
 from sweep.driver import study as driven
-from sweep.integration.delivery import Delivery
+from sweep.integration import relay
+from sweep.integration.account import Told
+from sweep.integration.delivery import Delivery, reason_of
+from sweep.integration.event_file import EventFileSink
 from sweep.integration.note import read_note
 from sweep.integration.tracker import LIBRARIES, Subject
 from sweep.journal.event import (
     StudyCreated,
     TrialAsked,
     TrialDispatched,
+    TrialFinished,
     TrialReported,
     TrialRestored,
+    TrialState,
 )
 from sweep.journal.excerpt import study_id
 from sweep.journal.journal import Journal, read_state
-from sweep.journal.lock import Lock
+from sweep.journal.listing import newest_event
+from sweep.journal.lock import Lock, holder
 from sweep.paths import StudyPaths
 from sweep.spec.tracker import Tracker
 
@@ -59,23 +70,22 @@ def exact_spec(project: Project, name: str, /, **content: Any) -> Path:
 
 
 def test_run_that_is_killed_and_resumed(project: Project, door: Door) -> None:
-    """After kills of the driver and a resume each tracker has the study's reports, each once, with
+    """After a kill of the driver and a resume each tracker has the study's reports, each once, with
     parameters, states, checkpoints and the journal's times."""
     trackers = ["tensorboard", {"mlflow": {"uri": door.uri, "experiment": "killed run"}}, "wandb"]
     checkpoint = {"every": {"epochs": 2}}
-    spec = exact_spec(project, "study", trackers=trackers, checkpoint=checkpoint, trials=5)
+    spec = exact_spec(project, "study", trackers=trackers, checkpoint=checkpoint)
     paths = StudyPaths.of(project.store, "study")
-    for number in range(2):
-        process = project.start("run", "--inline", spec, STEP_S="0.15")
-        until(lambda: read_note(paths, "mlflow").points > 2 + 4 * number)  # noqa: B023
-        process.send_signal(signal.SIGKILL)
-        process.wait()
-    done = project.run("run", "--inline", spec)
+    process = project.start("run", "--inline", spec, STEP_S="0.3")
+    until(lambda: read_note(paths, "mlflow").points > 2)
+    process.send_signal(signal.SIGKILL)
+    process.wait()
+    done = project.call("run", "--inline", spec)
     assert done.returncode == 0, done.stderr
     assert "warning" not in done.stderr
 
     expected = reported(paths.root)
-    assert len(expected) == 5 * 4
+    assert len(expected) == 3 * 4
     assert mlflow_points(door.uri, "killed run") == expected
     assert tensorboard_points(paths.tensorboard) == rounded(expected)
     assert wandb_points(paths.wandb) == expected
@@ -98,7 +108,7 @@ def test_run_that_is_killed_and_resumed(project: Project, door: Door) -> None:
         saved = events.Tensors("sweep/checkpoint/text_summary")
         assert saved[-1].tensor_proto.string_val[0].startswith(f"{number}@4.20.final: ".encode())
         assert events.Scalars("loss")[-1].wall_time < (trials[number].finished or 0)
-    assert len(wandb_runs(paths.wandb)) == 5
+    assert len(wandb_runs(paths.wandb)) == 3
 
 
 def test_tracker_that_is_down_is_caught_up_later(project: Project, door: Door) -> None:
@@ -106,7 +116,7 @@ def test_tracker_that_is_down_is_caught_up_later(project: Project, door: Door) -
     all of it, and a second time nothing."""
     door.close()
     spec = exact_spec(project, "late", trackers=["tensorboard", {"mlflow": {"uri": door.uri}}])
-    done = project.run("run", "--inline", spec)
+    done = project.call("run", "--inline", spec)
     assert done.returncode == 0, done.stderr
     assert "late: complete: 3 trials" in done.stdout
     (line,) = [each for each in done.stderr.splitlines() if "sweep track" in each]
@@ -119,9 +129,10 @@ def test_tracker_that_is_down_is_caught_up_later(project: Project, door: Door) -
     assert line.endswith(": connection refused; to catch up: sweep track late")
     shown = json.loads(project.call("show", "late", "--json").stdout)["trackers"]
     assert [bool(each["behind"]) for each in shown] == [False, True]
-    failed = project.call("track", "late", "--json")
+    nowhere = "{tensorboard: {directory: /dev/null}}"
+    failed = project.call("track", "late", "--to", nowhere, "--json")
     assert failed.returncode == 3
-    assert json.loads(failed.stdout)["trackers"][1]["reason"] == "connection refused"
+    assert json.loads(failed.stdout)["trackers"][0]["reason"] == "file exists: /dev/null"
 
     door.open()
     tracked = project.call("track", "late")
@@ -130,8 +141,12 @@ def test_tracker_that_is_down_is_caught_up_later(project: Project, door: Door) -
         tracked.stdout
     )
     assert mlflow_points(door.uri, "late") == reported(project.store / "late")
-    again = project.call("track", "late", "--to", "mlflow")
-    assert again.stdout == f"late: mlflow {door.uri} (late): all is there\n"
+    again = project.call("track", "late", "--to", "tensorboard")
+    assert again.stdout.endswith(": all is there\n")
+    paths = StudyPaths.of(project.store, "late")
+    (paths.trackers / "mlflow.json").unlink()
+    tracker = Tracker.model_validate({"mlflow": {"uri": door.uri}})
+    Delivery(tracker, Subject("late", paths, study_id(paths.journal))).catch_up()
     assert mlflow_points(door.uri, "late") == reported(project.store / "late")
 
 
@@ -139,7 +154,8 @@ def test_tracker_that_hangs_does_not_hold_the_end(
     project: Project, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The end of a run waits for a server that does not answer as long as it may, not longer."""
-    monkeypatch.setattr(driven, "TRACKERS_WAIT_S", 0.5)
+    monkeypatch.setattr(driver, "TRACKERS_WAIT_S", 0.5)
+    monkeypatch.setattr(driven, "HURRIED_WAIT_S", 0.5)
     with socket.create_server(("127.0.0.1", 0)) as silent:
         uri = f"http://127.0.0.1:{silent.getsockname()[1]}"
         spec = project.spec("hung", trackers={"mlflow": {"uri": uri}})
@@ -148,6 +164,52 @@ def test_tracker_that_hangs_does_not_hold_the_end(
         assert "hung: mlflow is behind by " in done.stderr
         lock = StudyPaths.of(project.store, "hung").trackers_lock
         Lock(lock).release()  # nobody is left that holds it
+
+
+def test_studies_share_the_wait_and_a_signal_ends_it(project: Project) -> None:
+    """With a server that does not answer, several studies wait as long as one; an interrupt cuts it
+    short; the password in the address is in no list of processes, no note and no output."""
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        uri = f"http://bob:hunter2@127.0.0.1:{silent.getsockname()[1]}"
+        specs = [project.spec(name, trackers={"mlflow": {"uri": uri}}) for name in ("one", "two")]
+        process = project.start("run", "--inline", *specs)
+        locks = [StudyPaths.of(project.store, name).trackers_lock for name in ("one", "two")]
+        until(lambda: all(lock.exists() and holder(lock) is not None for lock in locks))
+        senders = [psutil.Process(held.pid) for lock in locks if (held := holder(lock))]
+        assert not [sender for sender in senders if "hunter2" in " ".join(sender.cmdline())]
+        until(lambda: list((project.store / "one" / "tables").glob("*.parquet")))
+        begun = time.monotonic()
+        process.send_signal(signal.SIGINT)
+        out, err = process.communicate(timeout=60)
+        assert time.monotonic() - begun < 12
+        assert "hunter2" not in out + err
+        assert err.count("mlflow is behind by") == 2
+        assert not any(sender.is_running() for sender in senders)
+
+
+def test_sender_that_dies_is_started_again(
+    project: Project, monkeypatch: pytest.MonkeyPatch, killed_study: Path
+) -> None:
+    """A relay whose process was killed has another one; all comes through, once."""
+    monkeypatch.setattr(relay, "REVIVED_AFTER_S", 0.0)
+    shutil.copytree(killed_study, project.store / "study")
+    paths, said = StudyPaths.of(project.store, "study"), list[str]()
+    made = relay.Relay(paths, "study", [Tracker.model_validate("tensorboard")], said.append)
+    made.start()
+    sender = until(lambda: holder(paths.trackers_lock) if paths.trackers_lock.exists() else None)
+    os.kill(sender.pid, signal.SIGKILL)
+    last = newest_event(paths.journal)
+    until(lambda: made.notify(made._rung + 1) or made.holds(last))
+    made.close(last)
+    made.finish(math.inf)
+    assert (made.trouble, said) == (None, ["trackers: their process died and is started again"])
+    assert tensorboard_points(paths.tensorboard) == rounded(reported(paths.root))
+
+
+def test_reason_has_no_password() -> None:
+    """MLflow's errors name the address; what is shown of them does not name who calls."""
+    error = OSError("API request to http://bob:hunter2@host:5000/api failed: timed out")
+    assert reason_of(error) == "API request to http://host:5000/api failed: timed out"
 
 
 def test_tracker_is_added_to_a_study_that_had_none(project: Project, killed_study: Path) -> None:
@@ -250,6 +312,89 @@ def test_values_that_differ_after_a_resume(tmp_path: Path, door: Door) -> None:
     now = [(0, "loss", 0, 3.0), (0, "loss", 1, 2.0), (0, "loss", 2, 9.0), (0, "loss", 3, 0.0)]
     assert tensorboard_points(paths.tensorboard) == now
     assert mlflow_points(door.uri, "odd") == sorted([*now, (0, "loss", 2, 1.0)])
+
+
+def test_a_note_of_another_journal_is_not_believed(tmp_path: Path) -> None:
+    """Where a journal came back from a backup and went on otherwise, all of it is sent anew; so it
+    is where it is shorter than what was sent."""
+    paths, tracker = StudyPaths(tmp_path / "study"), Tracker.model_validate("tensorboard")
+    asked = TrialAsked(trial=0, params={}, latents={}, seed=1, wrote={}, told=0, running=[])
+    spec = {"name": "study", "metric": {"name": "loss"}}
+
+    def points(losses: Iterable[float], backup: Path | None) -> Any:
+        if backup is not None:
+            shutil.rmtree(paths.journal)
+            shutil.copytree(backup, paths.journal)
+        journal = Journal(paths.journal)
+        if backup is None:
+            journal.append(StudyCreated(spec=spec, project="/p"), asked, _attempt(1))
+            journal.flush()
+            shutil.copytree(paths.journal, tmp_path / "backup")
+        journal.append(*(_report(step, loss) for step, loss in enumerate(losses)))
+        journal.close()
+        Delivery(tracker, Subject("study", paths, study_id(paths.journal))).catch_up()
+        return [value for *_, value in tensorboard_points(paths.tensorboard)]
+
+    assert points([1.0, 2.0], None) == [1.0, 2.0]
+    for losses in ([3.0, 4.0, 5.0], [6.0], [7.0, 8.0]):
+        assert points(losses, tmp_path / "backup") == losses
+
+
+def test_names_and_values_that_not_every_tracker_takes(tmp_path: Path, door: Door) -> None:
+    """Texts that are no Unicode, numbers that are no float, names that are one in MLflow: all come
+    through, also when they are sent anew."""
+    paths = StudyPaths(tmp_path / "study")
+    params = {"a$b": 1, "a#b": 2, "p\ud800": "v\ud800", "huge": 10**400, "nested": ["\ud800"]}
+    asked = TrialAsked(trial=0, params=params, latents={}, seed=1, wrote={}, told=0, running=[])
+    metrics = {"m\ud800": 1.0, "far": math.inf}
+    report = TrialReported(trial=0, attempt=1, step=0, value=None, metrics=metrics, prune=None)
+    over = TrialFinished(
+        trial=0, attempt=1, state=TrialState.FAILED, value=None, checkpoint=None, reason="\ud800"
+    )
+    with contextlib.closing(Journal(paths.journal)) as journal:
+        spec = {"name": "study", "metric": {"name": "loss"}}
+        journal.append(StudyCreated(spec=spec, project="/p"), asked, _attempt(1), report, over)
+    for name, options in (
+        ("tensorboard", {}),
+        ("mlflow", {"uri": door.uri, "experiment": "names"}),
+        ("wandb", {}),
+    ):
+        tracker = Tracker.model_validate({name: options})
+        for _ in range(2):
+            delivery = Delivery(tracker, Subject("study", paths, study_id(paths.journal)))
+            delivery.catch_up()
+            assert (delivery.note.points, delivery.note.seq) == (2, 4)
+            (paths.trackers / f"{name}.json").unlink()
+    escaped = [(0, "far", 0, math.inf), (0, r"m\ud800", 0, 1.0)]
+    assert tensorboard_points(paths.tensorboard) == wandb_points(paths.wandb) == escaped
+    assert [name for _, name, *_ in mlflow_points(door.uri, "names")] == ["far", "m_"]
+    (run,) = mlflow_runs(door.uri, "names")
+    assert sorted(run.data.params.values())[:2] == ["1", "1" + "0" * 400]
+    assert len(run.data.params) == len(params)
+
+
+def test_what_a_sink_cannot_take_is_not_passed_over(
+    tmp_path: Path, killed_study: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A fault in the middle of telling holds the tracker back; it costs no event."""
+    root = tmp_path / "study"
+    shutil.copytree(killed_study, root)
+    paths, take = StudyPaths(root), EventFileSink.take
+    tracker = Tracker.model_validate("tensorboard")
+    delivery = Delivery(tracker, Subject("study", paths, study_id(paths.journal)))
+
+    def fail(sink: EventFileSink, told: Told) -> None:
+        if told.trial.number == 1:
+            raise ValueError("no luck")
+        take(sink, told)
+
+    monkeypatch.setattr(EventFileSink, "take", fail)
+    for _ in range(5):
+        with pytest.raises(ValueError, match="no luck"):
+            delivery.catch_up()
+    monkeypatch.undo()
+    delivery.catch_up()
+    assert tensorboard_points(paths.tensorboard) == rounded(reported(root))
 
 
 def _attempt(number: int) -> TrialDispatched:

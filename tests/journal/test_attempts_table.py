@@ -12,6 +12,8 @@ from sweep.journal.event import (
     DriverStopped,
     Entry,
     Event,
+    HistoryAdded,
+    SpecChanged,
     TrialDispatched,
     TrialFinished,
     TrialReported,
@@ -85,6 +87,25 @@ def test_attempts_end_as_they_did() -> None:
     ]
     assert [each is None for each in table["ended"]] == [False, False, False, False, True]
     assert table["checkpoint"] == [None, None, "0@1.1", None, None]
+
+
+def test_what_a_resume_writes_first_is_no_sign_of_the_killed_driver() -> None:
+    """A spec that is changed the day after a kill is journaled before the session that wants it: it
+    adds nothing to the time of the attempts, nor to that of the study, which has a ``timeout``."""
+    late: list[Event] = [
+        SpecChanged(spec=created().spec, project="/p", changes=["trials: 4, not 2"]),
+        HistoryAdded(source="other", trials=[], left_out=[]),
+        started(2),
+    ]
+    entries = [
+        Entry(seq=seq, time=time, event=event)
+        for seq, (time, event) in enumerate([*EVENTS[:9], *((90000, event) for event in late)])
+    ]
+    for until in (len(EVENTS[:9]), len(entries) - 1, len(entries)):
+        state = fold(entries[:until])
+        assert attempts_table(state)["duration_s"].to_pylist() == [8.0, 7.0]
+    assert state.active_s == 9.0
+    assert [trial.duration for trial in state.trials.values()] == [8.0, 7.0]
 
 
 def test_reports_that_were_made_again_are_lost() -> None:

@@ -7,7 +7,13 @@ from pathlib import Path
 from report_study import asked, begun, finished, reported, session, spec_of, told, write
 
 from sweep.journal.attempt import End
-from sweep.journal.event import AttemptFailed, DriverStopped, TrialReported, TrialState
+from sweep.journal.event import (
+    AttemptFailed,
+    DriverStopped,
+    SpecChanged,
+    TrialReported,
+    TrialState,
+)
 from sweep.journal.segment import read_entries
 from sweep.report.chronicle import read_chronicle
 
@@ -53,6 +59,16 @@ def test_attempts_end_as_they_did(tmp_path: Path) -> None:
     assert [each.ended - each.began for each in chronicle.attempts] == [2.0, 2.0, 1.0, 2.0]
     assert [(each.trial, each.attempt) for each in chronicle.failures] == [(0, 2)]
     assert [each.reason for each in chronicle.sessions] == [None, None]
+
+
+def test_a_spec_that_a_resume_changes_lengthens_no_killed_session(tmp_path: Path) -> None:
+    """It is journaled before the session that wants it; also in a segment with what came before."""
+    spec = spec_of()
+    changed = SpecChanged(spec=spec.model_dump(mode="json"), project="/p", changes=["trials"])
+    paths = write(tmp_path, spec, [*EVENTS[:5], changed, *EVENTS[5:]])
+    chronicle = read_chronicle(paths.journal, 99)
+    assert [each.ended - each.began for each in chronicle.attempts[:1]] == [2.0]
+    assert [each.ended - each.began for each in chronicle.sessions[:1]] == [4.0]
 
 
 def test_front_is_what_was_told(tmp_path: Path) -> None:
