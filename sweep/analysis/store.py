@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from sweep.analysis.study import Study
-from sweep.errors import StudyNotFoundError
+from sweep.errors import JournalError, StudyNotFoundError
 from sweep.journal.listing import studies
 
 if TYPE_CHECKING:
@@ -15,7 +16,11 @@ if TYPE_CHECKING:
 
 
 class Store:
-    """The studies in a directory, by name. Each is opened when it is asked for."""
+    """The studies in a directory, by name. Each is opened when it is asked for.
+
+    The tables leave out a study whose journal is damaged, with a warning that names it; where all
+    are they raise the `JournalError` of the first.
+    """
 
     def __init__(self, root: str | Path) -> None:
         """Look at ``root``, such as ``runs``.
@@ -86,9 +91,18 @@ class Store:
         return self._all("iterations")
 
     def _all(self, name: str) -> pd.DataFrame:
+        """The table ``name`` of all studies; one that is damaged is warned of and left out."""
         import pandas as pd  # start-up: only tables need it
 
-        frames = {study.name: getattr(study, name) for study in self}
+        frames, damaged = {}, []
+        for known in self._paths:
+            try:
+                frames[known] = getattr(self[known], name)
+            except JournalError as error:
+                damaged.append(error)
+                warnings.warn(f"left out: {error}", stacklevel=3)
+        if not frames:
+            raise damaged[0]
         joined: pd.DataFrame = pd.concat(frames, names=["study"]).reset_index(level="study")
         return joined.reset_index(drop=True)
 

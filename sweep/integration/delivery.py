@@ -9,10 +9,10 @@ from dataclasses import replace
 
 from sweep.integration.account import Account, Begun, Measured, Told
 from sweep.integration.note import Note, read_note, write_note
-from sweep.integration.tracker import Forgotten, Sink, Subject, open_sink
+from sweep.integration.tracker import Forgotten, Marks, Sink, Subject
 from sweep.journal.event import Entry
 from sweep.journal.follower import Follower
-from sweep.spec.tracker import Tracker
+from sweep.spec.tracker import Mlflow, TensorBoard, Tracker, Wandb
 
 CHUNK = 1000
 """A tracker is told so many events at a time; a failure costs no more of them."""
@@ -142,3 +142,24 @@ def reason_of(error: BaseException) -> str:
         cause = cause.__cause__ or cause.__context__
     said = (str(error).splitlines() or [type(error).__name__])[0]
     return re.sub(r"://[^/\s]*@", "://", said)
+
+
+def open_sink(tracker: Tracker, study: Subject, marks: Marks) -> Sink:
+    """The tracker that the spec asks for. ``marks`` is what it was last left with.
+
+    Raises:
+        Exception: whatever its library raises; it may be tried again.
+    """
+    match tracker.options:
+        case TensorBoard() as options:
+            from sweep.integration.event_file import EventFileSink
+
+            return EventFileSink(options, study, marks)
+        case Mlflow() as options:
+            from sweep.integration.mlflow_run import MlflowSink
+
+            return MlflowSink(options, study)
+        case Wandb() as options:
+            from sweep.integration.wandb_run import WandbSink
+
+            return WandbSink(options, study)

@@ -1,4 +1,4 @@
-"""What a tracker is to the rest of the program, and which there are."""
+"""What a tracker is to the rest of the program."""
 
 from __future__ import annotations
 
@@ -9,7 +9,6 @@ from typing import Any, Protocol
 from sweep.errors import UsageError
 from sweep.integration.account import Told
 from sweep.paths import StudyPaths
-from sweep.spec.tracker import Mlflow, TensorBoard, Tracker, Wandb
 
 Marks = dict[str, Any]
 """What a tracker wants to be reminded of when it is opened again, as JSON."""
@@ -63,24 +62,3 @@ def check_library(name: str) -> None:
             f"trackers: {name} needs {LIBRARIES[name]}, which is not installed: "
             "pip install 'sweep[trackers]'"
         )
-
-
-def open_sink(tracker: Tracker, study: Subject, marks: Marks) -> Sink:
-    """The tracker that the spec asks for. ``marks`` is what it was last left with.
-
-    Raises:
-        Exception: whatever its library raises; it may be tried again.
-    """
-    match tracker.options:
-        case TensorBoard() as options:
-            from sweep.integration.event_file import EventFileSink
-
-            return EventFileSink(options, study, marks)
-        case Mlflow() as options:
-            from sweep.integration.mlflow_run import MlflowSink
-
-            return MlflowSink(options, study)
-        case Wandb() as options:
-            from sweep.integration.wandb_run import WandbSink
-
-            return WandbSink(options, study)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import shutil
 from pathlib import Path
 
 import pandas as pd
@@ -10,7 +11,7 @@ import pytest
 from conftest import Project
 
 import sweep
-from sweep.errors import StudyNotFoundError, UsageError
+from sweep.errors import JournalError, StudyNotFoundError, UsageError
 from sweep.journal.fold import fold
 from sweep.journal.segment import read_entries
 from sweep.journal.table import write_tables
@@ -119,3 +120,17 @@ def test_reports_of_a_running_study_cost_what_is_new(
             patch.setattr("sweep.analysis.study.read_state", None)
             found = sweep.open_study(paths.root).reports
         pd.testing.assert_frame_equal(found, anew)
+
+
+def test_a_damaged_study_hides_no_other(study: sweep.Study) -> None:
+    """The tables of a store leave it out and say so; where there is no other they raise."""
+    root = study.paths.root
+    other = shutil.copytree(root, root.parent / "other", ignore=shutil.ignore_patterns("tables"))
+    (segment,) = (other / "journal").iterdir()
+    segment.write_bytes(segment.read_bytes()[:-9])
+    store = sweep.open_store(root.parent)
+    with pytest.warns(UserWarning, match=f"left out: {segment}: torn"):
+        assert set(store.reports["study"]) == {"s"}
+    shutil.rmtree(root / "journal")
+    with pytest.raises(JournalError, match="torn"), pytest.warns(UserWarning, match="left out"):
+        _ = sweep.open_store(root.parent).trials

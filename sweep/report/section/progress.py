@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from sweep.quantity import counted, duration_text, text
@@ -13,6 +14,7 @@ from sweep.report.element import Markup, element, join
 from sweep.report.scale import Numbers, outside, scale_of
 from sweep.report.subject import Subject
 from sweep.report.thinning import favouring, shown_text
+from sweep.spec import Goal
 
 DOTS = 1500
 """So many trials are drawn in a chart."""
@@ -158,7 +160,9 @@ def _pair(subject: Subject, one: int, other: int) -> Markup:
     marks = [mark("diamond", x.at(a), y.at(b), "best", subject.tip(at)) for a, b, at in best]
     body = [frame.axes(x, y, *names), *others]
     if len(subject.spec.objectives) == 2 and len(best) > 1:
-        body.append(path([(x.at(a), y.at(b)) for a, b, _ in best], "line best"))
+        larger = subject.spec.objectives[one].goal is Goal.MAXIMIZE
+        border = stairs([(a, b) for a, b, _ in best], larger=larger)
+        body.append(path([(x.at(a), y.at(b)) for a, b in border], "line best"))
     goals = ", ".join(f"{each.goal} {each.name}" for each in subject.spec.objectives)
     note = shown_text(drawn, known, "trial", "those of the front, and others at even distances")
     far = outside(x, (first[at] for at in known)) + outside(y, (second[at] for at in known))
@@ -177,6 +181,15 @@ def _pair(subject: Subject, one: int, other: int) -> Markup:
             ),
         ],
     )
+
+
+def stairs(front: Sequence[tuple[float, float]], *, larger: bool) -> list[tuple[float, float]]:
+    """The border of what ``front``, by its first values, dominates; ``larger`` ones are better."""
+    corners = [
+        (a, below) if larger else (beyond, b)
+        for (a, b), (beyond, below) in itertools.pairwise(front)
+    ]
+    return [*itertools.chain.from_iterable(zip(front, corners, strict=False)), front[-1]]
 
 
 def progress(subject: Subject) -> Markup:
