@@ -194,5 +194,5 @@ def _status(spec: StudySpec, chronicle: Chronicle, trials: pd.DataFrame) -> str:
     session = chronicle.sessions[-1] if chronicle.sessions else None
     open_ = trials["state"].isin(["RUNNING", "PAUSED"]).any()
     if session is not None and session.reason is None:
-        return "killed"
+        return "interrupted (killed)"
     return "interrupted" if open_ or session is None else str(session.reason)
