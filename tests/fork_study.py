@@ -41,7 +41,7 @@ def state_of(project: Project) -> StudyState:
 
 
 def finished(project: Project, *arguments: str | Path) -> str:
-    done = project.run(*arguments)
+    done = project.call(*arguments)
     assert done.returncode == 0, done.stderr
     return done.stdout
 

@@ -4,10 +4,8 @@ from __future__ import annotations
 
 import os
 import signal
-import sys
 import time
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -104,17 +102,17 @@ def _documents(watch: StoreWatch, store: Path, out: Output) -> int:
 def _screen(watch: StoreWatch, store: Path, console: Console) -> int:
     """The view on a terminal of its own, until somebody leaves it."""
     live = Live(console=console, auto_refresh=False, screen=True, vertical_overflow="crop")
-    try:
-        with _terminated(), Keyboard() as keyboard, live:
-            while True:
-                begun = time.monotonic()
-                watch.look(LOOK_S)
-                view = watch.view(time.time())
-                live.update(Picture(view, _title(store, view)), refresh=True)
-                if set(keyboard.wait(0.0 if watch.behind else _pause(begun))) & set("qQ"):
-                    return 0
-    except KeyboardInterrupt:
-        return 128 + signal.SIGINT
+    with Keyboard() as keyboard, live:
+        while True:
+            begun = time.monotonic()
+            watch.look(LOOK_S)
+            view = watch.view(time.time())
+            live.update(Picture(view, _title(store, view)), refresh=True)
+            keys = keyboard.wait(0.0 if watch.behind else _pause(begun))
+            if keyboard.signal is not None:
+                return 128 + keyboard.signal
+            if set(keys) & set("qQ"):
+                return 0
 
 
 def _pause(begun: float) -> float:
@@ -128,17 +126,3 @@ def _title(store: Path, view: View) -> str:
     at = time.strftime("%H:%M:%S", time.localtime(view.time))
     studies = counted(len(view.studies), "study", "studies")
     return f"{store}: {studies}, {running} running   {at}   q: quit"
-
-
-@contextmanager
-def _terminated() -> Iterator[None]:
-    """A SIGTERM leaves as a key does: with the terminal as it was."""
-
-    def leave(number: int, frame: object) -> None:
-        sys.exit(128 + number)
-
-    before = signal.signal(signal.SIGTERM, leave)
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGTERM, before)

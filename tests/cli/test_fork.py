@@ -223,10 +223,11 @@ def kills(project: Project, places: Iterable[int], *arguments: str | Path) -> in
     return codes.count(-signal.SIGKILL)
 
 
-def test_fork_killed_anywhere(complete: Project) -> None:
+@pytest.mark.parametrize("each", [3, pytest.param(1, marks=pytest.mark.long)])
+def test_fork_killed_anywhere(complete: Project, each: int) -> None:
     """Killed before any call that writes, a fork is there whole or not at all; nothing stays."""
-    number = kills(complete, range(1, 99), "fork", "s/1@3", "--set", "lr=0.1AT")
-    assert number > 8
+    number = kills(complete, range(1, 99, each), "fork", "s/1@3", "--set", "lr=0.1AT")
+    assert number > 8 / each
     forks = [trial.fork for trial in state_of(complete).trials.values() if trial.fork is not None]
     assert 1 <= len(forks) < number
     for fork in forks:
