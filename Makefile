@@ -42,6 +42,7 @@ bench: .venv/installed
 	$(BIN)/python benchmarks/efficiency.py
 	$(BIN)/python benchmarks/throughput.py
 	$(BIN)/python benchmarks/reading.py
+	$(BIN)/python benchmarks/live.py
 
 clean:
 	rm -rf .venv
