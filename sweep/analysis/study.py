@@ -19,6 +19,7 @@ from sweep.checkpoint.store import Checkpoint, CheckpointStore
 from sweep.errors import CheckpointDamagedError, JournalError, StudyNotFoundError, UsageError
 from sweep.journal.journal import beginning_of, read_state
 from sweep.journal.listing import newest_event, reading
+from sweep.journal.lock import holder
 from sweep.journal.reports import brought_up
 from sweep.journal.segment import read_entries
 from sweep.journal.state import StudyState
@@ -56,6 +57,15 @@ class Study:
     @property
     def name(self) -> str:
         return self.paths.name
+
+    @property
+    def running(self) -> bool:
+        """Whether a driver runs the study now; a trial that is RUNNING without one was interrupted.
+
+        Always looked up anew. A driver on another machine is seen where the store is a file system
+        that both share, with its locks.
+        """
+        return holder(self.paths.lock) is not None
 
     @property
     def spec(self) -> StudySpec:
@@ -311,7 +321,8 @@ class Study:
         return brought_up(found.table, takewhile(lambda each: each.seq <= self._newest, since))
 
     def __repr__(self) -> str:
-        return f"<Study {self.name}: {counted(len(self._state.trials), 'trial')}>"
+        running = ", running" if self.running else ""
+        return f"<Study {self.name}: {counted(len(self._state.trials), 'trial')}{running}>"
 
     def _check_same(self) -> None:
         """Raise `StudyNotFoundError` where the study that was opened is gone."""

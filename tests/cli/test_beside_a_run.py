@@ -56,8 +56,10 @@ def test_each_command_shows_what_has_just_happened(project: Project) -> None:
         assert listed["best"]["trial"] == answer("best", "s")[0]["trial"] == 0
         assert answer("show", "s")["states"] == listed["states"]
         study = sweep.open_study(paths.root)
+        assert (study.running, repr(study)) == (True, "<Study s: 2 trials, running>")
         assert list(study.reports.query("trial == 1")["step"]) == [*range(step + 1)]
     (project.root / "end").touch()
     run.wait(60)
+    assert (study.running, repr(study)) == (False, "<Study s: 2 trials>")
     assert answer("best", "s")[0]["trial"] == 1
     assert answer("ls")[0]["status"] == "complete"
