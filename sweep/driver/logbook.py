@@ -6,7 +6,7 @@ from collections import deque
 from collections.abc import Callable
 from contextlib import AbstractContextManager
 
-from sweep.journal.event import Entry, Event, TrialFinished
+from sweep.journal.event import Entry, Event, TrialFinished, TrialRetried
 from sweep.journal.journal import Journal
 from sweep.journal.state import StudyState
 
@@ -62,6 +62,7 @@ class Logbook:
         while self._unshown and self._unshown[0].seq <= committed:
             entry = self._unshown.popleft()
             self.shown += isinstance(entry.event, TrialFinished)
+            self.shown -= isinstance(entry.event, TrialRetried)
             show(entry)
         return committed
 

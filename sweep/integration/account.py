@@ -29,6 +29,7 @@ from sweep.journal.event import (
     TrialPaused,
     TrialPromoted,
     TrialReported,
+    TrialRetried,
 )
 from sweep.journal.state import StudyState, Trial
 
@@ -75,7 +76,7 @@ class Moved(Told):
 
 @dataclass(slots=True)
 class _Values:
-    """What was told of an unfinished trial."""
+    """What was told of a trial that reports, or may once more."""
 
     ever: dict[tuple[int, str], float] = field(default_factory=dict)
     """The value told last, taken back or not."""
@@ -102,13 +103,14 @@ class Account:
                 yield Saved(trial=state.trials[event.trial], time=time, checkpoint=event.checkpoint)
             case CheckpointRetired() | CheckpointDamaged() | CheckpointMigrated():
                 yield Altered(trial=state.trials[event.trial], time=time)
-            case TrialDispatched(attempt=1) | TrialPaused() | TrialPromoted():
+            case TrialDispatched(attempt=1) | TrialPaused() | TrialPromoted() | TrialRetried():
                 yield Moved(trial=state.trials[event.trial], time=time)
             case TrialFinished():
                 trial = state.trials[event.trial]
                 yield from self._returned(trial, time)
                 yield Moved(trial=trial, time=time)
-                self._values.pop(event.trial, None)
+                if trial.closed:  # else it may report once more
+                    self._values.pop(event.trial, None)
 
     def _measured(
         self, trial: Trial, step: int, metrics: Mapping[str, float], time: float

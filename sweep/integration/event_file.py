@@ -76,7 +76,7 @@ class EventFileSink:
         lengths = dict(self._lengths)
         for number, data in self._bytes.items():
             lengths[number] = self._append(self._trials[number], data, lengths.get(number, 0))
-            if self._trials[number].state.finished:
+            if self._trials[number].closed:
                 del lengths[number]
         self._lengths = lengths
         self._bytes, self._trials = {}, {}
@@ -85,6 +85,8 @@ class EventFileSink:
     def _append(self, trial: Trial, data: bytes | bytearray, length: int) -> int:
         """Make a file hold ``data`` behind its first ``length`` bytes; how long it is then."""
         path = self._root / str(trial.number) / f"events.out.tfevents.{int(trial.started)}.sweep"
+        if not length and trial.retried and path.exists():
+            raise Forgotten  # an older sweep did not note how long it was
         if not length:
             data = _framed(Event(wall_time=trial.started, file_version="brain.Event:2")) + data
             fsio.make_directory(path.parent)

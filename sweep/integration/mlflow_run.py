@@ -104,6 +104,8 @@ class MlflowSink:
         if not all(isinstance(each, Measured) for each in told):
             tags = [RunTag(name, value) for name, value in _tags(trial).items()]
             self._client.log_batch(run.id, tags=tags)
+        if trial.finished is None and trial.retried:
+            self._client.update_run(run.id, status="RUNNING")
         if trial.finished is not None:
             self._client.set_terminated(run.id, _STATUS[trial.state], _millis(trial.finished))
 

@@ -61,7 +61,7 @@ class WandbSink:
         begun = datetime.fromtimestamp(trial.started).strftime("%Y%m%d_%H%M%S")
         path = self._root / f"offline-run-{begun}-{id}"
         there = next(self._root.glob(f"offline-run-*-{id}"), None)  # made in another time zone
-        if there is not None:
+        if there is not None and not trial.retried:
             return there
         aside = self._root / ".new"
         shutil.rmtree(aside, ignore_errors=True)
@@ -70,6 +70,8 @@ class WandbSink:
         for each in sorted(made.rglob("*")):
             if each.is_file():
                 _sync_file(each)
+        if there is not None:  # what it came to before it was retried
+            shutil.rmtree(there)
         made.replace(path)
         fsio.sync_directory(self._root)
         shutil.rmtree(aside, ignore_errors=True)

@@ -31,8 +31,8 @@ TRANSITIONS: Mapping[TrialState, frozenset[TrialState]] = {
     TrialState.RUNNING: frozenset(TrialState) - {TrialState.RUNNING},
     TrialState.PAUSED: frozenset({TrialState.RUNNING, TrialState.PRUNED, TrialState.FAILED}),
     TrialState.COMPLETE: frozenset(),
-    TrialState.PRUNED: frozenset(),
-    TrialState.FAILED: frozenset(),
+    TrialState.PRUNED: frozenset({TrialState.RUNNING}),  # only where a user had stopped it
+    TrialState.FAILED: frozenset({TrialState.RUNNING}),
 }
 
 
@@ -369,6 +369,28 @@ class TrialFinished(Event):
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
+class TrialRetried(Event):
+    """A user wants a trial to run again that had failed, or that a user had stopped.
+
+    It resumes from its newest checkpoint, and may fail ``retries`` times anew. With
+    ``from_scratch`` its checkpoints were retired before (but the one that a fork began from), and
+    no verdict on it counts any more. What it reports at its end replaces what was told of it.
+    """
+
+    type: ClassVar[str] = "trial_retried"
+    trial: int
+    from_scratch: bool
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class TrialStopped(Event):
+    """A user wants an unfinished trial to end where it is; it is recorded as pruned then."""
+
+    type: ClassVar[str] = "trial_stopped"
+    trial: int
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
 class TrialTold(Event):
     """One Bayesian iteration: a finished trial was told to the sampler.
 
@@ -414,6 +436,8 @@ EVENTS: Mapping[str, type[Event]] = {
         AttemptStopped,
         AttemptFailed,
         TrialFinished,
+        TrialRetried,
+        TrialStopped,
         TrialTold,
     )
 }

@@ -7,6 +7,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
+from dataclasses import replace
 from typing import Any
 
 from sweep.errors import JournalError
@@ -35,7 +36,9 @@ from sweep.journal.event import (
     TrialPromoted,
     TrialReported,
     TrialRestored,
+    TrialRetried,
     TrialState,
+    TrialStopped,
     TrialTold,
 )
 from sweep.journal.state import Checkpoint, Iteration, Report, StudyState, Trial
@@ -311,6 +314,50 @@ _ENDS = {
 """What ends an attempt with its trial."""
 
 
+def _retried(state: StudyState, event: TrialRetried, time: float) -> None:
+    over = state.trials[event.trial]
+    if over.state is TrialState.PRUNED and not over.stopped:
+        raise JournalError(f"trial {event.trial} was pruned, so it cannot be retried")
+    trial = replace(  # a snapshot of the state shares the older one
+        over,
+        reports=dict(over.reports),
+        verdicts=dict(over.verdicts),
+        rungs=dict(over.rungs),
+        executions=[replace(each) for each in over.executions],
+        **_UNDONE,
+        violations=[],
+        metrics={},
+        forgiven=len(over.failed),
+        retried=over.retried + 1,
+        turn=state.turns,
+        updated=time,
+    )
+    if event.from_scratch:
+        trial.verdicts, trial.rungs = {}, {}
+        trial.promoted = trial.told_to_end = None
+    _enter(state, trial, TrialState.RUNNING)
+    state.turns += 1
+    state.untold.discard(event.trial)
+    state.trials[event.trial] = state.running[event.trial] = trial
+
+
+_UNDONE: dict[str, Any] = {
+    "value": None,
+    "values": None,
+    "finished": None,
+    "checkpoint": None,
+    "reason": None,
+    "error": None,
+    "stopped": False,
+}
+"""What an end has set, as it is before one."""
+
+
+def _stopped(state: StudyState, event: TrialStopped, time: float) -> None:
+    unfinished = state.paused if event.trial in state.paused else state.running
+    unfinished[event.trial].stopped = True
+
+
 def _told(state: StudyState, event: TrialTold, time: float) -> None:
     state.trials[event.trial].told = event.iteration
     state.untold.discard(event.trial)
@@ -355,6 +402,8 @@ _APPLY: dict[str, Callable[[StudyState, Any, float], None]] = {
         (AttemptStopped, _attempt_stopped),
         (AttemptFailed, _attempt_failed),
         (TrialFinished, _finished),
+        (TrialRetried, _retried),
+        (TrialStopped, _stopped),
         (TrialTold, _told),
     )
 }

@@ -91,6 +91,8 @@ class Trial:
     executions: list[Attempt] = field(default_factory=list)
     """Each attempt of which the journal says when it was begun."""
     failed: list[AttemptFailed] = field(default_factory=list)
+    forgiven: int = 0
+    """So many of its failures came before a user had it retried, and count no more."""
     executing: bool = False
     dispatched: float | None = None
     duration: float = 0.0
@@ -99,6 +101,10 @@ class Trial:
     metrics: dict[str, float] = field(default_factory=dict)
     reason: str | None = None
     error: str | None = None
+    retried: int = 0
+    """How often a user had it run again after it was over."""
+    stopped: bool = False
+    """Whether a user wants it to end where it is, or it has ended so."""
     successor: int | None = None
     """The trial that took its place in a population."""
 
@@ -118,13 +124,19 @@ class Trial:
 
     @property
     def failures(self) -> int:
-        """How many attempts have failed."""
-        return len(self.failed)
+        """How many attempts have failed, since it was last retried by a user."""
+        return len(self.failed) - self.forgiven
 
     @property
     def queued(self) -> bool:
         """Whether no attempt of it was ever begun: a fork that waits for a run, say."""
         return not self.attempts and not self.state.finished
+
+    @property
+    def closed(self) -> bool:
+        """Whether it is over for good: no user may have it retried."""
+        retriable = self.state is TrialState.FAILED or self.stopped
+        return self.state.finished and not retriable
 
     @property
     def searched(self) -> bool:

@@ -57,11 +57,16 @@ class Horizon:
 
     @contextmanager
     def goes_on(self, number: int) -> Iterator[None]:
-        """A paused trial goes on, which the block says to the storage."""
+        """A paused trial resumes, or a finished one is retried, which the block says to the
+        storage."""
         turns = self._trials[number]
         turns[-1] = replace(turns[-1], ended=self._storage.get_trial(number))
         yield
         self._begin(number)
+
+    def first(self, number: int) -> FrozenTrial:
+        """A trial as it was in the storage when it began."""
+        return self._trials[number][0].begun
 
     def _begin(self, number: int) -> None:
         turn = _Turn(len(self._notes), self._storage.get_trial(number))

@@ -15,6 +15,7 @@ from sweep.journal.event import (
     TrialForked,
     TrialPaused,
     TrialPromoted,
+    TrialRetried,
     TrialState,
     TrialTold,
 )
@@ -99,6 +100,9 @@ class Past:
                 self.own[event.trial].state = TrialState.PAUSED
             case TrialPromoted():
                 self.own[event.trial].state = TrialState.RUNNING
+            case TrialRetried():
+                tried = self.own[event.trial]
+                tried.state, tried.values, tried.violations = TrialState.RUNNING, None, ()
             case TrialTold():
                 tried = self.own[event.trial]
                 if tried.state is TrialState.COMPLETE and not tried.forked:

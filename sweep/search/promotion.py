@@ -24,6 +24,7 @@ from sweep.journal.event import (
     TrialPaused,
     TrialPromoted,
     TrialReported,
+    TrialRetried,
 )
 from sweep.journal.state import Trial
 from sweep.search.ladder import Ladder
@@ -85,6 +86,8 @@ class Promotion:
         """Of each trial that is not finished."""
         self._counted = 0
         """Turns that count now: the first ones."""
+        self._entered = 0
+        """How often a trial came to stand at a rung."""
         self._lag = spec.lag
         self.adopt(spec)
 
@@ -161,6 +164,8 @@ class Promotion:
         """Follow the journal by one event."""
         self._follow_turns(event)
         match event:
+            case TrialRetried(from_scratch=True):
+                self._forget(event.trial)
             case TrialAsked(bracket=int(bracket)):
                 self._brackets[event.trial] = bracket
             case TrialForked() if event.parent in self._brackets:
@@ -181,7 +186,7 @@ class Promotion:
         match event:
             case TrialPromoted() if not self._last[event.trial].over:
                 pass  # at once: the turn goes on
-            case TrialAsked() | TrialForked() | TrialPromoted():
+            case TrialAsked() | TrialForked() | TrialPromoted() | TrialRetried():
                 self._last[event.trial] = turn = _Turn(event.trial)
                 self._turns.append(turn)
             case TrialReported(rung=int(rung)):
@@ -194,6 +199,15 @@ class Promotion:
                 self._last.pop(event.trial).over = True
             case _:
                 pass
+
+    def _forget(self, trial: int) -> None:
+        """It begins anew, so that it stands at no rung: it will reach them once more."""
+        self._reached.pop(trial, None)
+        for turn in self._turns:
+            if turn.trial == trial:
+                turn.place = turn.value = None
+        for place, standings in self._standings.items():
+            self._standings[place] = [each for each in standings if each.trial != trial]
 
     def _more_to_count(self) -> bool:
         return self._counted < len(self._turns) and self._turns[self._counted].over
@@ -222,7 +236,8 @@ class Promotion:
         standings = self._standings.setdefault(place, [])
         unknown = value is None or math.isnan(value)
         badness = 0.0 if value is None or unknown else self._sign * value
-        insort(standings, _Standing(unknown, badness, len(standings), trial))
+        insort(standings, _Standing(unknown, badness, self._entered, trial))
+        self._entered += 1
 
     def _first(self) -> Candidate | None:
         for place in sorted(place for place, held in self._paused.items() if held):

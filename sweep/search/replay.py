@@ -230,7 +230,8 @@ def _compare(found: Replay, state: StudyState, search: Search, entry: Entry, ahe
             waits = not search.population.may_run(state, state.trials[event.trial])
             _check(found, seq, event.trial, "wait for others", False, waits)
         case TrialFinished():
-            if state.trials[event.trial].state is TrialState.PAUSED:
+            paused = state.trials[event.trial].state is TrialState.PAUSED
+            if paused and not state.trials[event.trial].stopped:
                 _check_nothing_waits(found, state, search, seq, event.trial)
             if event.state is not TrialState.FAILED:
                 _check_result(found, state, seq, event)
@@ -283,15 +284,17 @@ def _check_imported(found: Replay, state: StudyState, seq: int, event: TrialAske
 def _check_result(found: Replay, state: StudyState, seq: int, event: TrialFinished) -> None:
     spec, trial = StudySpec.accepted(state.spec), state.trials[event.trial]
     values = values_of(spec, trial, event.metrics)
-    several = list(known(values)) if len(values) > 1 else None
+    several = (list(known(values)) or None) if len(values) > 1 else None
     violations = list(known(violations_of(spec, trial, event.metrics)))
     first = next(iter(values.values()))
     if first is not None and math.isnan(first):
         first = None  # of a member of a population that made way
+    if trial.stopped:  # by a user, so it may have ended before all of them were known
+        first = next(iter(known(values)), None)
     ends = trial.pruned_at is not None or trial.state is TrialState.PAUSED
     succeeds = trial.fork is not None and trial.fork.exploits is not None
     # Nothing was left to do for the one, and the other was ended elsewhere.
-    if not (succeeds and not trial.reports) and trial.imported is None:
+    if not ((succeeds and not trial.reports) or trial.stopped) and trial.imported is None:
         state_ = TrialState.PRUNED if ends else TrialState.COMPLETE
         _check(found, seq, event.trial, "state", str(event.state), str(state_))
     _check(found, seq, event.trial, "value", event.value, first)

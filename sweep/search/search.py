@@ -29,6 +29,7 @@ from sweep.journal.event import (
     TrialPromoted,
     TrialReported,
     TrialRestored,
+    TrialRetried,
     TrialState,
     TrialTold,
 )
@@ -396,6 +397,9 @@ class Search:
                     named = zip(self._spec.constraints, event.violations, strict=False)
                     self._storage.constrain(event.trial, dict(named))
                 self._storage.set_trial_state_values(event.trial, state, told if known else None)
+            case TrialRetried():
+                with self._horizon.goes_on(event.trial):
+                    self._put_retried(event)
             case TrialTold():
                 self._write(event.trial, event.wrote)
             case _:
@@ -425,6 +429,13 @@ class Search:
         self._storage.put(trial)
         if not event.inside:
             self._outside.add(event.trial)
+
+    def _put_retried(self, event: TrialRetried) -> None:
+        self._halted.discard(event.trial)
+        if event.from_scratch:
+            self._storage.put(self._horizon.first(event.trial))
+        elif event.trial not in self._outside:
+            self._storage.change(event.trial, state=OptunaState.RUNNING, values=None)
 
     def _write(self, number: int, wrote: dict[str, dict[str, Any]]) -> None:
         self._notes.update(wrote.get("trial", {}))

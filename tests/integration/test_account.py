@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -17,6 +18,7 @@ from sweep.journal.event import (
     TrialFinished,
     TrialReported,
     TrialRestored,
+    TrialRetried,
     TrialState,
 )
 from sweep.journal.fold import apply
@@ -116,3 +118,15 @@ def test_states() -> None:
     """A trial that runs and one that is over is told; a second attempt is no other state."""
     moved = [each for each in told(attempt(2), finished()) if isinstance(each, Moved)]
     assert [each.time for each in moved] == [2.0, 4.0]
+
+
+def test_a_retried_trial_tells_no_value_twice() -> None:
+    """What a failed trial had told stands where a user has it retried: only what differs is new."""
+    failed = replace(finished(), state=TrialState.FAILED, value=None, reason="ValueError")
+    retried = TrialRetried(trial=0, from_scratch=True)
+    rerun = [attempt(2), report(0, loss=1.0), report(1, loss=5.0)]
+    found = told(report(0, loss=1.0), report(1, loss=2.0), failed, retried, *rerun, finished())
+    told_again = [each for each in found if isinstance(each, Measured)][2:]
+    assert [(each.step, dict(each.fresh)) for each in told_again] == [(1, {"loss": 5.0})]
+    moved = [each.trial.state for each in found if isinstance(each, Moved)]
+    assert len(moved) == 4

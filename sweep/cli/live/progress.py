@@ -12,6 +12,7 @@ from sweep.journal.event import (
     TrialFinished,
     TrialPaused,
     TrialPromoted,
+    TrialRetried,
     TrialState,
 )
 from sweep.journal.state import StudyState, Trial
@@ -62,7 +63,7 @@ class Progress:
         match entry.event:
             case TrialFinished(trial=number) | TrialPaused(trial=number):
                 self._see(state.trials[number])
-            case TrialPromoted(trial=number):
+            case TrialPromoted(trial=number) | TrialRetried(trial=number):
                 self._see(state.trials[number])
             case AttemptFailed():
                 self._failed(entry.event, entry.time)
