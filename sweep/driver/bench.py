@@ -61,11 +61,11 @@ class Bench:
             return None
         if prune:
             return Verdict.PRUNE
-        if population is not None:
-            asks = self._logbook.state.asked < self._limits.total
-            if population.makes_room(self._logbook.state, trial, message.step, prune, asks=asks):
-                self.making_room.add(trial.number)
-                return Verdict.YIELD
+        if population is not None and population.makes_room(
+            self._logbook.state, trial, message.step, prune
+        ):
+            self.making_room.add(trial.number)
+            return Verdict.YIELD
         held = trial.held_at
         late = held is not None and message.step >= trial.rungs[held]
         return Verdict.PAUSE if late else Verdict.CONTINUE

@@ -109,8 +109,9 @@ def plan(
     are left are over.
 
     Of a population the places that are vacant are taken first. Then members run in turn, those that
-    are furthest behind first, and new ones before any that has an interval behind it. Where members
-    wait for each other, all are judged before any place is taken.
+    are furthest behind first, and new ones before any that has an interval behind it. One that left
+    its slot before it could be judged is judged when it is its turn. Where members wait for each
+    other, all are judged before any place is taken.
     """
     if timed_out(state, limits, now):
         return [Halt("timeout")]
@@ -125,9 +126,13 @@ def plan(
         conclusion = _conclusion(trial, limits)
         if conclusion is not None:
             actions.append(conclusion)
-        elif room > 0 and _may_run(state, trial, limits):
-            actions.append(Dispatch(trial.number))
-            room -= 1
+        elif room > 0 and _has_its_turn(state, trial, limits):
+            if population is not None and population.awaits_verdict(state, trial):
+                actions.append(Judge(trial.number))
+                room -= 1
+            elif population is None or population.may_run(state, trial):
+                actions.append(Dispatch(trial.number))
+                room -= 1
     if candidate is not None:
         if room > 0:
             actions.append(Promote(candidate.trial, candidate.rung))
@@ -179,12 +184,12 @@ def _turn(trial: Trial, population: Population | None) -> tuple[int, int]:
     return (0, trial.number) if population is None else population.turn(trial)
 
 
-def _may_run(state: StudyState, trial: Trial, limits: Limits) -> bool:
+def _has_its_turn(state: StudyState, trial: Trial, limits: Limits) -> bool:
+    """Whether ``trial`` comes before the members that have not begun, or all have."""
     population = limits.population
     if population is None:
         return True
-    first = state.asked >= limits.total or _turn(trial, population)[0] <= 0
-    return first and population.may_run(state, trial)
+    return state.asked >= limits.total or _turn(trial, population)[0] <= 0
 
 
 def _conclusion(trial: Trial, limits: Limits) -> Conclude | None:
@@ -200,7 +205,7 @@ def _conclusion(trial: Trial, limits: Limits) -> Conclude | None:
         return Conclude(trial.number, TrialState.PAUSED) if saved else None
     if trial.pruned_at is None:
         return None
-    if limits.population is not None and limits.population.ordered:
+    if limits.population is not None and trial.told_to_end is None:
         return Conclude(trial.number, TrialState.PRUNED)  # judged where it had saved and waits
     # The trial was judged and had saved its end: only that it ended was not recorded.
     ended = trial.kept[-1].record["kind"] in (Kind.PRUNED, Kind.FINAL)

@@ -45,6 +45,7 @@ from sweep.paths import StudyPaths
 from sweep.quantity import counted, printable
 from sweep.search.population import EXPLOITED
 from sweep.search.promotion import Candidate
+from sweep.search.rules import CURRENT
 from sweep.search.search import Search
 from sweep.spec import StudySpec
 from sweep.trial.message import (
@@ -138,6 +139,7 @@ class DrivenStudy:
                 versions=dict(versions),
                 sources=dict(sources),
                 slots=slots,
+                rules=CURRENT,
             )
         )
         self._tell()  # the sampler may have failed when it was to learn of a result

@@ -102,16 +102,19 @@ class DriverStarted(Event):
     from, by ``space module:function`` (empty in events of version 1).
     ``slots`` is how many trials it can run at once; None where it shares them with other studies
     (and in events before version 3).
+    ``rules`` says how trials are compared in this session, as in `sweep.search.rules`; 1 in events
+    before version 4.
     """
 
     type: ClassVar[str] = "driver_started"
-    version: ClassVar[int] = 3
+    version: ClassVar[int] = 4
     session: int
     host: str
     pid: int
     versions: dict[str, str]
     sources: dict[str, str] = field(default_factory=dict)
     slots: int | None = None
+    rules: int = 1
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -95,6 +95,7 @@ def _driver_started(state: StudyState, event: DriverStarted, time: float) -> Non
     _end_session(state)
     state.session, state.stopped, state.sessions = event, None, event.session
     state.session_started = time
+    state.rules = event.rules
     state.sources = state.sources | event.sources
     state.idling.begin(event.slots)
 

@@ -217,6 +217,8 @@ class StudyState:
     created: float = 0.0
     sessions: int = 0
     session: DriverStarted | None = None
+    rules: int = 1
+    """How the newest session compares trials, as in `sweep.search.rules`."""
     stopped: DriverStopped | None = None
     sources: dict[str, str] = field(default_factory=dict)
     """Digests of the functions that suggestions follow from, as last recorded."""

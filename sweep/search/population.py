@@ -5,25 +5,31 @@ truncation selection of its section 4. Members are asynchronous: none waits for 
 All answers are functions of the state of the study, so a resume and a replay come to the same.
 
 A member is a trial that runs or waits and has something left to do. When it reports the metric
-after another ``interval`` of steps, it is held against the latest value of each other member at
-that step or before. (That of a fork which has reported nothing yet is the one that its checkpoint
-contains.) Where it is among the worst ``quantile`` and worse than all of the best, it is ended, and
-a fork off one of the best takes its place.
+after another ``interval`` of steps, it is held against what all others have reported at that very
+step; and where it is ahead, at the last end of an interval to which all have come. Where it is
+among the worst ``quantile`` and worse than the best that can be forked, it is ended, and a fork off
+one of these takes its place. A place executes at most twice the steps of a trial.
+
+Where members make room for each other, a verdict waits until it is a member's turn again: by then
+those behind it have come to its step. (An older sweep compared otherwise: `sweep.search.rules`.)
 """
 
 from __future__ import annotations
 
 import hashlib
-import math
 import random
-from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
 from sweep.journal.state import Checkpoint, StudyState, Trial
+from sweep.search.comparison import Comparison, generation, is_over
 from sweep.search.define import space_of
 from sweep.search.exploration import explored
-from sweep.spec import Goal, Pbt, StudySpec
+from sweep.search.rules import Rules
+
+GENERATIONS = 1000
+"""So often a place is taken at most. Who does not go on where its checkpoint stood begins anew with
+each fork, and would never come to an end."""
 
 DRAWS = 20
 """So often parameters are drawn that nobody who went on from the same checkpoint has."""
@@ -42,17 +48,11 @@ class Succession:
     params: dict[str, Any]
 
 
-class Population:
+class Population(Comparison):
     """The rules of one study; it holds no state of its own."""
 
     ordered = False
     """Whether members wait for each other (`sweep.search.rounds`)."""
-
-    def __init__(self, method: Pbt, spec: StudySpec) -> None:
-        self._method, self._spec = method, spec
-        self._size = spec.trials or 0
-        self._metric = spec.objective.name
-        self._maximize = spec.objective.goal is Goal.MAXIMIZE
 
     # ---- verdicts
 
@@ -62,89 +62,77 @@ class Population:
         """Whether ``trial`` makes way at ``step``; None where the question does not arise.
 
         ``last``: it ends by itself after this step. A verdict that the journal holds for the step
-        is given again.
+        is given again. One that waits for others (`awaits_verdict`) is None, too.
         """
         if step in trial.verdicts:
             return trial.verdicts[step]
-        if last or not self._due(trial, step):
+        if last or not self._due(trial, step) or self._defers(state, trial, step):
             return None
-        return self._makes_way(state, self._values(state, step, without=trial.number), value)
+        if state.rules < Rules.EQUAL_STEPS:
+            values = self._latest_values(state, step, without=trial.number)
+            return self._is_beaten(state, trial, value, values)
+        return self._makes_way(state, trial, step, value)
 
     def unjudged(self, state: StudyState) -> list[int]:
-        """Numbers of the members that are to be judged now: none, since each was as it reported."""
+        """Numbers of the members that are to be judged now: none, since nobody waits for all."""
         return []
+
+    def awaits_verdict(self, state: StudyState, trial: Trial) -> bool:
+        """Whether ``trial``, which waits, is to be judged before it may run again."""
+        return self._unjudged_at(state, trial) is not None
 
     def judgement(self, state: StudyState, trial: Trial) -> tuple[int, bool] | None:
         """The verdict on a member that is to be judged now, and the step at which it stands."""
-        return None
-
-    def _makes_way(self, state: StudyState, values: Mapping[int, float], value: float) -> bool:
-        """Whether who has ``value`` is among the worst, and worse than all of the best."""
-        count = self._count(len(values) + 1)
-        mine = self._badness(value)
-        worse = sum(self._badness(other) > mine for other in values.values())
-        if worse >= count:
-            return False
-        best = self._best(values, count)
-        beaten = all(self._badness(values[number]) < mine for number in best)
-        return beaten and any(self._source(state.trials[number]) for number in best)
-
-    def _due(self, trial: Trial, step: int) -> bool:
-        """Whether an interval is over that was not at the report before."""
-        earlier = (
-            report.step
-            for report in trial.reports.values()
-            if report.step < step and report.value is not None
-        )
-        begun = None if trial.fork is None else trial.fork.step
-        return self._round(step) > self._round(max(earlier, default=begun))
-
-    def _round(self, step: int | None) -> int:
-        """How many intervals are over after ``step``, which counts from 0."""
-        return 0 if step is None else (step + 1) // self._method.interval
-
-    def _values(self, state: StudyState, step: int, *, without: int) -> dict[int, float]:
-        """The latest value of each other member at ``step`` or before, by number."""
-        found = {}
-        for trial in state.running.values():
-            if trial.number != without and trial.searched and not is_over(trial):
-                value = self._value(trial, step)
-                if value is not None:
-                    found[trial.number] = value
-        return found
-
-    def _value(self, trial: Trial, step: int) -> float | None:
-        reported = [
-            report.step
-            for report in trial.reports.values()
-            if report.step <= step and report.value is not None
-        ]
-        if reported:
-            return trial.reports[max(reported)].value
-        fork = trial.fork
-        if fork is None or fork.step is None or fork.step > step:
+        step = self._unjudged_at(state, trial)
+        if step is None:
             return None
-        inherited: Mapping[str, float] = fork.record.get("metrics", {})
-        return inherited.get(self._metric)
+        return step, self._makes_way(state, trial, step, self._kept(trial)[step])
 
-    def _count(self, members: int) -> int:
-        """How many of ``members`` are the worst, and how many the best."""
-        return math.floor(members * self._method.quantile + 1e-9)
+    def _defers(self, state: StudyState, trial: Trial, step: int) -> bool:
+        """Whether the verdict waits until ``trial`` is to run again, as it leaves its slot now.
 
-    def _best(self, values: Mapping[int, float], count: int) -> list[int]:
-        order = sorted(values, key=lambda number: (self._badness(values[number]), number))
-        return order[:count]
+        By then those will have come to ``step`` for which it makes room.
+        """
+        if state.rules < Rules.EQUAL_STEPS or not self._makes_room_at(state, trial, step):
+            return False
+        return not self._have_all_come(state, trial, step)
 
-    def _badness(self, value: float) -> tuple[bool, float]:
-        """Sorts the best first; nothing is worse than NaN."""
-        if math.isnan(value):
-            return True, 0.0
-        return False, -value if self._maximize else value
+    def _have_all_come(self, state: StudyState, trial: Trial, step: int) -> bool:
+        """Whether no other member is still to report at ``step``, as far as one can tell."""
+        return state.asked >= self._size and not any(
+            self._will_come(other, step)
+            for other in state.running.values()
+            if other.number != trial.number
+        )
 
-    def _source(self, trial: Trial) -> Checkpoint | None:
-        """What a fork of ``trial`` goes on from: its newest full checkpoint."""
-        full = (each for each in reversed(trial.kept) if each.content == "full")
-        return next(full, None)
+    def _will_come(self, other: Trial, step: int) -> bool:
+        if not other.searched or is_over(other) or step in other.reports:
+            return False
+        begun = None if other.fork is None else other.fork.step
+        return max(other.reports, default=-1 if begun is None else begun) < step
+
+    def _unjudged_at(self, state: StudyState, trial: Trial) -> int | None:
+        """The step at which a member waits and was not judged, if so."""
+        if state.rules < Rules.EQUAL_STEPS or trial.executing or is_over(trial):
+            return None
+        step = max(self._kept(trial), default=None)
+        if step is None or step in trial.verdicts or not self._due(trial, step):
+            return None
+        return step
+
+    def _makes_way(self, state: StudyState, trial: Trial, step: int, value: float) -> bool:
+        """Whether ``trial`` is beaten at ``step``, or where all have come whom it is ahead of."""
+        if generation(state, trial) >= GENERATIONS:
+            return False
+        compared = {step: value}
+        for earlier in self._ends_of_intervals(trial, step - 1):
+            if self._have_all_come(state, trial, earlier):
+                compared[earlier] = trial.reports[earlier].value or 0.0
+                break
+        return any(
+            self._is_beaten(state, trial, was, self._values(state, at, without=trial.number))
+            for at, was in compared.items()
+        )
 
     # ---- successions
 
@@ -192,15 +180,22 @@ class Population:
         # Others may have been pruned when the study had another method.
         if step is None or replaced.reason != EXPLOITED or replaced.successor is not None:
             return []
-        was = self._value(replaced, step)
-        mine = self._badness(math.nan if was is None else was)
-        values = self._values(state, step, without=replaced.number)
-        found = []
-        for number in self._best(values, max(1, self._count(len(values) + 1))):
-            source = self._source(state.trials[number])
-            if source is not None and self._badness(values[number]) < mine:
-                found.append((state.trials[number], source))
-        return found
+        without = replaced.number
+        if state.rules < Rules.EQUAL_STEPS:
+            was = self._latest_value(replaced, step)
+            return self._better(
+                state, replaced, was, self._latest_values(state, step, without=without)
+            )
+        found = (
+            self._better(
+                state,
+                replaced,
+                replaced.reports[at].value,
+                self._values(state, at, without=without),
+            )
+            for at in self._ends_of_intervals(replaced, step)
+        )
+        return next(filter(None, found), [])
 
     # ---- turns
 
@@ -216,26 +211,21 @@ class Population:
         return self._round(None if source is None else source.step), trial.number
 
     def may_run(self, state: StudyState, trial: Trial) -> bool:
-        """Whether ``trial``, which waits, need not wait for others: no member has to."""
-        return True
+        """Whether ``trial``, which waits, may run: it need not wait for others, but was judged."""
+        return not self.awaits_verdict(state, trial)
 
-    def makes_room(
-        self, state: StudyState, trial: Trial, step: int, verdict: bool | None, *, asks: bool
-    ) -> bool:
+    def makes_room(self, state: StudyState, trial: Trial, step: int, verdict: bool | None) -> bool:
         """Whether ``trial``, which has reported at ``step``, is to save and to wait.
 
         At the end of an interval it is, where another member waits for a slot whose turn is before
-        its own. ``asks``: members are left that have not begun.
+        its own, or is still to begin.
         """
-        if verdict is not False:
-            return False
+        if verdict is None and state.rules >= Rules.EQUAL_STEPS:
+            due = self._due(trial, step) and not trial.reports[step].last
+            return due and self._makes_room_at(state, trial, step)
+        return verdict is False and self._makes_room_at(state, trial, step)
+
+    def _makes_room_at(self, state: StudyState, trial: Trial, step: int) -> bool:
         own = self._round(step), trial.number
         waiting = (other for other in state.running.values() if not other.executing)
-        return asks or any(self.turn(other) < own for other in waiting)
-
-
-def is_over(trial: Trial) -> bool:
-    """Whether nothing is left to do for a trial but to end."""
-    if trial.pruned_at is not None or (trial.step is not None and trial.reports[trial.step].last):
-        return True
-    return bool(trial.kept) and trial.kept[-1].record.get("kind") == "final"
+        return state.asked < self._size or any(self.turn(other) < own for other in waiting)

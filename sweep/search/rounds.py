@@ -8,7 +8,9 @@ replaced, before any goes on. So who is compared with whom follows from numbers,
 from __future__ import annotations
 
 from sweep.journal.state import StudyState, Trial
-from sweep.search.population import Population, is_over
+from sweep.search.comparison import is_over
+from sweep.search.population import Population
+from sweep.search.rules import Rules
 from sweep.spec import Pbt, StudySpec
 
 
@@ -32,19 +34,21 @@ class PopulationInRounds(Population):
         again."""
         return trial.verdicts.get(step)
 
+    def awaits_verdict(self, state: StudyState, trial: Trial) -> bool:
+        """False: all are judged at once (`unjudged`)."""
+        return False
+
     def judgement(self, state: StudyState, trial: Trial) -> tuple[int, bool] | None:
         """The verdict on ``trial``, and the step at which it stands; None before all have come."""
         if trial.number not in self.unjudged(state):
             return None
-        step = max(self._kept(trial))
-        values = {}
-        for member in self._members(state):
-            # Some may be further: with more trials later, or where a member seldom reports.
-            kept = {each: value for each, value in self._kept(member).items() if each <= step}
-            if kept:
-                values[member.number] = kept[max(kept)]
-        value = values.pop(trial.number)
-        return step, self._makes_way(state, values, value)
+        kept = self._kept(trial)
+        step = max(kept)
+        if state.rules < Rules.EQUAL_STEPS:
+            values = self._latest_of_round(state, step, without=trial.number)
+        else:
+            values = self._values(state, step, without=trial.number)
+        return step, self._is_beaten(state, trial, kept[step], values)
 
     def unjudged(self, state: StudyState) -> list[int]:
         """Numbers of the members that are to be judged now, as all have come so far."""
@@ -66,19 +70,33 @@ class PopulationInRounds(Population):
         round_ = self._stands(trial)
         return round_ == min(map(self._stands, members)) and self._is_judged(trial, round_)
 
-    def makes_room(
-        self, state: StudyState, trial: Trial, step: int, verdict: bool | None, *, asks: bool
-    ) -> bool:
+    def makes_room(self, state: StudyState, trial: Trial, step: int, verdict: bool | None) -> bool:
         """Whether ``trial`` is to save and to wait: at the end of each interval."""
         return verdict is None and self._due(trial, step) and not trial.reports[step].last
 
-    def _values(self, state: StudyState, step: int, *, without: int) -> dict[int, float]:
+    def _value_at(self, state: StudyState, trial: Trial, step: int) -> float | None:
+        """As far as a resume keeps it: what a kill takes back is not there yet."""
+        if trial.number in state.running:
+            return self._kept(trial).get(step)
+        return super()._value_at(state, trial, step)
+
+    def _latest_values(self, state: StudyState, step: int, *, without: int) -> dict[int, float]:
         """A fork that begins in this round stands for nobody yet."""
         return {
             number: value
-            for number, value in super()._values(state, step, without=without).items()
+            for number, value in super()._latest_values(state, step, without=without).items()
             if state.trials[number].reports
         }
+
+    def _latest_of_round(self, state: StudyState, step: int, *, without: int) -> dict[int, float]:
+        """Under the older rules: what a verdict in a round depends on."""
+        values = {}
+        for member in self._members(state):
+            # Some may be further: with more trials later, or where a member seldom reports.
+            kept = {each: value for each, value in self._kept(member).items() if each <= step}
+            if kept and member.number != without:
+                values[member.number] = kept[max(kept)]
+        return values
 
     def _members(self, state: StudyState) -> list[Trial]:
         """Those that run or wait, also those that were just judged to make way."""
@@ -92,17 +110,6 @@ class PopulationInRounds(Population):
         """The intervals that are over, saved and reported; those of its parent count for a fork."""
         begun = None if member.fork is None else member.fork.step
         return self._round(max(self._kept(member), default=begun))
-
-    def _kept(self, member: Trial) -> dict[int, float]:
-        """The values that it has reported, by step, as far as a resume keeps them."""
-        source = self._source(member)
-        if source is None or source.step is None:
-            return {}
-        return {
-            step: report.value
-            for step, report in member.reports.items()
-            if report.value is not None and step <= source.step
-        }
 
     def _is_judged(self, member: Trial, round_: int) -> bool:
         begun = 0 if member.fork is None else self._round(member.fork.step)

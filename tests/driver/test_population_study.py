@@ -183,6 +183,27 @@ def test_a_fork_of_an_end_is_no_failure(project: Project) -> None:
     assert project.call("replay", "s").returncode == 0
 
 
+@pytest.mark.parametrize("ordered", [False, True])
+@pytest.mark.parametrize("slope", [0.001, 0.1])
+def test_a_metric_that_gets_worse_with_training_ends(
+    project: Project, slope: float, ordered: bool
+) -> None:
+    """Whoever is ahead is not held against those behind, so all come to their end on one slot."""
+    (project.root / "worse.py").write_text(
+        "def train(trial):\n"
+        "    trial.state['x'] = 1\n"
+        "    for epoch in trial.epochs(12):\n"
+        f"        trial.report(q=trial.params.share + {slope} * epoch)\n"
+    )
+    metric = {"name": "q", "goal": "minimize"}
+    spec = spec_of(project, program="worse:train", metric=metric, deterministic=ordered)
+    state = done(project, spec)
+    assert sum(len(trial.reports) for trial in state.trials.values()) == 4 * 12
+    assert state.counts[TrialState.COMPLETE] == 4
+    assert state.forks
+    assert project.call("replay", "s").returncode == 0
+
+
 def test_a_damaged_parent_is_passed_over(project: Project) -> None:
     """Its checkpoint is recorded as damaged, and another one is forked."""
     (project.root / "harm.py").write_text(

@@ -11,6 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from sweep.journal.event import (
+    AttemptStopped,
     CheckpointSaved,
     DriverStarted,
     Entry,
@@ -24,9 +25,11 @@ from sweep.journal.event import (
 from sweep.journal.fold import apply
 from sweep.journal.row import decode, encode
 from sweep.journal.state import StudyState
+from sweep.search import population
 from sweep.search.fork import forked, vary
 from sweep.search.population import EXPLOITED, Population
 from sweep.search.replay import replay
+from sweep.search.rules import CURRENT, Rules
 from sweep.search.search import Search
 from sweep.spec import StudySpec
 
@@ -50,11 +53,16 @@ def spec_of(trials: int = 4, goal: str = "minimize", **options: Any) -> StudySpe
 class Study:
     """A journal in memory, its fold, and the rules."""
 
-    def __init__(self, spec: StudySpec) -> None:
+    def __init__(self, spec: StudySpec, rules: int = CURRENT) -> None:
         self.spec, self.state, self.entries = spec, StudyState(), list[Entry]()
-        self.search = Search(spec)
+        self.search, self.sessions = Search(spec), 0
         self.record(StudyCreated(spec=spec.model_dump(mode="json"), project=""))
-        self.record(DriverStarted(session=1, host="", pid=1, versions={}))
+        self.start(rules)
+
+    def start(self, rules: int = CURRENT) -> None:
+        """A driver begins; what its predecessor had running waits."""
+        self.sessions += 1
+        self.record(DriverStarted(session=self.sessions, host="", pid=1, versions={}, rules=rules))
 
     @property
     def rules(self) -> Population:
@@ -124,9 +132,9 @@ class Study:
         trial, metrics = len(self.state.trials), {}
         parent = self.state.trials[found.parent]
         step = parent.checkpoints[found.source].step
-        value = self.rules._value(parent, step or 0)
-        if value is not None:
-            metrics = {"loss": value}
+        at = parent.reports.get(step or 0)
+        if at is not None and at.value is not None:
+            metrics = {"loss": at.value}
         record = {"id": f"{trial}@f", "trial": trial, "step": step, "kind": "fork"}
         varied = vary(self.spec.space, found.params, {})
         self.record(
@@ -137,7 +145,7 @@ class Study:
         return trial
 
 
-def members(study: Study, *values: float, step: int = 0) -> None:
+def members(study: Study, *values: float, step: int = 1) -> None:
     """Members that have reported these values, each at ``step`` and saved there."""
     for value in values:
         number = study.begin()
@@ -164,7 +172,7 @@ def test_the_worst_quarter_makes_way(others: tuple[float, ...], mine: float, ver
     """Of four members one, where it is worse than the best; of fewer nobody."""
     study = Study(spec_of())
     members(study, *others)
-    number = study.begin()
+    number = [study.begin() for _ in range(4 - len(others))][-1]
     assert study.report(number, 0, mine) is None
     assert study.report(number, 1, mine) is verdict
 
@@ -190,15 +198,40 @@ def test_only_ends_of_intervals_are_judged() -> None:
     assert study.report(number, 7, 99.0, last=True) is None
 
 
-def test_values_of_later_steps_do_not_count() -> None:
-    """A member that is further is taken as it was at the step."""
+def test_only_values_of_the_same_step_count() -> None:
+    """Neither those of members that are further, nor of those that are behind."""
     study = Study(spec_of())
     members(study, 5, 5, 5)
     for number in range(3):
         study.report(number, 9, 0.0)
+        study.save(number, 9)
     number = study.begin()
     assert study.report(number, 1, 4.0) is False
+    assert study.report(number, 7, 4.0) is False
     assert study.report(number, 9, 4.0) is True
+
+
+def test_an_older_session_compares_with_the_latest_values() -> None:
+    """What an older sweep has judged is replayed by its own rules, to the session that ends them.
+
+    Whoever is ahead was judged against those behind: that is why there are others now.
+    """
+    study = Study(spec_of(), Rules.LATEST)
+    members(study, 1, 2, 3)
+    number = study.begin()
+    assert study.report(number, 3, 4.0) is True
+    study.end(number)
+    study.exploit(number)
+    study.start()
+    for other in (0, 1, 2, 4):
+        study.run(other)
+    assert [study.report(other, 5, 9.0 + other) for other in range(3)] == [False] * 3
+    found = replay(study.entries, {})
+    assert found.passed, found.deviations
+    assert found.exploits == 1
+    entries = list(study.entries)
+    entries[1] = replace(entries[1], event=replace(entries[1].event, rules=CURRENT))
+    assert "verdict at step 3" in [each.what for each in replay(entries, {}).deviations]
 
 
 def test_a_verdict_is_given_again() -> None:
@@ -208,33 +241,42 @@ def test_a_verdict_is_given_again() -> None:
     number = study.begin()
     assert study.report(number, 1, 9.0) is True
     for other in range(3):
-        study.report(other, 0, 99.0)
+        study.report(other, 1, 99.0)
     assert study.report(number, 1, 9.0) is True
 
 
-@pytest.mark.parametrize("why", ["complete", "ending", "unsaved", "light", "judged"])
+@pytest.mark.parametrize("why", ["complete", "ending", "unsaved", "light", "judged", "behind"])
 def test_a_parent_must_be_able_to_give(why: str) -> None:
-    """Where the best is over, or has saved nothing to go on from, nobody makes way for it."""
+    """The best are those that are not over, and have saved what is worth going on from."""
     study = Study(spec_of())
     number = study.begin()
-    if why != "unsaved":
-        study.save(number, 0, content="light" if why == "light" else "full")
+    study.report(number, 0, 1.0)
+    study.report(number, 1, 1.0)
+    if why == "behind":
+        study.save(number, -1)  # before its first step
+    elif why != "unsaved":
+        study.save(number, 1, content="light" if why == "light" else "full")
     if why == "judged":
-        study.state.trials[number].verdicts[0] = True
-    study.report(number, 0, 1.0, last=why == "ending")
-    members(study, 2, 3, *([3] if why not in ("unsaved", "light") else []))
+        study.state.trials[number].verdicts[1] = True
+    members(study, 2, 3)
+    if why == "ending":
+        study.report(number, 2, 1.0, last=True)
     if why == "complete":
         study.end(number, TrialState.COMPLETE)
     last = study.begin()
-    verdict = study.report(last, 1, 4.0)
-    if why in ("unsaved", "light"):
-        assert verdict is False
-        return
-    assert verdict is True  # there is a next best one
+    assert study.report(last, 1, 4.0) is True  # there is a next best one
     study.end(last)
     found = study.rules.succession(study.state, last)
     assert found is not None
-    assert found.parent != number
+    assert found.parent == 1
+
+
+def test_nobody_makes_way_where_nobody_can_give() -> None:
+    """Where all others are over, or have saved nothing, a member goes on."""
+    study = Study(spec_of())
+    for value in (1, 2, 3):
+        study.report(study.begin(), 1, value)
+    assert study.report(study.begin(), 1, 4.0) is False
 
 
 def test_the_place_is_taken_by_a_fork_of_the_best() -> None:
@@ -264,8 +306,8 @@ def test_the_place_is_taken_by_a_fork_of_the_best() -> None:
 @pytest.mark.parametrize(
     ("kind", "change"),
     [
-        ("trial_forked", {"parent": 1, "source": "1@1.0"}),
-        ("trial_forked", {"source": "0@1.0"}),
+        ("trial_forked", {"parent": 1, "source": "1@2.0"}),
+        ("trial_forked", {"source": "0@2.0"}),
         ("trial_forked", {"exploits": 2}),
         ("trial_forked", {"params": {"lr": 0.5, "width": 3}}),
         ("trial_reported", {"prune": False}),
@@ -294,7 +336,6 @@ def test_forks_of_one_checkpoint_differ() -> None:
     for seed in range(5):
         study = Study(spec.model_copy(update={"seed": seed}))
         members(study, 1, 9, 9, 9, 9, 9, 9)
-        study.report(0, 0, 1.0)
         children = []
         for number in (study.begin(), 1):
             study.state.trials[number].verdicts[1] = True
@@ -309,10 +350,10 @@ def test_forks_of_one_checkpoint_differ() -> None:
         assert all(study.state.trials[at].params["lr"] != lr for at, (lr,) in children)
 
 
-def test_a_fork_has_the_value_of_its_checkpoint_until_it_reports() -> None:
-    """And its first comparison is an interval after where it began."""
+def test_a_fork_is_compared_an_interval_after_it_began() -> None:
+    """What it has inherited is its parent's: the value at that step is of the one replaced."""
     study = Study(spec_of())
-    members(study, 1, 2, 3, step=1)
+    members(study, 1, 2, 3)
     number = study.begin()
     study.report(number, 1, 4.0)
     study.end(number)
@@ -320,10 +361,49 @@ def test_a_fork_has_the_value_of_its_checkpoint_until_it_reports() -> None:
     trial = study.state.trials[child]
     assert trial.fork is not None
     assert trial.fork.step == 1
-    assert study.rules._values(study.state, 1, without=0)[child] == 1.0
-    assert child not in study.rules._values(study.state, 0, without=0)
+    assert study.rules._values(study.state, 1, without=0) == {1: 2.0, 2: 3.0, 3: 4.0}
+    for other in range(3):
+        study.report(other, 3, 1.0)
+        study.save(other, 3)
+    study.run(child)
     assert study.report(child, 2, 9.0) is None
     assert study.report(child, 3, 9.0) is True
+
+
+def test_one_that_makes_room_is_judged_when_it_is_its_turn_again() -> None:
+    """On one slot the first to come is held against those that come after it, too."""
+    study = Study(spec_of())
+    for value in (9.0, 1.0, 2.0):
+        number = study.begin()
+        assert study.report(number, 1, value) is None
+        assert study.rules.makes_room(study.state, study.state.trials[number], 1, None)
+        study.save(number, 1, "stop")
+        study.record(AttemptStopped(trial=number, attempt=1))
+    number = study.begin()
+    assert study.report(number, 1, 3.0) is False  # all have come
+    first = study.state.trials[0]
+    assert study.rules.awaits_verdict(study.state, first)
+    assert not study.rules.may_run(study.state, first)
+    assert study.rules.judgement(study.state, first) == (1, True)
+    assert study.rules.judgement(study.state, study.state.trials[1]) == (1, False)
+    assert study.rules.judgement(study.state, study.state.trials[number]) is None
+
+
+def test_a_place_is_not_taken_for_ever() -> None:
+    """Also where trials begin anew at each fork, so that steps alone would bound nothing."""
+    study = Study(spec_of())
+    members(study, 1, 2, 3)
+    number = study.begin()
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(population, "GENERATIONS", 1)
+        assert study.report(number, 1, 4.0) is True
+        study.end(number)
+        child = study.exploit(number)
+        study.run(child)
+        for other in range(3):
+            study.report(other, 3, 1.0)
+            study.save(other, 3)
+        assert study.report(child, 3, 9.0) is False
 
 
 def test_what_another_method_pruned_is_not_replaced() -> None:
@@ -344,9 +424,7 @@ def test_nobody_worse_takes_a_place() -> None:
     study = Study(spec_of())
     members(study, 1, 2, 5)
     number = study.begin()
-    study.report(number, 1, 5.0)
-    study.report(number, 3, 5.0)
-    study.state.trials[number].verdicts[3] = True
+    assert study.report(number, 1, 5.0) is True
     study.end(number)
     for other in (0, 1):
         study.end(other, TrialState.COMPLETE)
@@ -368,19 +446,20 @@ def test_turns_go_to_those_furthest_behind() -> None:
 
 
 @pytest.mark.parametrize(
-    ("stands", "step", "asks", "makes_room"),
-    [(1, 1, True, True), (1, 1, False, True), (0, 0, False, False), (3, 1, False, True)],
+    ("stands", "step", "asked", "makes_room"),
+    [(1, 1, 3, True), (1, 1, 4, True), (0, 0, 4, False), (3, 1, 4, True)],
 )
 def test_a_member_makes_room_for_those_behind_it(
-    stands: int, step: int, asks: bool, makes_room: bool
+    stands: int, step: int, asked: int, makes_room: bool
 ) -> None:
     """And for members that have not begun; never for one whose turn is after its own."""
     study = Study(spec_of())
     members(study, 1, 1, 1, 1, step=0)
-    study.record(DriverStarted(session=2, host="", pid=1, versions={}))
+    study.start()
     study.run(stands)
+    study.state.asked = asked
     trial = study.state.trials[stands]
-    assert study.rules.makes_room(study.state, trial, step, False, asks=asks) is makes_room
+    assert study.rules.makes_room(study.state, trial, step, False) is makes_room
 
 
 values = st.floats(-3, 3) | st.sampled_from([math.nan, math.inf, -math.inf])
@@ -394,7 +473,7 @@ def test_whoever_makes_way_is_replaced_by_a_better_one(
     """However the values are: at most the quantile makes way, and each for one that is better."""
     study = Study(spec_of(10, quantile_fraction=quantile))
     members(study, *others)
-    number = study.begin()
+    number = [study.begin() for _ in range(10 - len(others))][-1]
     if not study.report(number, 1, mine):
         return
     worse = sum(other > mine or (math.isnan(other) and not math.isnan(mine)) for other in others)

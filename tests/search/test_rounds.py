@@ -13,11 +13,11 @@ from sweep.driver.plan import Ask, Conclude, Dispatch, Exploit, Judge, Limits, i
 from sweep.journal.event import (
     AttemptFailed,
     AttemptStopped,
-    DriverStarted,
     TrialJudged,
     TrialRestored,
     TrialState,
 )
+from sweep.journal.state import Trial
 from sweep.search.replay import replay
 from sweep.search.search import Search
 from sweep.spec import StudySpec
@@ -38,6 +38,12 @@ class Rounds:
     def __init__(self, spec: StudySpec, slots: int, timing: int, kills: float = 0.0) -> None:
         self.study, self.limits, self.slots = Study(spec), Limits.of(spec), slots
         self.chooser, self.kills, self.killed = random.Random(timing), kills, 0
+        self.fails: int | None = FAILS
+        self.executed = self.taken_back = 0
+
+    def value(self, trial: Trial, step: int) -> float:
+        """What a trial reports at a step."""
+        return float(abs(trial.params["lr"] - 0.3) + trial.params["width"] / (step + 1))
 
     def run(self) -> Study:
         study = self.study
@@ -68,6 +74,7 @@ class Rounds:
         """It goes on from what it has saved last."""
         trial = self.study.state.trials[number]
         step = trial.kept[-1].step if trial.kept else None
+        self.taken_back += sum(step is None or each > step for each in trial.reports)
         self.study.record(
             TrialRestored(
                 trial=number, attempt=trial.attempts, step=step, checkpoint=None, skipped=[]
@@ -80,23 +87,26 @@ class Rounds:
         self.study.search = Search(self.study.spec)
         for entry in self.study.entries:
             self.study.search.apply(entry.event)
-        self.study.record(DriverStarted(session=2, host="", pid=1, versions={}))
+        self.study.start()
 
     def _advance(self, number: int) -> None:
         """The next report of a member, after which it may save, wait, fail or end."""
         study, trial = self.study, self.study.state.trials[number]
         begun = trial.fork.step if trial.fork is not None else None
         step = max(trial.reports, default=-1 if begun is None else begun) + 1
-        value = abs(trial.params["lr"] - 0.3) + trial.params["width"] / (step + 1)
         last = step == EPOCHS - 1
-        verdict = study.report(number, step, value, last=last)
+        self.executed += 1
+        verdict = study.report(number, step, self.value(trial, step), last=last)
         if last:
             study.save(number, step, "final")
             study.end(number, TrialState.COMPLETE)
-        elif number == FAILS and step == 2:
+        elif verdict:
+            study.save(number, step, "pruned")
+            study.end(number)
+        elif number == self.fails and step == 2:
             study.record(AttemptFailed(trial=number, attempt=1, reason="", error=""))
             study.end(number, TrialState.FAILED)
-        elif study.rules.makes_room(study.state, trial, step, verdict, asks=False):
+        elif study.rules.makes_room(study.state, trial, step, verdict):
             study.save(number, step, "stop")
             study.record(AttemptStopped(trial=number, attempt=trial.attempts))
         elif self.chooser.random() < 0.5:
