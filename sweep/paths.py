@@ -95,6 +95,11 @@ class StudyPaths:
         return self.root / "gc.answer"
 
     @property
+    def requests(self) -> Path:
+        """What other processes ask the driver to do, and its answers; a file each."""
+        return self.root / "requests"
+
+    @property
     def quarantine(self) -> Path:
         """Where damaged parts of the journal are set aside."""
         return self.root / "quarantine"

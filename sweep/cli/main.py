@@ -45,6 +45,19 @@ GraceOption = Annotated[
     float,
     typer.Option("--grace", min=0.0, help="Seconds that running trials get to save when stopped."),
 ]
+SetOption = Annotated[
+    list[str] | None,
+    typer.Option("--set", metavar="KEY=VALUE", help="Override, such as parameters.lr.max=0.1."),
+]
+AcceptOption = Annotated[
+    bool,
+    typer.Option(
+        "--accept-changes", help="Go on with a study whose space, method or seed changed."
+    ),
+]
+WaitOption = Annotated[
+    float, typer.Option("--wait", help="Seconds to wait for the driver of a running study.")
+]
 StudyArgument = Annotated[
     str, typer.Argument(metavar="STUDY", help="Name or directory of a study.")
 ]
@@ -74,16 +87,8 @@ def root(
 @app.command(epilog=EXIT_CODES)
 def run(
     specs: Annotated[list[Path], typer.Argument(metavar="SPEC.yaml", help="Sweeps to run.")],
-    overrides: Annotated[
-        list[str] | None,
-        typer.Option("--set", metavar="KEY=VALUE", help="Override, such as parameters.lr.max=0.1."),
-    ] = None,
-    accept_changes: Annotated[
-        bool,
-        typer.Option(
-            "--accept-changes", help="Go on with a study whose space, method or seed changed."
-        ),
-    ] = False,
+    overrides: SetOption = None,
+    accept_changes: AcceptOption = False,
     store: StoreOption = RUNS,
     inline: InlineOption = False,
     address: AddressOption = None,
@@ -111,6 +116,8 @@ def resume(
             metavar="STUDY", help="Default: all that can go on, and mirrors that are behind."
         ),
     ] = None,
+    overrides: SetOption = None,
+    accept_changes: AcceptOption = False,
     store: StoreOption = RUNS,
     inline: InlineOption = False,
     address: AddressOption = None,
@@ -120,8 +127,45 @@ def resume(
     """Go on with interrupted studies. Needs no YAML."""
     from sweep.cli import run as command
 
-    options = command.Options(store=store, inline=inline, address=address, grace=grace)
-    raise typer.Exit(command.resume(studies or [], options, output.Output(as_json)))
+    options = command.Options(
+        store=store, inline=inline, address=address, grace=grace, accept_changes=accept_changes
+    )
+    out = output.Output(as_json)
+    raise typer.Exit(command.resume(studies or [], options, out, overrides or []))
+
+
+@app.command(epilog=EXIT_CODES)
+def retry(
+    study: TrialArgument,
+    trials: Annotated[
+        list[int] | None,
+        typer.Argument(metavar="[TRIAL...]", min=0, help="Default: all that failed."),
+    ] = None,
+    from_scratch: Annotated[
+        bool, typer.Option("--from-scratch", help="Not from their last checkpoints.")
+    ] = False,
+    overrides: SetOption = None,
+    accept_changes: AcceptOption = False,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Only say which would run, and from where.")
+    ] = False,
+    wait: WaitOption = 60.0,
+    store: StoreOption = RUNS,
+    inline: InlineOption = False,
+    address: AddressOption = None,
+    grace: GraceOption = 10.0,
+    as_json: JsonOption = False,
+) -> None:
+    """Run failed trials again. From their last checkpoints, with the code as it is now."""
+    from sweep.cli import retry as command
+    from sweep.cli.run import Options
+
+    options = Options(
+        store=store, inline=inline, address=address, grace=grace, accept_changes=accept_changes
+    )
+    wanted = command.Wanted(study, trials or (), overrides or (), from_scratch=from_scratch)
+    out = output.Output(as_json)
+    raise typer.Exit(command.retry(wanted, options, out, dry_run=dry_run, wait=wait))
 
 
 @app.command("ls")
@@ -291,9 +335,7 @@ def gc(
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="Only say what would be removed.")
     ] = False,
-    wait: Annotated[
-        float, typer.Option("--wait", help="Seconds to wait for the driver of a running study.")
-    ] = 60.0,
+    wait: WaitOption = 60.0,
     store: StoreOption = RUNS,
     as_json: JsonOption = False,
 ) -> None:

@@ -213,6 +213,12 @@ def conclude(conclusion: Conclusion, out: Output, *, store: Path) -> None:
     out.line(f"{name}: {_headline(conclusion)}: {counts_text(state, 'ended')}{_best(conclusion)}")
     if (waited := waited_text(conclusion.spec, state)) is not None:
         out.line(f"{name}: {waited}")
+    failed = state.counts[TrialState.FAILED]
+    if failed and conclusion.reason in ("complete", "timeout"):
+        out.line(
+            f"{name}: {counted(failed, 'trial')} failed; to run {'it' if failed == 1 else 'them'} "
+            f"again once the cause is mended: sweep retry {name}{store_option(store)}"
+        )
     if conclusion.reason in ("complete", "timeout"):
         return
     lead = "free space, then" if conclusion.reason == "disk full" else "go on with"

@@ -36,6 +36,7 @@ from sweep.journal.event import TrialState
 from sweep.journal.listing import newest_event, studies
 from sweep.journal.lock import holder
 from sweep.journal.state import StudyState
+from sweep.paths import StudyPaths
 from sweep.quantity import counted
 from sweep.search.ladder import Ladder
 from sweep.search.sampler import independent, learns_nothing
@@ -70,7 +71,7 @@ def run(files: Sequence[Path], overrides: Sequence[str], options: Options, out: 
             raise UsageError(f"two of the sweeps are called {name!r}; give each its own `name:`")
     project = str(Path.cwd())
     requests = [_request(spec, project, options, out) for spec in specs]
-    return _drive(requests, options, out)
+    return drive(requests, options, out)
 
 
 def _request(spec: StudySpec, project: str, options: Options, out: Output) -> Request:
@@ -82,16 +83,24 @@ def _request(spec: StudySpec, project: str, options: Options, out: Output) -> Re
         raise
 
 
-def resume(names: Sequence[str], options: Options, out: Output) -> int:
-    """Go on with the studies called ``names``, or with all that were interrupted. The exit code."""
+def resume(
+    names: Sequence[str], options: Options, out: Output, settings: Sequence[str] = ()
+) -> int:
+    """Go on with the studies called ``names``, or with all that were interrupted. The exit code.
+
+    ``settings`` such as ``timeout=2h`` take the place of what the studies were asked for.
+    """
     if names:
-        found = [request_resume(find_begun(options.store, name)) for name in names]
-        return _drive(found, options, out)
+        places = [find_begun(options.store, name) for name in names]
+        found = [_request_resume(paths, options, out, settings) for paths in places]
+        return drive(found, options, out)
+    if settings:
+        raise UsageError("--set: name the study that is to have it, as in: sweep resume STUDY")
     requests, damaged = _look_around(options.store)
     interrupted = [request for request in requests if not _is_over(request)]
     code = damaged
     if interrupted:
-        code = max(code, _drive(interrupted, options, out))
+        code = max(code, drive(interrupted, options, out))
     elif not damaged:
         message = f"{options.store}: no interrupted study"
         out.data({"studies": []}) if out.as_json else out.line(message)
@@ -100,6 +109,17 @@ def resume(names: Sequence[str], options: Options, out: Output) -> int:
             if _is_over(request):
                 _catch_up(request, options.store, out)
     return code
+
+
+def _request_resume(
+    paths: StudyPaths, options: Options, out: Output, settings: Sequence[str]
+) -> Request:
+    try:
+        return request_resume(paths, settings, accept=options.accept_changes)
+    except SpecChangedError as problem:
+        if out.as_json:
+            out.data({"study": paths.name, "refused": changes_record(problem.changes)})
+        raise
 
 
 def _look_around(store: Path) -> tuple[list[Request], int]:
@@ -122,7 +142,8 @@ def _is_over(request: Request) -> bool:
     return request.complete or request.timed_out
 
 
-def _drive(requests: Sequence[Request], options: Options, out: Output) -> int:
+def drive(requests: Sequence[Request], options: Options, out: Output) -> int:
+    """Run what is left to run of the studies. The exit code."""
     names = [request.spec.name for request in requests]
     for request in requests:
         if names.count(request.spec.name) > 1:

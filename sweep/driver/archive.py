@@ -157,6 +157,15 @@ class Archive:
             forked(source.trial, source.id, record.to_json(), varied, exploits=exploits)
         )
 
+    def discard(self, trial: int, checkpoints: Iterable[str], reason: str) -> None:
+        """Retire ``checkpoints`` of a trial that is to run again without them."""
+        for checkpoint in checkpoints:
+            manifest = self._keeper.record(trial, checkpoint).manifest
+            self._logbook.record(
+                CheckpointRetired(trial=trial, checkpoint=checkpoint, reason=reason)
+            )
+            self._give_up(manifest)
+
     def finished(self, trial: int) -> None:
         """Retire what nobody needs any more now that ``trial`` is recorded as over."""
         self._retire(self._keeper.after_finish(trial))

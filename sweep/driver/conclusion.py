@@ -12,6 +12,9 @@ from sweep.search.result import known, values_of, violations_of
 from sweep.search.search import is_objective
 from sweep.spec import StudySpec
 
+STOPPED = "stopped by a user"
+"""Why a trial is recorded as pruned that `sweep stop STUDY/TRIAL` has ended."""
+
 
 @dataclass(frozen=True, slots=True)
 class Conclusion:
@@ -45,7 +48,7 @@ class Conclusion:
             return cls(state, reason)
         values = values_of(spec, trial, returned)
         violations = violations_of(spec, trial, returned)
-        if reason == EXPLOITED:  # for a NaN, maybe: that is what makes way first
+        if reason in (EXPLOITED, STOPPED):  # for a NaN, maybe: that is what makes way first
             return cls(state, reason, known(values), known(violations))
         if trial.fork is not None and trial.fork.exploits is not None and not trial.reports:
             nothing = f"nothing was left to do after {trial.fork.source}"

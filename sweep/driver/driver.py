@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -79,6 +80,8 @@ class Driver:
         self._slot_time = dict.fromkeys(self._by_name, 0.0)
         self._told_to_stop: set[Key] = set()
         self._deadlines: dict[str, float] = {}
+        self._stopping: dict[Key, float] = {}
+        """Until when trials may save that a user has stopped."""
 
     def run(self) -> list[Result]:
         """Run to the end; a study that has ended is closed at once, whatever the others do.
@@ -165,6 +168,7 @@ class Driver:
             begun = self._begun.pop(key, None)
             self._slot_time[key.study] += 0.0 if begun is None else time.monotonic() - begun
             self._told_to_stop.discard(key)
+            self._stopping.pop(key, None)
         self._look_for_stops()
         self._settle()
 
@@ -187,6 +191,23 @@ class Driver:
                     self._halt(study, "timeout")
             if study.halted is not None:
                 self._press(study)
+            else:
+                self._end_stopped(study)
+
+    def _end_stopped(self, study: DrivenStudy) -> None:
+        """Ask trials that a user has stopped to save and leave; end those that did not in time."""
+        for key in [key for key, owner in self._executing.items() if owner is study]:
+            if not study.state.trials[key.trial].stopped:
+                continue
+            if key not in self._told_to_stop:
+                self._told_to_stop.add(key)
+                self._stopping[key] = time.monotonic() + self._grace
+                self._backend.command(key, Verdict.STOP)
+            elif time.monotonic() >= self._stopping.get(key, math.inf):
+                self._backend.kill(key)
+                del self._executing[key]
+                with self._guarded(study):
+                    study.intervention.abandon(key.trial)
 
     def _halt(self, study: DrivenStudy, reason: str) -> None:
         study.halted = reason

@@ -195,6 +195,8 @@ def _has_its_turn(state: StudyState, trial: Trial, limits: Limits) -> bool:
 def _conclusion(trial: Trial, limits: Limits) -> Conclude | None:
     if trial.reuses is not None:
         return Conclude(trial.number, TrialState.COMPLETE)
+    if trial.stopped:
+        return Conclude(trial.number, TrialState.PRUNED)
     if trial.failures > limits.retries:
         return Conclude(trial.number, TrialState.FAILED)
     if not trial.kept:

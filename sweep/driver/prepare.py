@@ -11,7 +11,13 @@ from sweep.driver.mirroring import check_mirror
 from sweep.driver.plan import Limits, is_complete, timed_out
 from sweep.driver.study import DrivenStudy
 from sweep.driver.warm_start import new_histories
-from sweep.errors import ProgramError, SpecChangedError, StoreError, StudyLockedError
+from sweep.errors import (
+    ProgramError,
+    SpecChangedError,
+    StoreError,
+    StudyLockedError,
+    UsageError,
+)
 from sweep.integration.tracker import check_library
 from sweep.journal.event import HistoryAdded, StudyCreated
 from sweep.journal.journal import Journal, first_event, read_state
@@ -30,6 +36,7 @@ from sweep.spec import (
     dump_spec,
     inheriting,
     lasting,
+    parse_spec,
     refused,
     successor,
 )
@@ -42,7 +49,8 @@ class Request:
 
     ``state`` is what the store had when it was looked at (None: nothing), ``changes`` what the spec
     changes in it, and ``accepted`` whether that may be another space, method or seed. ``histories``
-    is what is to be known of other studies and is not yet.
+    is what is to be known of other studies and is not yet. ``retries`` are finished trials that
+    are to run again, without their checkpoints where they start ``from_scratch``.
     """
 
     paths: StudyPaths
@@ -52,9 +60,13 @@ class Request:
     changes: Sequence[Change]
     accepted: bool = False
     histories: Sequence[HistoryAdded] = ()
+    retries: Sequence[int] = ()
+    from_scratch: bool = False
 
     @property
     def complete(self) -> bool:
+        if self.retries:
+            return False
         return self.state is not None and is_complete(self.state, Limits.of(self.spec, self.state))
 
     @property
@@ -91,12 +103,7 @@ def request_run(store: Path, spec: StudySpec, project: str, *, accept: bool = Fa
         return Request(
             paths=paths, spec=spec, project=project, state=None, changes=(), histories=histories
         )
-    before = StudySpec.accepted(state.spec)
-    spec = inheriting(before, spec)
-    changes = difference(before, spec)
-    _refuse(paths, state, changes, accept=accept)
-    if state.trials and not refused(changes):
-        spec = successor(before, spec)
+    spec, changes = _changed_to(paths, state, spec, accept=accept)
     return Request(
         paths=paths,
         spec=spec,
@@ -108,12 +115,18 @@ def request_run(store: Path, spec: StudySpec, project: str, *, accept: bool = Fa
     )
 
 
-def request_resume(paths: StudyPaths) -> Request:
-    """Look at a study that is to go on as it is. Nothing is written.
+def request_resume(
+    paths: StudyPaths, settings: Sequence[str] = (), *, accept: bool = False
+) -> Request:
+    """Look at a study that is to go on as it is, but for ``settings`` such as ``timeout=2h``.
+
+    Nothing is written. ``accept`` is as in `request_run`.
 
     Raises:
         StudyLockedError, StoreError: as `request_run`.
-        UsageError: a tracker's library is not installed.
+        SpecError: a setting is none of a spec's.
+        SpecChangedError: the study cannot go on with a setting.
+        UsageError: a tracker's library is not installed, or a setting is another name.
     """
     state = _look(paths)
     if state is None:
@@ -121,9 +134,27 @@ def request_resume(paths: StudyPaths) -> Request:
             f"{paths.root}: no study; `sweep ls --store {paths.root.parent}` lists them"
         )
     spec = StudySpec.accepted(state.spec)
+    changes: Sequence[Change] = ()
+    if settings:
+        asked = parse_spec(dump_spec(spec), str(paths.spec), settings)
+        if asked.name != spec.name:
+            raise UsageError(
+                f"--set name={asked.name}: a study keeps its name while it runs; to change it: "
+                f"sweep rename {paths.name} {asked.name}"
+            )
+        spec, changes = _changed_to(paths, state, asked, accept=accept)
     _check_trackers(spec)
     check_mirror(paths, spec, begun=True)
-    return Request(paths=paths, spec=spec, project=state.project, state=state, changes=())
+    histories = new_histories(spec, space_of(spec, state.project), paths, state) if changes else ()
+    return Request(
+        paths=paths,
+        spec=spec,
+        project=state.project,
+        state=state,
+        changes=changes,
+        accepted=accept,
+        histories=histories,
+    )
 
 
 def open_study(request: Request, slots: int | None = None) -> DrivenStudy:
@@ -159,6 +190,8 @@ def open_study(request: Request, slots: int | None = None) -> DrivenStudy:
         paths.stop.unlink(missing_ok=True)
         study = DrivenStudy(paths, lock, journal, search, spec)
         study.begin(versions(), space_source(spec, request.project), slots)
+        if request.retries:
+            study.intervention.retry(request.retries, from_scratch=request.from_scratch)
     except OSError as error:
         lock.release()
         if isinstance(error, StoreError):
@@ -209,6 +242,19 @@ def _look(paths: StudyPaths) -> StudyState | None:
         )
     state = read_state(paths.journal)
     return None if state.seq < 0 else state
+
+
+def _changed_to(
+    paths: StudyPaths, state: StudyState, spec: StudySpec, *, accept: bool
+) -> tuple[StudySpec, Sequence[Change]]:
+    """The spec with which a study goes on that is to have ``spec``, and what that changes."""
+    before = StudySpec.accepted(state.spec)
+    spec = inheriting(before, spec)
+    changes = difference(before, spec)
+    _refuse(paths, state, changes, accept=accept)
+    if state.trials and not refused(changes):
+        spec = successor(before, spec)
+    return spec, changes
 
 
 def _refuse(

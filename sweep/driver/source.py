@@ -21,9 +21,10 @@ def check_source(request: Request) -> str | None:
     ours = source_digest(request.spec.program, request.project)
     if state is None or ours is None:
         return None
+    again = [] if request.from_scratch else [state.trials[each] for each in request.retries]
     changed = [
         str(trial.number)
-        for trial in state.unfinished.values()
+        for trial in (*state.unfinished.values(), *again)
         if (saved := _saved_with(request, trial)) is not None and saved != ours
     ]
     if not changed:

@@ -14,7 +14,8 @@ from sweep.driver.archive import Archive
 from sweep.driver.assignment import next_assignment
 from sweep.driver.backend import Key, WorkerDied
 from sweep.driver.bench import Bench
-from sweep.driver.conclusion import Conclusion
+from sweep.driver.conclusion import STOPPED, Conclusion
+from sweep.driver.intervention import Intervention
 from sweep.driver.keeper import Keeper
 from sweep.driver.logbook import Logbook
 from sweep.driver.lookahead import Lookahead
@@ -79,6 +80,7 @@ class DrivenStudy:
         halted: why no more is started (a stop, a timeout), if so.
         behind: how the mirror was behind when the study ended, if it was.
         untracked: how trackers were behind then, a line each.
+        intervention: what users want of single trials.
     """
 
     def __init__(
@@ -102,6 +104,7 @@ class DrivenStudy:
         self._tabulation = Tabulation(spec, paths.tables)
         self._relay = Relay(paths, spec.name, spec.trackers, self._warn) if spec.trackers else None
         self._stop = StopRequest(paths)
+        self.intervention = Intervention(paths, self._logbook, self._archive, self.conclude)
         self._lookahead = Lookahead(search, _ahead(spec))
 
     @property
@@ -224,7 +227,9 @@ class DrivenStudy:
             if state is TrialState.PAUSED:
                 self._pause(trial)
                 return
-            if trial.state is TrialState.PAUSED:
+            if trial.stopped:
+                reason = STOPPED
+            elif trial.state is TrialState.PAUSED:
                 reason = f"not promoted from the rung at {counted(trial.held_at or 0, 'step')}"
             self._finish(trial, state, metrics, reason=reason, error=trial.error)
 
@@ -265,7 +270,10 @@ class DrivenStudy:
         Raises:
             StoreError: the journal cannot be written.
         """
+        if self.error is None and self.state.stopped is None:
+            self.intervention.serve()
         committed = self._logbook.settle(show)
+        self.intervention.settle(committed)
         self._archive.settle(committed)
         self._tabulation.settle(self.state)
         if self._relay is not None:
@@ -366,6 +374,8 @@ class DrivenStudy:
 
     def _ended(self, trial: Trial, message: Ended) -> None:
         match message.outcome:
+            case Outcome.STOPPED | Outcome.PAUSED if trial.stopped:
+                self._finish(trial, TrialState.PRUNED, {}, reason=STOPPED)
             case Outcome.STOPPED:
                 saved = any(resumable(each.record) for each in trial.kept)
                 if not saved and trial.number in self._bench.making_room:
@@ -420,7 +430,7 @@ class DrivenStudy:
         reason: str | None = None,
         error: str | None = None,
     ) -> None:
-        if state is TrialState.PRUNED and self.limits.population is not None:
+        if state is TrialState.PRUNED and self.limits.population and reason != STOPPED:
             reason = EXPLOITED
         conclusion = Conclusion.of(trial, state, returned, self.spec, reason)
         values = list(conclusion.values)
