@@ -2,6 +2,9 @@
 PYTHON ?= python3
 BIN := .venv/bin
 .DEFAULT_GOAL := help
+# The tests start hundreds of processes: each would compile the package anew where an environment
+# forbids to write bytecode.
+export PYTHONDONTWRITEBYTECODE :=
 
 .PHONY: help demo test torture check lint types bench clean
 
