@@ -46,6 +46,7 @@ bench: .venv/installed
 	$(BIN)/python benchmarks/throughput.py
 	$(BIN)/python benchmarks/reading.py
 	$(BIN)/python benchmarks/live.py
+	$(BIN)/python benchmarks/scale.py
 
 clean:
 	rm -rf .venv

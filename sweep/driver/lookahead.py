@@ -1,7 +1,8 @@
 """The next suggestion, prepared while trials run, so that no slot waits for the sampler.
 
-It is made in a thread from a snapshot of the search, and recorded once it is there, with the event
-up to which it knew the journal. Until then it is nothing: a kill loses no more than its time.
+It is made in a thread, as the search would have made it when that began, and recorded once it is
+there, with the event up to which it knew the journal. Until then it is nothing: a kill loses no
+more than its time.
 """
 
 from __future__ import annotations
@@ -11,15 +12,18 @@ import time
 from collections import deque
 from collections.abc import Callable
 from concurrent.futures import Future
-from dataclasses import replace
+from queue import SimpleQueue
 from typing import Literal
 
 from sweep.journal.event import TrialAsked
 from sweep.journal.state import StudyState
-from sweep.search.search import Search
+from sweep.search.search import Ahead, Search
 
 PAYS_FROM = 0.02
 """The part of a trial's time that an ask must take for it to be prepared (`lookahead: auto`)."""
+
+WORTH_S = 0.001
+"""An ask that takes less than this is over sooner than a thread has heard of it."""
 
 RECENT = 16
 """So many asks and trials tell what they take."""
@@ -33,6 +37,8 @@ class Lookahead:
         self._search, self._wanted = search, wanted
         self._pending: Future[TrialAsked] | None = None
         self._asks: deque[float] = deque(maxlen=RECENT)
+        self._jobs: SimpleQueue[tuple[Ahead, Future[TrialAsked]] | None] = SimpleQueue()
+        self._thread: threading.Thread | None = None
 
     @property
     def ready(self) -> bool:
@@ -56,23 +62,30 @@ class Lookahead:
         """Prepare what comes after ``state``, where that pays and is not under way."""
         if self._pending is not None or not self._pays(state):
             return
-        search, then = self._search.snapshot(), state.snapshot()
-        self._pending = pending = Future[TrialAsked]()
-
-        def work() -> None:
-            try:
-                asked = self._timed(lambda: search.ask(then))
-                pending.set_result(replace(asked, saw=then.seq))
-            except BaseException as error:  # noqa: BLE001  raised where it is asked for
-                pending.set_exception(error)
-
-        threading.Thread(target=work, name="lookahead", daemon=True).start()
+        if self._thread is None:
+            self._thread = threading.Thread(target=self._work, name="lookahead", daemon=True)
+            self._thread.start()
+        self._pending = Future[TrialAsked]()
+        self._jobs.put((self._search.ahead(state), self._pending))
 
     def close(self) -> None:
         """Return when nothing is under way; what was prepared is forgotten."""
         pending, self._pending = self._pending, None
         if pending is not None:
             pending.exception()
+        if self._thread is not None:
+            self._jobs.put(None)
+            self._thread.join()
+            self._thread = None
+
+    def _work(self) -> None:
+        while (job := self._jobs.get()) is not None:
+            ahead, prepared = job
+            try:
+                prepared.set_result(self._timed(ahead.ask))
+            except BaseException as error:  # noqa: BLE001  raised where it is asked for
+                prepared.set_exception(error)
+            del job, ahead, prepared  # what they hold is not to wait for the next
 
     def _timed(self, ask: Callable[[], TrialAsked]) -> TrialAsked:
         begun = time.perf_counter()
@@ -93,4 +106,4 @@ class Lookahead:
 
 def pays(ask_s: float, trial_s: float) -> bool:
     """Whether an ask of ``ask_s`` seconds is a notable part of a trial of ``trial_s``."""
-    return ask_s > PAYS_FROM * trial_s
+    return ask_s > max(WORTH_S, PAYS_FROM * trial_s)

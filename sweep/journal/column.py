@@ -58,6 +58,12 @@ def times(values: Iterable[float | None]) -> pa.Array:
     return column(micros, pa.timestamp("us", tz="UTC"))
 
 
+def whole_numbers(values: pa.Array) -> np.ndarray[Any, Any]:
+    """An array of int64 without nulls as NumPy has it: ``to_numpy`` would import pandas, too."""
+    found = np.frombuffer(values.buffers()[1] or b"", np.int64)
+    return found[values.offset : values.offset + len(values)]
+
+
 def names_of(rows: Iterable[Mapping[str, Any]]) -> list[str]:
     """All keys of ``rows``, in the order in which they come up."""
     return list(dict.fromkeys(name for row in rows for name in row))

@@ -25,7 +25,7 @@ from sweep.journal.segment import (
     merge_segments,
     read_entries,
     read_first,
-    read_table,
+    read_parts,
     write_segment,
 )
 from sweep.journal.state import StudyState
@@ -111,11 +111,11 @@ class Journal:
         self.state = StudyState()
         self._digest = 0
         for segment in self._segments:
-            table = read_table(segment)
-            self._digest = table["digest"][-1].as_py()
-            for entry in decode_table(table):
-                apply(self.state, entry)
-                follow(entry.event)
+            for part in read_parts(segment):
+                self._digest = part["digest"][-1].as_py()
+                for entry in decode_table(part):
+                    apply(self.state, entry)
+                    follow(entry.event)
         self.committed = self.state.seq
         self._buffer: list[Entry] = []
         self._gathered: list[Entry] = []

@@ -7,18 +7,19 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from itertools import islice, takewhile
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
 from sweep import fsio
 from sweep.errors import JournalError, JournalVersionError
-from sweep.journal.column import column
+from sweep.journal.column import column, whole_numbers
 from sweep.journal.event import PREAMBLE, DriverStarted, Entry
 from sweep.journal.listing import Segment, list_segments, segment_path
 from sweep.journal.row import DECODED, decode_rows, encode
@@ -30,6 +31,9 @@ _FORMAT_KEY = b"sweep.journal"
 
 _BATCH = 10_000
 """So many events are decoded at once: all of a long journal would not fit in the memory."""
+
+_GROUP = 20_000
+"""So many rows of a segment are written as one group, at least."""
 
 SCHEMA = pa.schema(
     [
@@ -73,32 +77,54 @@ def write_segment(directory: Path, entries: Sequence[Entry], previous: int) -> t
     for row in rows:
         previous = row["digest"] = chain(previous, row)
     columns = [column([row[field.name] for row in rows], field.type) for field in SCHEMA]
-    return _write(directory, pa.Table.from_arrays(columns, schema=SCHEMA)), previous
+    first, last = entries[0].seq, entries[-1].seq
+    path = segment_path(directory, first, last)
+    with fsio.writing(path) as file:
+        write_table(pa.Table.from_arrays(columns, schema=SCHEMA), file)
+    return Segment(first, last, path), previous
 
 
 def merge_segments(directory: Path, segments: Sequence[Segment]) -> Segment:
-    """Write one segment that covers ``segments`` (adjacent ones), then remove them."""
-    merged = _write(directory, pa.concat_tables([read_table(segment) for segment in segments]))
+    """Write one segment that covers ``segments`` (adjacent ones), then remove them.
+
+    Few of their rows are in the memory at a time.
+    """
+    first, last = segments[0].first, segments[-1].last
+    path = segment_path(directory, first, last)
+    parts = (part for segment in segments for part in read_parts(segment))
+    with fsio.writing(path) as file, _writer(file, last - first + 1) as writer:
+        for rows in _gathered(parts):
+            writer.write_table(rows)
     for segment in segments:
         segment.path.unlink(missing_ok=True)
-    return merged
-
-
-def _write(directory: Path, table: pa.Table) -> Segment:
-    first, last = table["seq"][0].as_py(), table["seq"][-1].as_py()
-    path = segment_path(directory, first, last)
-    with fsio.writing(path) as file:
-        write_table(table, file)
+    pa.default_memory_pool().release_unused()
     return Segment(first, last, path)
+
+
+def _gathered(parts: Iterable[pa.Table]) -> Iterator[pa.Table]:
+    """``parts``, so many together that they are worth a row group."""
+    waiting: list[pa.Table] = []
+    for part in parts:
+        waiting.append(part)
+        if sum(map(len, waiting)) >= _GROUP:
+            yield pa.concat_tables(waiting)
+            waiting = []
+    if waiting:
+        yield pa.concat_tables(waiting)
 
 
 def write_table(table: pa.Table, file: Any) -> None:
     """Write rows in the form of a segment."""
-    pq.write_table(
-        table,
+    with _writer(file, len(table)) as writer:
+        writer.write_table(table, row_group_size=2 * _GROUP)
+
+
+def _writer(file: Any, rows: int) -> pq.ParquetWriter:
+    return pq.ParquetWriter(
         file,
+        SCHEMA,
         compression="zstd",
-        use_dictionary=len(table) > 1000,  # not worth its time in small ones
+        use_dictionary=rows > 1000,  # not worth its time in small ones
         write_page_checksum=True,
     )
 
@@ -111,12 +137,27 @@ def read_table(segment: Segment) -> pa.Table:
         JournalVersionError: it was written by a newer version.
         FileNotFoundError: it was compacted away since it was listed.
     """
+    return pa.concat_tables(read_parts(segment))
+
+
+def read_parts(segment: Segment) -> Iterator[pa.Table]:
+    """The rows of a segment in order, at most `_BATCH` at a time: as each page is checked.
+
+    Raises:
+        JournalError, JournalVersionError, FileNotFoundError: as `read_table`, when it comes to what
+            is wrong.
+    """
     with _open(segment) as file:
-        table = file.read(use_threads=False)
-        _check_form(segment, table.schema)
-    if table["seq"].to_pylist() != list(range(segment.first, segment.last + 1)):
-        raise JournalError(f"{segment.path}: does not hold the events that its name says")
-    return table
+        _check_form(segment, file.schema_arrow)
+        due = segment.first
+        for batch in file.iter_batches(batch_size=_BATCH, use_threads=False):
+            part = pa.Table.from_batches([batch], SCHEMA)
+            if not np.array_equal(whole_numbers(batch["seq"]), np.arange(due, due + len(part))):
+                break
+            yield part
+            due += len(part)
+        if due != segment.last + 1:
+            raise JournalError(f"{segment.path}: does not hold the events that its name says")
 
 
 def read_first(segment: Segment) -> Entry:
@@ -227,20 +268,20 @@ def read_entries(
             return
         for segment in pending:
             try:
-                table = read_table(segment)
+                for part in read_parts(segment):
+                    # A wide segment may hold much that is known: that is not decoded again.
+                    unread = part.slice(max(0, after + 1 - part["seq"][0].as_py()))
+                    for entry in decode_table(_without(unread, without)):
+                        after = entry.seq
+                        yield entry
             except FileNotFoundError:
                 break
-            # A wide segment may hold much that is known already: that is not decoded again.
-            unread = table.slice(max(0, after + 1 - segment.first))
-            for entry in decode_table(_without(unread, without)):
-                after = entry.seq
-                yield entry
         else:
             return
 
 
 def _without(table: pa.Table, types: Collection[str]) -> pa.Table:
-    if not types:
+    if not types or not len(table):
         return table
     import pyarrow.compute as pc  # start-up: few read a part only
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import Any
 
 from sweep.journal.attempt import Attempt
@@ -261,28 +261,6 @@ class StudyState:
             for checkpoint in trial.checkpoints.values()
             if checkpoint.retired is None
         }
-
-    def snapshot(self) -> StudyState:
-        """A state that stays as this one is now. Finished trials are the same objects."""
-        unfinished = {
-            number: replace(
-                trial,
-                reports=dict(trial.reports),
-                verdicts=dict(trial.verdicts),
-                executions=[replace(each) for each in trial.executions],
-            )
-            for number, trial in self.unfinished.items()
-        }
-        return replace(
-            self,
-            trials=self.trials | unfinished,
-            running={number: unfinished[number] for number in self.running},
-            paused={number: unfinished[number] for number in self.paused},
-            iterations=list(self.iterations),
-            front=list(self.front),
-            untold=set(self.untold),
-            counts=dict(self.counts),
-        )
 
     @property
     def settled(self) -> int:

@@ -10,7 +10,8 @@ seen then follows from numbers, not from timing. Where nothing is paused, trial 
 from __future__ import annotations
 
 import copy
-from collections.abc import Iterator, Mapping
+from bisect import bisect_left
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from typing import Any
@@ -18,7 +19,8 @@ from typing import Any
 from optuna.trial import FrozenTrial, TrialState
 
 from sweep.errors import ProgramError
-from sweep.journal.state import StudyState
+from sweep.journal.state import StudyState, Trial
+from sweep.search.persistent import PersistentList
 from sweep.search.storage import HistoryStorage
 
 
@@ -45,22 +47,25 @@ class Horizon:
     def __init__(self, storage: HistoryStorage) -> None:
         self.lag: int | None = None
         self._storage = storage
-        self._trials: list[list[_Turn]] = []
+        self._trials: PersistentList[tuple[_Turn, ...]] = PersistentList()
         """The turns of each trial, by number."""
-        self._notes: list[tuple[dict[str, Any], dict[str, Any]]] = []
+        self._takers: PersistentList[int] = PersistentList()
+        """The trial that took each turn."""
+        self._notes: PersistentList[tuple[dict[str, Any], dict[str, Any]]] = PersistentList()
         """The study's attributes as each turn began."""
 
     def begun(self, number: int) -> None:
         """A trial began, and what was written with it is in the storage."""
-        self._trials.append([])
+        self._trials.append(())
         self._begin(number)
 
     @contextmanager
     def goes_on(self, number: int) -> Iterator[None]:
         """A paused trial resumes, or a finished one is retried, which the block says to the
         storage."""
-        turns = self._trials[number]
-        turns[-1] = replace(turns[-1], ended=self._storage.get_trial(number))
+        *before, last = self._trials[number]
+        ended = replace(last, ended=self._storage.get_trial(number))
+        self._trials[number] = (*before, ended)
         yield
         self._begin(number)
 
@@ -70,7 +75,8 @@ class Horizon:
 
     def _begin(self, number: int) -> None:
         turn = _Turn(len(self._notes), self._storage.get_trial(number))
-        self._trials[number].append(turn)
+        self._trials[number] = (*self._trials[number], turn)
+        self._takers.append(number)
         self._notes.append((self._storage.study_attrs, self._storage.user_attrs))
 
     def refitted(self, number: int, founding: Mapping[str, Any] | None) -> None:
@@ -87,18 +93,19 @@ class Horizon:
                 known.state, known.values, known.system_attrs = state, None, dict(founding)
             return known
 
-        self._trials[number] = [
+        self._trials[number] = tuple(
             replace(
                 each,
                 begun=fitted(each.begun, TrialState.RUNNING),
                 ended=each.ended and fitted(each.ended, TrialState.PRUNED),  # that is: paused
             )
             for each in self._trials[number]
-        ]
+        )
 
     def forget_notes(self) -> None:
         """What samplers wrote on the study was about another space, or by another kind."""
-        self._notes = [({}, {}) for _ in self._notes]
+        nothing: tuple[dict[str, Any], dict[str, Any]] = ({}, {})
+        self._notes = PersistentList(nothing for _ in self._notes)
 
     def shows_result(self, of: int) -> bool:
         """Whether what the next trial is asked with holds the result of trial ``of``."""
@@ -107,8 +114,8 @@ class Horizon:
     def snapshot(self, storage: HistoryStorage) -> Horizon:
         """The same over ``storage``, a snapshot of its own."""
         twin = Horizon(storage)
-        twin.lag, twin._notes = self.lag, list(self._notes)
-        twin._trials = [list(turns) for turns in self._trials]
+        twin.lag, twin._notes = self.lag, self._notes.snapshot()
+        twin._trials, twin._takers = self._trials.snapshot(), self._takers.snapshot()
         return twin
 
     @contextmanager
@@ -127,7 +134,11 @@ class Horizon:
             yield
             return
         seen = self._seen(self._last(number), self.lag)
-        seen[number:] = [self._storage.get_trial(number), *seen[number + 1 :]]
+        own = self._storage.get_trial(number)
+        if number < len(seen):
+            seen[number] = own
+        else:
+            seen.append(own)
         with self._storage.showing(seen):
             yield
 
@@ -161,35 +172,47 @@ class Horizon:
 
     def told(self, state: StudyState) -> int:
         """How many results the next ask sees."""
-        if self.lag is None:
-            return len(state.iterations)
-        newest = len(self._notes) - self.lag
-        return sum(self._last(iteration.trial) <= newest for iteration in state.iterations)
+        unseen = (state.trials[number] for number in self._unseen())
+        return len(state.iterations) - sum(_times_told(state, trial) for trial in unseen)
 
     def running(self, state: StudyState) -> list[int]:
         """The trials that the next ask sees running."""
+        return sorted(state.running if self.lag is None else self._unseen())
+
+    def _unseen(self) -> set[int]:
+        """The trials whose last turns the next ask sees as they began."""
         if self.lag is None:
-            return sorted(state.running)
-        newest = len(self._notes) - self.lag
-        return [number for number in range(len(self._trials)) if self._last(number) > newest]
+            return set()
+        return set(self._takers.since(len(self._takers) - self.lag + 1))
 
     def _last(self, number: int) -> int:
         """The last turn of a trial."""
         return self._trials[number][-1].turn
 
-    def _seen(self, turn: int, lag: int) -> list[FrozenTrial]:
-        """The trials that began before ``turn``, by number."""
-        seen = []
-        for number, turns in enumerate(self._trials):
-            last = turns[-1] if turns[-1].turn < turn else _before(turns, turn)
-            if last is None:
-                break  # trials begin in the order of their numbers
-            over = last.turn <= turn - lag
-            known = last.ended if over else last.begun
-            seen.append(self._storage.get_trial(number) if known is None else known)
+    def _seen(self, turn: int, lag: int) -> PersistentList[FrozenTrial]:
+        """The trials that began before ``turn``, by number.
+
+        All but those with later turns than ``turn - lag`` are as the storage has them.
+        """
+        seen = self._storage.trials.snapshot()
+        # Trials begin in the order of their numbers.
+        seen.truncate(bisect_left(self._trials, turn, key=lambda turns: turns[0].turn))
+        for number in set(self._takers.since(turn - lag + 1)):
+            if number < len(seen):
+                last = _before(self._trials[number], turn)
+                known = last.ended if last.turn <= turn - lag else last.begun
+                if known is not None:
+                    seen[number] = known
         return seen
 
 
-def _before(turns: list[_Turn], turn: int) -> _Turn | None:
-    """The last of ``turns`` before ``turn``."""
-    return next((each for each in reversed(turns) if each.turn < turn), None)
+def _times_told(state: StudyState, trial: Trial) -> int:
+    """How many results of a trial count: more than one where it was retried."""
+    if trial.told is None or not trial.retried:
+        return 0 if trial.told is None else 1
+    return sum(iteration.trial == trial.number for iteration in state.iterations)
+
+
+def _before(turns: Sequence[_Turn], turn: int) -> _Turn:
+    """The last of ``turns`` before ``turn``; there is one."""
+    return next(each for each in reversed(turns) if each.turn < turn)

@@ -47,10 +47,8 @@ def importances(
         else optuna.study.StudyDirection.MINIMIZE
         for each in spec.objectives
     ]
-    storage.trials = [
-        _frozen(place, latents[number], values[number])
-        for place, number in enumerate(known[-most:])
-    ]
+    for place, number in enumerate(known[-most:]):
+        storage.put(_frozen(place, latents[number], values[number]))
     study = optuna.load_study(study_name=spec.name, storage=storage)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # it warns of what the page says in words

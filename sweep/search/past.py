@@ -21,6 +21,7 @@ from sweep.journal.event import (
 )
 from sweep.search.define import DefinedSpace
 from sweep.search.fitting import fitted
+from sweep.search.persistent import FirstSeen
 from sweep.spec import Space, StudySpec
 from sweep.spec.value import identity
 
@@ -62,22 +63,24 @@ class Past:
     Attributes:
         own: the trials of the study, by number.
         imported: those of other studies, in the order in which they came.
-        tried: identities of the parameters that a sampler proposed.
+        tried: identities of the parameters that a sampler proposed, with the first such trial.
         complete: the number of the first trial with these parameters that was told as complete.
     """
 
     def __init__(self) -> None:
         self.own: list[Tried] = []
         self.imported: list[Tried] = []
-        self.tried: set[Hashable] = set()
-        self.complete: dict[Hashable, int] = {}
+        self.tried: FirstSeen[int] = FirstSeen()
+        self.complete: FirstSeen[int] = FirstSeen()
         self._enqueued: Counter[Hashable] = Counter()
 
     def snapshot(self) -> Past:
-        """What is known now of what was tried; it stays so."""
+        """What an ask needs of what is known now; it stays so.
+
+        The trials themselves are not among it.
+        """
         twin = Past()
-        twin.own, twin.imported = list(self.own), list(self.imported)
-        twin.tried, twin.complete = set(self.tried), dict(self.complete)
+        twin.tried, twin.complete = self.tried.snapshot(), self.complete.snapshot()
         twin._enqueued = self._enqueued.copy()
         return twin
 
@@ -86,7 +89,7 @@ class Past:
         match event:
             case TrialAsked():
                 self.own.append(Tried(event.trial, event.params, searched=event.inside))
-                self.tried.add(identity(event.params))
+                self.tried.add(identity(event.params), event.trial)
                 if event.enqueued is not None:
                     self._enqueued[identity(spec.enqueue[event.enqueued])] += 1
             case TrialForked():
@@ -106,7 +109,7 @@ class Past:
             case TrialTold():
                 tried = self.own[event.trial]
                 if tried.state is TrialState.COMPLETE and not tried.forked:
-                    self.complete.setdefault(identity(tried.params), event.trial)
+                    self.complete.add(identity(tried.params), event.trial)
             case HistoryAdded():
                 self.imported += [
                     Tried(

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+import copy
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
-from typing import Any
+from typing import Any, Protocol
 
 import optuna
 
@@ -35,22 +36,28 @@ class Proposal:
     again: int = 0
 
 
+class Sampling(Protocol):
+    """What a sampler is asked through."""
+
+    def study_at(self, number: int) -> optuna.Study:
+        """The study over the storage with the sampler of ask ``number``."""
+
+    def suggest(self, trial: optuna.Trial, dimension: Dimension) -> Any:
+        """The user's value of a dimension that the sampler of ``trial`` proposes."""
+
+
 class Proposer:
     """Proposes trials of one spec. It leaves nothing behind in the storage."""
 
-    def __init__(
-        self,
-        spec: StudySpec,
-        storage: HistoryStorage,
-        past: Past,
-        study_at: Callable[[int], optuna.Study],
-        suggest: Callable[[optuna.Trial, Dimension], Any],
-    ) -> None:
-        """``study_at`` gives the study over ``storage`` with the sampler of an ask, ``suggest`` the
-        user's value of a dimension that the sampler of a trial proposes."""
+    def __init__(self, spec: StudySpec, storage: HistoryStorage, past: Past) -> None:
         self._spec, self._storage, self._past = spec, storage, past
-        self._study_at, self._suggest = study_at, suggest
         self._configurations = Configurations(spec)
+
+    def over(self, storage: HistoryStorage, past: Past) -> Proposer:
+        """One for snapshots; it remembers for this one how far the configurations are tried."""
+        twin = copy.copy(self)
+        twin._storage, twin._past = storage, past
+        return twin
 
     def configured(self, place: int) -> Proposal:
         """The next trial of a method that goes through all configurations.
@@ -66,7 +73,7 @@ class Proposer:
                 return Proposal(place, params, enqueued=enqueued)
         return Proposal(place, self._configurations.first(self._past.tried))
 
-    def sampled(self, place: int, space: Space | DefinedSpace) -> Proposal:
+    def sampled(self, place: int, space: Space | DefinedSpace, sampling: Sampling) -> Proposal:
         """What the sampler proposes; where an entry of ``enqueue`` is left, what that leaves open.
 
         A proposal that was tried before is dropped where the spec says so, at most `RESAMPLED`
@@ -79,7 +86,7 @@ class Proposer:
         own, again = len(self._storage.trials), 0
         with self._storage.aside(own) as written:
             while True:
-                made = self._suggested(_ask_number(place, again), space, fixed)
+                made = self._suggested(_ask_number(place, again), space, fixed, sampling)
                 if enqueued is not None or again == RESAMPLED or not self._is_dropped(made, space):
                     return replace(made, wrote=written(), enqueued=enqueued, again=again)
                 self._storage.remove(own)
@@ -93,10 +100,14 @@ class Proposer:
         return identity(made.params) in tried and (size is None or len(tried) < size)
 
     def _suggested(
-        self, number: int, space: Space | DefinedSpace, fixed: Mapping[str, Any]
+        self,
+        number: int,
+        space: Space | DefinedSpace,
+        fixed: Mapping[str, Any],
+        sampling: Sampling,
     ) -> Proposal:
         """Parameters with the values of ``fixed``, the others by the sampler of ask ``number``."""
-        trial = self._study_at(number).ask()
+        trial = sampling.study_at(number).ask()
         own = trial._trial_id
 
         def choose(dimension: Dimension) -> Any:
@@ -105,7 +116,7 @@ class Proposer:
                     return self._set(own, dimension, fixed[dimension.name])
                 except (TypeError, ValueError) as error:
                     raise self._misfit(fixed, dimension.name, str(error)) from None
-            return self._suggest(trial, dimension)
+            return sampling.suggest(trial, dimension)
 
         params = space.complete(choose)
         for name in fixed.keys() - params.keys():

@@ -11,6 +11,7 @@ import copy
 import math
 import warnings
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from typing import Any
 
 import optuna
@@ -40,7 +41,7 @@ from sweep.search.horizon import Horizon
 from sweep.search.intersection import Signatures
 from sweep.search.past import Fit, Past, Tried
 from sweep.search.promotion import Promotion
-from sweep.search.proposal import Proposer
+from sweep.search.proposal import Proposal, Proposer
 from sweep.search.pruner import make_pruner
 from sweep.search.rounds import population_of
 from sweep.search.sampler import SamplerSource, ask_seed
@@ -55,6 +56,20 @@ _STATES = {
     TrialState.PAUSED: OptunaState.PRUNED,
     TrialState.RUNNING: OptunaState.RUNNING,
 }
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Standing:
+    """What of a study an ask depends on, beside what the search follows; names as in `TrialAsked`.
+
+    ``place`` is how many trials were asked before, ``seq`` the newest event.
+    """
+
+    number: int
+    place: int
+    told: int
+    running: list[int]
+    seq: int
 
 
 class Search:
@@ -192,21 +207,24 @@ class Search:
         )
 
     def _new_proposer(self) -> Proposer:
-        return Proposer(
-            self._spec, self._storage, self._past, self._study_with_sampler, self._suggest
-        )
+        return Proposer(self._spec, self._storage, self._past)
 
-    def snapshot(self) -> Search:
-        """A search that knows what this one knows now, to be asked in another thread."""
-        self.prepare()
+    def ahead(self, state: StudyState) -> Ahead:
+        """What the next ask answers now, to be had in another thread while the study goes on.
+
+        Raises:
+            ProgramError: as `prepare`.
+        """
+        if not self._spec.method.ends:
+            self.prepare()
         twin = copy.copy(self)
         twin._storage = self._storage.snapshot()
         twin._horizon = self._horizon.snapshot(twin._storage)
         twin._past = self._past.snapshot()
         twin._study = twin._loaded()
         twin._ranges = dict(self._ranges)
-        twin._proposer = twin._new_proposer()
-        return twin
+        twin._proposer = self._proposer.over(twin._storage, twin._past)
+        return Ahead(twin, self._standing(state))
 
     @property
     def prunes(self) -> bool:
@@ -226,31 +244,41 @@ class Search:
         Raises:
             ProgramError: the sampler failed.
         """
+        return self._propose(self._standing(state))
+
+    def _standing(self, state: StudyState) -> Standing:
+        return Standing(
+            number=len(state.trials),
+            place=state.asked,
+            told=self._horizon.told(state),
+            running=self._horizon.running(state),
+            seq=state.seq,
+        )
+
+    def _propose(self, standing: Standing) -> TrialAsked:
         if not self._spec.method.ends:
             self.prepare()  # all of the history may have to be fitted, before some of it is hidden
         with self._horizon.before():
-            return self._propose(state)
-
-    def _propose(self, state: StudyState) -> TrialAsked:
-        number, place = len(state.trials), state.asked
-        if self._spec.method.ends:
-            made = self._proposer.configured(place)
-        else:
-            with self.prepare().guarded():
-                made = self._proposer.sampled(place, self._searched())
+            made = self._made(standing.place)
         return TrialAsked(
-            trial=number,
+            trial=standing.number,
             params=made.params,
             latents=made.latents,
             seed=ask_seed(self._spec.seed, made.number),
             wrote=made.wrote,
-            told=self._horizon.told(state),
-            running=self._horizon.running(state),
-            bracket=self.promotion.bracket(place),
+            told=standing.told,
+            running=standing.running,
+            bracket=self.promotion.bracket(standing.place),
             enqueued=made.enqueued,
             again=made.again,
             reuses=self._reused(made.params),
         )
+
+    def _made(self, place: int) -> Proposal:
+        if self._spec.method.ends:
+            return self._proposer.configured(place)
+        with self.prepare().guarded():
+            return self._proposer.sampled(place, self._searched(), self)
 
     def _reused(self, params: Mapping[str, Any]) -> int | None:
         """The trial whose result the next one takes over instead of being executed."""
@@ -274,7 +302,7 @@ class Search:
             left_out=[[name, reason] for name, reason in left_out],
         )
 
-    def _suggest(self, trial: optuna.Trial, dimension: Dimension) -> Any:
+    def suggest(self, trial: optuna.Trial, dimension: Dimension) -> Any:
         """The sampler's value of one parameter.
 
         Raises:
@@ -410,13 +438,14 @@ class Search:
         with self._storage.aside(trial.number) as written, self.prepare().guarded():
             # A sampler learns of it before the trial is finished; the journal has it finished.
             self._storage.change(trial.number, state=OptunaState.RUNNING, values=None)
-            study = self._study_with_sampler(trial.number)
+            study = self.study_at(trial.number)
             values = trial.values or (None if trial.value is None else [trial.value])
             running = self._storage.get_trial(trial.number)
             study.sampler.after_trial(study, running, _STATES[trial.state], values)
             return written()
 
-    def _study_with_sampler(self, number: int) -> optuna.Study:
+    def study_at(self, number: int) -> optuna.Study:
+        """The study with the sampler of ask ``number``."""
         self._study.sampler = self.prepare().at(number)
         return self._study
 
@@ -449,6 +478,22 @@ class Search:
             return trial
         better = trial.value > best.value if self._maximize[0] else trial.value < best.value
         return trial if better else best
+
+
+class Ahead:
+    """The next suggestion of a search, which stays what it is, whatever the search learns."""
+
+    def __init__(self, search: Search, standing: Standing) -> None:
+        """``search`` is one of its own, that shares what it knows with the one that goes on."""
+        self._search, self._standing = search, standing
+
+    def ask(self) -> TrialAsked:
+        """Make it.
+
+        Raises:
+            SweepError: as `Search.ask`.
+        """
+        return replace(self._search._propose(self._standing), saw=self._standing.seq)
 
 
 def _deciding(spec: StudySpec) -> tuple[Any, ...]:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import copy
 import json
-from collections.abc import Callable, Container, Iterator, Mapping, Sequence
+from collections.abc import Callable, Container, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from typing import Any
@@ -18,6 +18,8 @@ from optuna.storages import BaseStorage
 from optuna.study import StudyDirection
 from optuna.study._frozen import FrozenStudy
 from optuna.trial import FrozenTrial, TrialState
+
+from sweep.search.persistent import PersistentList
 
 _STUDY_ID = 0
 
@@ -38,7 +40,7 @@ class HistoryStorage(BaseStorage):
 
     def __init__(self, name: str) -> None:
         self.directions = [StudyDirection.MINIMIZE]
-        self.trials: list[FrozenTrial] = []
+        self.trials: PersistentList[FrozenTrial] = PersistentList()
         self.imported: list[FrozenTrial] = []
         self.study_attrs: dict[str, Any] = {}
         self.user_attrs: dict[str, Any] = {}
@@ -119,7 +121,7 @@ class HistoryStorage(BaseStorage):
         finally:
             if number < known:
                 self.trials[number] = before
-            del self.trials[known:]
+            self.trials.truncate(known)
             self.study_attrs, self.user_attrs = study, user
 
     def write(self, number: int, wrote: dict[str, dict[str, Any]]) -> None:
@@ -152,11 +154,11 @@ class HistoryStorage(BaseStorage):
     def snapshot(self) -> HistoryStorage:
         """A storage that stays as this one is now: what it holds is replaced, never changed."""
         twin = copy.copy(self)
-        twin.trials, twin.imported = list(self.trials), list(self.imported)
+        twin.trials, twin.imported = self.trials.snapshot(), list(self.imported)
         return twin
 
     @contextmanager
-    def showing(self, trials: list[FrozenTrial]) -> Iterator[None]:
+    def showing(self, trials: PersistentList[FrozenTrial]) -> Iterator[None]:
         """Hold ``trials`` instead of all, in the block; what is changed in them is forgotten."""
         everything, self.trials = self.trials, trials
         try:
@@ -261,9 +263,9 @@ class HistoryStorage(BaseStorage):
     ) -> list[FrozenTrial]:
         if states == (TrialState.WAITING,):
             return []  # asked before every trial; here none waits
-        known = self.trials
+        known: Iterable[FrozenTrial] = self.trials
         if self.imported and not self._alone:
-            known = sorted(self.imported + self.trials, key=lambda trial: trial.number)
+            known = sorted([*self.imported, *self.trials], key=lambda trial: trial.number)
         chosen = [trial for trial in known if states is None or trial.state in states]
         return copy.deepcopy(chosen) if deepcopy else chosen
 

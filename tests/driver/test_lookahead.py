@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 import threading
+import tracemalloc
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -234,17 +235,53 @@ def test_an_error_while_preparing_is_raised_where_it_is_asked(
     study = Ahead(spec_of("random", early_terminate=None))
     study.begin()
 
-    def fails(self: Search, state: StudyState) -> TrialAsked:
+    def fails(self: Ahead, standing: Any) -> TrialAsked:
         assert threading.current_thread().name == "lookahead"
         raise ProgramError("method 'm:f': raised ValueError: no")
 
     with monkeypatch.context() as patch:
-        patch.setattr(Search, "ask", fails)
+        patch.setattr(Search, "_propose", fails)
         study.lookahead.begin(study.state)
         with pytest.raises(ProgramError, match="raised ValueError: no"):
             study.lookahead.ask(study.state)
     study.begin()
     study.lookahead.close()
+
+
+def test_one_thread_prepares_all() -> None:
+    """It waits for what comes next, and is gone when the study is closed."""
+    study, before = Ahead(spec_of("random")), set(threading.enumerate())
+    found = set[threading.Thread]()
+    for number in range(6):
+        study.begin()
+        study.lookahead.begin(study.state)
+        found |= set(threading.enumerate()) - before
+        study.report(number, 0)
+        study.finish(number)
+    assert [each.name for each in found] == ["lookahead"]
+    study.lookahead.close()
+    assert found.isdisjoint(threading.enumerate())
+
+
+def test_what_a_suggestion_copies_does_not_grow_with_the_study() -> None:
+    """To prepare one after 16 times as many trials allocates hardly more."""
+
+    def allocated(trials: int) -> int:
+        study = Ahead(spec_of("random", early_terminate=None, trials=10_000))
+        for number in range(trials):
+            study.begin()
+            study.record(finished(number))
+            study.record(study.search.tell(study.state, study.state.trials[number]))
+        tracemalloc.start()
+        study.lookahead.begin(study.state)
+        study.lookahead.ask(study.state)
+        peak = tracemalloc.get_traced_memory()[1]
+        tracemalloc.stop()
+        study.lookahead.close()
+        return peak
+
+    allocated(1)  # what is made once
+    assert allocated(4000) < 1.5 * allocated(250)
 
 
 def asks_of(store: Path) -> list[TrialAsked]:

@@ -20,7 +20,7 @@ from sweep.journal.event import (
     TrialRestored,
     TrialState,
 )
-from sweep.journal.fold import apply, fold
+from sweep.journal.fold import fold
 from sweep.journal.state import StudyState
 from sweep.journal.table import attempts_table
 
@@ -125,12 +125,3 @@ def test_attempts_add_up_to_their_trial(until: float) -> None:
         ended = sum(each["duration_s"] for each in own if each["ended"] is not None)
         assert ended == trial.duration
         assert sum(each["steps"] - each["lost"] for each in own) == len(trial.reports)
-
-
-def test_a_snapshot_keeps_its_attempts() -> None:
-    """What happens later changes nothing in a state that was set aside."""
-    state = folded(9)
-    before = state.snapshot()
-    apply(state, Entry(seq=state.seq + 1, time=100, event=started(2)))
-    assert [each.end for each in before.trials[0].executions] == [End.RUNNING]
-    assert [each.end for each in state.trials[0].executions] == [End.KILLED]

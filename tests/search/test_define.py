@@ -166,7 +166,7 @@ def test_a_function_that_fails_in_one_line(function: str, message: str) -> None:
     study = Study(spec_of(function))
     with pytest.raises(ProgramError, match=f"^space 'spaces:{function}': {message}"):
         study.ask()
-    assert study.search._storage.trials == []
+    assert not list(study.search._storage.trials)
 
 
 def test_a_parameter_keeps_its_kind() -> None:

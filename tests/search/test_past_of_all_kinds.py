@@ -103,7 +103,7 @@ def test_an_entry_that_a_function_does_not_know(entry: dict[str, Any], says: str
     study = Study(defined("narrow", enqueue=[entry]))
     with pytest.raises(UsageError, match=says):
         study.ask()
-    assert study.search._storage.trials == []
+    assert not list(study.search._storage.trials)
 
 
 @pytest.mark.parametrize("method", ["tpe", {"name": "nsga2", "population_size": 4}], ids=str)
