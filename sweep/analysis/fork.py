@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from sweep.analysis.selection import LATEST, find_trial, select
+from sweep.analysis.selection import LATEST, find_trial, remark, select
 from sweep.checkpoint.fork import write_fork
 from sweep.checkpoint.record import CheckpointRecord, Content, Kind
 from sweep.checkpoint.store import CheckpointStore
@@ -20,7 +20,8 @@ from sweep.spec import StudySpec
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Fork:
-    """A trial that was added. ``new_bytes`` is what it takes on the disk until it runs."""
+    """A trial that was added. ``new_bytes`` is what it takes on the disk until it runs. ``note`` is
+    what to know of the checkpoint that was chosen: that it is not what was measured, say."""
 
     study: str
     trial: int
@@ -30,6 +31,7 @@ class Fork:
     params: dict[str, Any]
     inside: bool
     new_bytes: int
+    note: str | None = None
 
 
 def fork_trial(
@@ -85,6 +87,7 @@ def fork_trial(
             session=state.sessions,
             params=varied.params,
         )
+        note = remark(state, source, at)
         held.record(forked(trial, source.id, record.to_json(), varied))
     return Fork(
         study=paths.name,
@@ -95,4 +98,5 @@ def fork_trial(
         params=varied.params,
         inside=varied.inside,
         new_bytes=record.new_bytes,
+        note=note,
     )

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -47,13 +47,24 @@ class Loaded(dict[str, Any]):
         step: of the last report in it, or None.
         params: the trial's hyperparameters.
         metrics: the latest value of each metric up to there.
+        measured: those of them that were measured of this very state, and not of an earlier one.
+        note: what is to be known of the choice: that a best one is not what was measured, say.
     """
 
-    def __init__(self, checkpoint: Checkpoint, params: Mapping[str, Any]) -> None:
+    def __init__(
+        self,
+        checkpoint: Checkpoint,
+        params: Mapping[str, Any],
+        *,
+        measured: Collection[str] = (),
+        note: str | None = None,
+    ) -> None:
         super().__init__(checkpoint.tree["tracked"])
         manifest = checkpoint.manifest
         self.id, self.trial, self.step = manifest.id, manifest.trial, manifest.step
         self.params, self.metrics = dict(params), dict(manifest.metrics)
+        self.measured = {name: self.metrics[name] for name in measured if name in self.metrics}
+        self.note = note
 
     def __repr__(self) -> str:
         return f"Loaded({self.id!r}: {', '.join(self) or 'nothing'})"

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import math
-
+from sweep.checkpoint import hold
+from sweep.checkpoint.record import CheckpointRecord
 from sweep.errors import StudyNotFoundError, UsageError
 from sweep.journal.state import Checkpoint, StudyState, Trial
 from sweep.quantity import counted
@@ -29,8 +29,10 @@ def select(state: StudyState, study: str, trial: int, which: str | int = LATEST)
 
     Args:
         which: ``"latest"`` that has a state; ``"best"`` by the study's metric (of several the
-            first), the newer of equals; the step of a report, of which the newest one is taken; or
-            an id as the tables give it, with or without the trial's number before the ``@``.
+            first), the newer of equals: the state that was measured, or where none is kept the
+            nearest before the best report (see `remark`); the step of a report, of which the newest
+            one that was taken at it counts; or an id as the tables give it, with or without the
+            trial's number before the ``@``.
 
     Raises:
         StudyNotFoundError: the study has no such checkpoint, or does not keep it any more.
@@ -38,7 +40,7 @@ def select(state: StudyState, study: str, trial: int, which: str | int = LATEST)
     """
     found_trial = find_trial(state, study, trial)
     kept = found_trial.kept
-    found = found_trial.newest if which == LATEST else _find(state, kept, str(which), trial)
+    found = found_trial.newest if which == LATEST else _find(state, found_trial, str(which))
     if found is None:
         there = ", ".join(checkpoint.id for checkpoint in kept) or "none"
         why = _why_not(found_trial, str(which))
@@ -46,15 +48,34 @@ def select(state: StudyState, study: str, trial: int, which: str | int = LATEST)
     return found
 
 
-def _find(state: StudyState, kept: list[Checkpoint], which: str, trial: int) -> Checkpoint | None:
+def remark(state: StudyState, found: Checkpoint, which: str | int) -> str | None:
+    """What is to be said of a checkpoint that `select` has found as ``which``, so that nobody takes
+    it for another state; None where it is just what was asked for."""
     if which == BEST:
-        return _best(state, kept)
+        trial, (metric, maximize) = state.trials[found.trial], state.leading
+        value, best = found.value(metric), trial.best_report(metric, maximize)
+        if best is None or value == best[1]:
+            return None
+        if value is None:
+            return _not_measured(found, trial, metric, best)
+        return (
+            f"{found.id} has {metric} {value:.6g}, the best of what is kept; of the best report of "
+            f"trial {trial.number}, {best[1]:.6g} at step {best[0]}, there is no checkpoint"
+        )
+    if str(which).isdecimal() and not found.record["measured"]:
+        return f"{found.id} is not the state of that report, but was saved after it"
+    return None
+
+
+def _find(state: StudyState, trial: Trial, which: str) -> Checkpoint | None:
+    if which == BEST:
+        return _best(state, trial)
     if which.isdecimal():
-        return next((known for known in reversed(kept) if known.step == int(which)), None)
-    wanted = _identifier(which, trial)
+        return _at_step(trial.kept, int(which))
+    wanted = _identifier(which, trial.number)
     if "." not in wanted:
         raise UsageError(f"{which}: must be latest, best, a step, or the id of a checkpoint")
-    return next((known for known in kept if known.id == wanted), None)
+    return next((known for known in trial.kept if known.id == wanted), None)
 
 
 def _identifier(which: str, trial: int) -> str:
@@ -79,13 +100,24 @@ def _why_not(trial: Trial, which: str) -> str:
     return f"{known[-1].id} is not kept any more (checkpoint.keep says what is)"
 
 
-def _best(state: StudyState, kept: list[Checkpoint]) -> Checkpoint | None:
-    metric = state.spec["metric"][0] if state.several else state.spec["metric"]
-    sign = -1.0 if metric["goal"] == "maximize" else 1.0
-    ranked = [
-        (sign * value, -place)
-        for place, known in enumerate(kept)
-        if known.content != "light"
-        and not math.isnan(value := known.record["metrics"].get(metric["name"], math.nan))
-    ]
-    return kept[-min(ranked)[1]] if ranked else None
+def _best(state: StudyState, trial: Trial) -> Checkpoint | None:
+    metric, maximize = state.leading
+    best = trial.best_report(metric, maximize)
+    records = [CheckpointRecord.from_json(known.record) for known in trial.kept]
+    found = hold.best(records, 1, metric, maximize, None if best is None else best[0])
+    return next((known for known in trial.kept if known.id in found), None)
+
+
+def _at_step(kept: list[Checkpoint], step: int) -> Checkpoint | None:
+    """That of the report itself; else the first one after it."""
+    at = [known for known in kept if known.step == step]
+    measured = [known for known in reversed(at) if known.record["measured"]]
+    return next(iter([*measured, *at]), None)
+
+
+def _not_measured(found: Checkpoint, trial: Trial, metric: str, best: tuple[int, float]) -> str:
+    return (
+        f"{found.id} is not the state that was measured: no checkpoint that trial {trial.number} "
+        f"keeps was taken at a report of {metric}. It is the nearest to the best report, "
+        f"{best[1]:.6g} at step {best[0]}"
+    )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Sequence
 from fnmatch import fnmatchcase
 from functools import cached_property
@@ -14,7 +15,7 @@ import numpy as np
 from sweep.analysis.fork import fork_trial
 from sweep.analysis.frame import frame_of
 from sweep.analysis.loading import Loaded
-from sweep.analysis.selection import LATEST, find_trial, select
+from sweep.analysis.selection import LATEST, find_trial, remark, select
 from sweep.checkpoint.store import Checkpoint, CheckpointStore
 from sweep.errors import CheckpointDamagedError, JournalError, StudyNotFoundError, UsageError
 from sweep.journal.journal import beginning_of, read_state
@@ -22,6 +23,7 @@ from sweep.journal.listing import newest_event, reading
 from sweep.journal.lock import holder
 from sweep.journal.reports import brought_up
 from sweep.journal.segment import read_entries
+from sweep.journal.state import Checkpoint as KnownCheckpoint
 from sweep.journal.state import StudyState
 from sweep.journal.table import TABLES, read_written
 from sweep.paths import StudyPaths
@@ -33,6 +35,8 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
     from sweep.search.optuna_study import OptunaStudy
+
+_log = logging.getLogger("sweep")
 
 
 class Study:
@@ -176,7 +180,9 @@ class Study:
         Args:
             checkpoint: an id as the tables and ``sweep best`` give it.
             trial: the number of a trial, of which ``which`` chooses a checkpoint: ``"latest"``,
-                ``"best"``, the step of a report, or an id.
+                ``"best"``, the step of a report, or an id. The best is the state that was measured
+                best. Where no checkpoint was taken at a report, it is the nearest before the best
+                one: ``note`` of what is returned, and a line in the log, say so.
             components: names, or patterns such as ``model.layers.*``; only what they need is read.
 
         Raises:
@@ -198,19 +204,27 @@ class Study:
                 raise StudyNotFoundError(f"{self.name}: no checkpoint can be called {checkpoint!r}")
             trial, which = int(number), checkpoint
         components = [components] if isinstance(components, str) else components
-        read = self._read_kept(int(trial or 0), which, components)
-        loaded = Loaded(read, self._state.trials[read.manifest.trial].params)
+        known, read = self._read_kept(int(trial or 0), which, components)
+        loaded = Loaded(
+            read,
+            self._state.trials[known.trial].params,
+            measured=known.record["measured"],
+            note=remark(self._state, known, which),
+        )
+        if loaded.note is not None:
+            _log.warning("%s: %s", self.name, loaded.note)
         self._check_components(loaded, components)
         return loaded
 
     def _read_kept(
         self, trial: int, which: str | int, components: Sequence[str] | None
-    ) -> Checkpoint:
+    ) -> tuple[KnownCheckpoint, Checkpoint]:
         store = CheckpointStore(self.paths.checkpoints)
         while True:
-            manifest = select(self._state, self.name, trial, which).record["manifest"]
+            chosen = select(self._state, self.name, trial, which)
+            manifest = chosen.record["manifest"]
             try:
-                return store.read(manifest, components=components)
+                return chosen, store.read(manifest, components=components)
             except CheckpointDamagedError as error:
                 self.refresh()
                 kept = self._state.trials[trial].kept

@@ -25,6 +25,7 @@ class Draft:
     meta: Mapping[str, Any]
     """See `Manifest.meta`."""
     content: Content = Content.FULL
+    measured: tuple[str, ...] | None = None
 
     @property
     def id(self) -> str:

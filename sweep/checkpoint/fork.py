@@ -40,6 +40,7 @@ def write_fork(
         step=source.step,
         parent=source.id,
         metrics=source.metrics,
+        measured=source.measured,
         meta={
             "params": dict(params),
             "params_sha256": params_digest(params),

@@ -1,11 +1,12 @@
 """What each rule of retention holds of one trial: functions from its records to ids.
 
-Records are given in the order in which they were saved.
+Records are given in the order in which they were saved. Records of equal content at one position of
+the trial are one state: its last epoch and its end, say. Rules that count, count states. Of a state
+the newest record stands for it; the others stay as long as there are fewer states than asked for.
 """
 
 from __future__ import annotations
 
-import heapq
 import math
 from collections.abc import Iterable, Sequence
 from typing import TypeGuard
@@ -20,16 +21,12 @@ def newest_full(records: Iterable[CheckpointRecord]) -> set[str]:
 
 
 def last(records: Sequence[CheckpointRecord], count: int) -> set[str]:
-    """The newest of each content: one that is not full cannot stand for one that is.
-
-    Positions count, so the end of a trial does not stand beside the same state of its last epoch.
-    """
-    newest: dict[Content, dict[tuple[int, int], str]] = {kind: {} for kind in Content}
-    for record in records:
-        positions, where = newest[record.content], (record.epoch, record.global_step)
-        positions.pop(where, None)
-        positions[where] = record.id
-    return {name for each in newest.values() for name in list(each.values())[-count:] if count}
+    """The ``count`` newest of each content: one that is not full cannot stand for one that is."""
+    return {
+        name
+        for content in Content
+        for name in _first([r for r in reversed(records) if r.content is content], count)
+    }
 
 
 def finals(records: Iterable[CheckpointRecord]) -> set[str]:
@@ -37,21 +34,48 @@ def finals(records: Iterable[CheckpointRecord]) -> set[str]:
     return {record.id for record in records if record.kind is Kind.FINAL}
 
 
-def best(records: Sequence[CheckpointRecord], count: int, metric: str, maximize: bool) -> set[str]:
-    """Those with the best ``metric``; of equal ones the newer, so that the best is often the last.
+def best(
+    records: Sequence[CheckpointRecord],
+    count: int,
+    metric: str,
+    maximize: bool,
+    best_step: int | None = None,
+) -> set[str]:
+    """The ``count`` with the best ``metric``; of equals the newer, so that the best is often the
+    last.
 
-    Light ones hold no state and do not count, nor does a value that is missing or NaN.
+    Only a checkpoint that was taken at the report counts: the state that was measured. Where the
+    trial has none, it is the nearest before its best report, which was made at ``best_step``. Light
+    ones hold no state and do not count, nor does a value that is missing or NaN.
     """
-    ranked = heapq.nsmallest(
-        count,
-        (
-            (-value if maximize else value, -position)
-            for position, record in enumerate(records)
-            if record.content is not Content.LIGHT
-            and counts(value := record.metrics.get(metric, math.nan))
-        ),
-    )
-    return {records[-position].id for _, position in ranked}
+    if not count:
+        return set()
+    ranked = by_value(records, metric, maximize)
+    if ranked:
+        return set(_first(ranked, count))
+    found = nearest(records, best_step)
+    return set() if found is None else {found.id}
+
+
+def by_value(
+    records: Sequence[CheckpointRecord], metric: str, maximize: bool
+) -> list[CheckpointRecord]:
+    """Those that hold a state of which ``metric`` was measured, the best first, then the newer."""
+    measured = [
+        (-value if maximize else value, -place)
+        for place, record in enumerate(records)
+        if record.content is not Content.LIGHT and (value := record.value(metric)) is not None
+    ]
+    return [records[-place] for _, place in sorted(measured)]
+
+
+def nearest(records: Sequence[CheckpointRecord], best_step: int | None) -> CheckpointRecord | None:
+    """The newest with a state from before the report at ``best_step``; without any, the first."""
+    if best_step is None:
+        return None
+    states = [record for record in records if record.content is not Content.LIGHT]
+    before = [record for record in states if record.step is None or record.step < best_step]
+    return before[-1] if before else next(iter(states), None)
 
 
 def every_nth(records: Iterable[CheckpointRecord], nth: int | None) -> set[str]:
@@ -72,3 +96,15 @@ def every_nth(records: Iterable[CheckpointRecord], nth: int | None) -> set[str]:
 def counts(value: float | None) -> TypeGuard[float]:
     """Whether a value can be compared with others."""
     return value is not None and not math.isnan(value)
+
+
+def _first(records: Sequence[CheckpointRecord], count: int) -> list[str]:
+    """Ids of ``count`` of the ``records``, which are in the order of their rank: one of each state,
+    then the others."""
+    states: dict[tuple[Content, int, int], CheckpointRecord] = {}
+    again = []
+    for record in records:
+        state = (record.content, record.epoch, record.global_step)
+        if states.setdefault(state, record) is not record:
+            again.append(record)
+    return [record.id for record in (*states.values(), *again)[:count]]

@@ -19,9 +19,10 @@ class Keep:
     """What stays. Fields with None hold or take nothing."""
 
     last: int = 1
-    """The newest ones of a trial: so many full ones, so many partial and so many light ones."""
+    """The newest states of a trial: so many full, so many partial and so many light ones."""
     best: int = 1
-    """Those of a trial with the best metric. Light ones hold no state and do not count."""
+    """The states of a trial with the best metric: those that were measured, so a checkpoint that
+    was taken later does not count; nor does a light one, which holds no state."""
     every_nth: int | None = None
     """For ever, the first one of a trial at every n-th epoch."""
     incumbents: int | None = None
@@ -59,7 +60,8 @@ class Standing:
 
     ``order`` is when its result was known, in any count that grows: of equals the first leads.
     One that is on the ``front`` of several objectives is always among the best; one that is not
-    ``feasible`` comes after all that are.
+    ``feasible`` comes after all that are. ``best_step`` is the step of its best report of the
+    metric; it counts where no checkpoint was taken at any report.
     """
 
     fate: Fate
@@ -67,6 +69,7 @@ class Standing:
     order: int = 0
     front: bool = False
     feasible: bool = True
+    best_step: int | None = None
 
 
 class Reason(StrEnum):

@@ -60,6 +60,7 @@ class Manifest:
     new_bytes: int = 0
     """Bytes of those blobs that were written for it, and not there already."""
     content: Content = Content.FULL
+    measured: tuple[str, ...] | None = None
     skeleton: Any
     """What `sweep.checkpoint.codec` made of the state."""
 
@@ -122,6 +123,7 @@ class Manifest:
             saved=self.saved,
             parent=self.parent,
             metrics=dict(self.metrics),
+            measured=self.measured,
             content=self.content,
             shared=tuple(
                 (_file_name(blob.written), blob.written.stored)
@@ -158,6 +160,7 @@ def dump(manifest: Manifest) -> bytes:
         "saved": manifest.saved,
         "parent": manifest.parent,
         "metrics": encode(manifest.metrics, "metrics").skeleton,
+        "measured": None if manifest.measured is None else list(manifest.measured),
         "meta": encode(manifest.meta, "meta").skeleton,
         "blobs": [
             {
@@ -212,6 +215,14 @@ def _metrics(given: Any) -> dict[str, float]:
     return metrics
 
 
+def _names(given: Any) -> tuple[str, ...] | None:
+    if given is None:
+        return None
+    if not isinstance(given, list) or not all(isinstance(name, str) for name in given):
+        raise ValueError(f"{given!r} are no names of metrics")
+    return tuple(given)
+
+
 def version_of(data: bytes) -> int:
     """The format version of a manifest file that `load` has accepted."""
     return int(json.loads(data)["version"])
@@ -259,6 +270,7 @@ def _parse(body: dict[str, Any]) -> Manifest:
         saved=body["saved"],
         parent=body["parent"],
         metrics=_metrics(body["metrics"]),
+        measured=_names(body.get("measured")),  # manifests before it have none
         meta=decode(Captured(body["meta"])),
         blobs=tuple(map(_blob, body["blobs"])),
         new_bytes=_natural(body["new_bytes"]),

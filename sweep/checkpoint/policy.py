@@ -54,6 +54,9 @@ class Scope:
     """What is saved beside the intervals of a `Policy`, and how much of a trial."""
 
     improvement: Improvement | None = None
+    best: Improvement | None = None
+    """What makes a checkpoint the best of its trial. Where a policy saves between reports, it is
+    saved at one that was better than any that was saved, once between two saves of the policy."""
     components: tuple[str, ...] = ()
     """Tracked objects that a save on improvement holds; of none named it is full."""
     exclude: tuple[str, ...] = ()
@@ -62,6 +65,9 @@ class Scope:
     """What is saved at the end: full, light, or (None) nothing."""
     replace: bool = False
     """Whether a periodic save that comes due gives up the one in flight, or waits for its end."""
+    patient: bool = False
+    """Whether every save that comes due waits for the one in flight and is made at once, so that
+    which checkpoints there are does not depend on how fast the disk is."""
 
 
 @dataclass(frozen=True, kw_only=True)

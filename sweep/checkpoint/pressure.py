@@ -56,7 +56,7 @@ class Pressure:
     def _candidates(
         self, trial: int, records: Sequence[CheckpointRecord]
     ) -> Iterator[tuple[tuple[int, float, float, int, str], CheckpointRecord]]:
-        held, prize = self._protected(trial, records), self._prize(records)
+        held, prize = self._protected(trial, records), self._prize(trial, records)
         for record in records:
             if record.id not in held:
                 rank, worth = self._value(self._trials[trial], record.id in prize)
@@ -90,9 +90,11 @@ class Pressure:
         if self._trials[trial].fate is Fate.UNFINISHED:
             held |= hold.newest_full(records)
         if trial in self._top:
-            held |= self._prize(records)
+            held |= self._prize(trial, records)
         return held
 
-    def _prize(self, records: Sequence[CheckpointRecord]) -> set[str]:
+    def _prize(self, trial: int, records: Sequence[CheckpointRecord]) -> set[str]:
         """The best checkpoint of a trial; without a metric its newest full one."""
-        return hold.best(records, 1, self._metric, self._maximize) or hold.newest_full(records)
+        step = self._trials[trial].best_step
+        best = hold.best(records, 1, self._metric, self._maximize, step)
+        return best or hold.newest_full(records)

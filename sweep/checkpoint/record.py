@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import math
 from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any
@@ -70,16 +71,27 @@ class CheckpointRecord:
     """Id of the checkpoint that the attempt saved before, or started from."""
     metrics: dict[str, float] = field(default_factory=dict)
     """Latest value of each metric reported up to here."""
+    measured: tuple[str, ...] | None = None
+    """Those metrics that were reported of this very state; the others are of an earlier one. None
+    where all were, or where an older version did not say."""
     content: Content = Content.FULL
     shared: tuple[tuple[str, int], ...] = ()
     """Files that other checkpoints may share: a name, which begins with 16 hex digits of the
     content's digest, and the size on the disk in bytes."""
+
+    def value(self, metric: str) -> float | None:
+        """What was measured of this state; None where ``metric`` was not, or is NaN."""
+        if self.measured is not None and metric not in self.measured:
+            return None
+        value = self.metrics.get(metric)
+        return None if value is None or math.isnan(value) else value
 
     def to_json(self) -> dict[str, Any]:
         """A plain dict; a metric may be NaN or infinite, which strict JSON does not know."""
         return dataclasses.asdict(self) | {
             "kind": str(self.kind),
             "metrics": dict(self.metrics),
+            "measured": None if self.measured is None else list(self.measured),
             "content": str(self.content),
             "shared": [list(file) for file in self.shared],
         }
@@ -96,6 +108,7 @@ class CheckpointRecord:
             **{
                 **data,
                 "kind": Kind(data["kind"]),
+                "measured": None if (names := data.get("measured")) is None else tuple(names),
                 "content": Content(data.get("content", Content.FULL)),
                 "shared": tuple((name, size) for name, size in data.get("shared", ())),
             }

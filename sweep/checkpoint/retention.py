@@ -150,7 +150,7 @@ def _of_trial(
     match standing.fate:
         case Fate.UNFINISHED:
             held |= hold.last(records, keep.last) | hold.newest_full(records)
-            held |= hold.best(records, keep.best, metric, maximize)
+            held |= hold.best(records, keep.best, metric, maximize, standing.best_step)
             held |= hold.every_nth(records, keep.every_nth)
         case Fate.UNSUCCESSFUL:
             reason = Reason.UNSUCCESSFUL
@@ -163,6 +163,6 @@ def _of_trial(
             last, finals = hold.last(records, keep.last), hold.finals(records)
             count = keep.best if keep.incumbents is None else max(keep.best, 1)
             held |= last | finals if keep.final else last - finals
-            held |= hold.best(records, count, metric, maximize)
+            held |= hold.best(records, count, metric, maximize, standing.best_step)
             held |= hold.every_nth(records, keep.every_nth)
     return {record.id: reason for record in records if record.id not in held}

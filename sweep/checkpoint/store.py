@@ -363,6 +363,7 @@ def _manifest(draft: Draft, blobs: tuple[Blob, ...], new_bytes: int, skeleton: A
         saved=time.time(),
         parent=draft.parent,
         metrics=dict(draft.metrics),
+        measured=draft.measured,
         meta=dict(draft.meta),
         blobs=blobs,
         new_bytes=new_bytes,

@@ -76,12 +76,14 @@ def _export_checkpoint(
 ) -> None:
     paths, trial, which = find_checkpoint(store, name)
     study = Study(paths.root)
-    if components is None and "model" in study.load_checkpoint(trial=trial, which=which):
-        components = ["model"]
     loaded = study.load_checkpoint(trial=trial, which=which, components=components)
+    note = loaded.note
+    if components is None and "model" in loaded:
+        loaded = study.load_checkpoint(loaded.id, components=["model"])
     written = write(loaded, path, study=paths.name, force=force)
     if out.as_json:
-        out.data(asdict(written) | {"checkpoint": loaded.id, "components": list(loaded)})
+        chosen = {"checkpoint": loaded.id, "components": list(loaded), "note": note}
+        out.data(asdict(written) | chosen)
         return
     out.line(
         f"wrote {written.path}: {counted(written.tensors, 'tensor')} of {', '.join(loaded)} from "

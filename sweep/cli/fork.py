@@ -28,6 +28,8 @@ def fork(store: Path, name: str, settings: Sequence[str], force: bool, out: Outp
     out.line(
         f"{made.study}: trial {made.trial} goes on from {made.source} ({params_text(made.params)})"
     )
+    if made.note is not None:
+        out.line(f"{made.study}: note: {made.note}")
     if not made.inside:
         out.line(f"{made.study}: note: it lies outside of the space: not told to the sampler")
     out.line(f"now: sweep resume {made.study}{store_option(store)}")

@@ -241,7 +241,7 @@ def _print_trial(
         out.table(*_reports_table(_reports(trial)))
     if trial.checkpoints:
         out.line("")
-        out.table(*_checkpoints_table(list(trial.checkpoints.values())))
+        out.table(*_checkpoints_table(spec.objective.name, list(trial.checkpoints.values())))
     for failed in _earlier_failures(trial):
         out.line("")
         out.line(f"attempt {failed.attempt} failed: {failed.reason}")
@@ -288,19 +288,23 @@ def _reports_table(reports: Sequence[Report]) -> tuple[list[str], list[list[Any]
     return ["step", "attempt", *names], rows
 
 
-def _checkpoints_table(checkpoints: Sequence[Checkpoint]) -> tuple[list[str], list[list[Any]]]:
+def _checkpoints_table(
+    metric: str, checkpoints: Sequence[Checkpoint]
+) -> tuple[list[str], list[list[Any]]]:
+    """With the ``metric`` of those states that were measured."""
     rows = [
         [
             known.id,
             known.record["kind"],
             known.content,
+            known.value(metric),
             known.record["bytes"],
             known.record.get("new_bytes"),
             _fate(known),
         ]
         for known in checkpoints
     ]
-    return ["checkpoint", "kind", "content", "bytes", "new_bytes", ""], rows
+    return ["checkpoint", "kind", "content", metric, "bytes", "new_bytes", ""], rows
 
 
 def _fate(checkpoint: Checkpoint) -> str:

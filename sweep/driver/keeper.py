@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Collection, Iterable, Mapping
+from dataclasses import replace
 
 from sweep.checkpoint.budget import Ledger
 from sweep.checkpoint.record import CheckpointRecord
@@ -17,6 +18,7 @@ from sweep.checkpoint.retention import (
     plan,
     plan_trial,
 )
+from sweep.driver.leaders import Leaders
 from sweep.journal.event import (
     CheckpointDamaged,
     CheckpointMigrated,
@@ -24,6 +26,7 @@ from sweep.journal.event import (
     CheckpointSaved,
     Event,
     TrialForked,
+    TrialReported,
     TrialRestored,
     TrialState,
 )
@@ -56,6 +59,7 @@ class Keeper:
         self._trials: Mapping[int, Trial] = state.trials
         self._of_trial: dict[int, dict[str, CheckpointRecord]] = {}
         self._ledger = Ledger()
+        self._leaders = Leaders(self._trials, self._metric, self._maximize)
         self._pins: dict[object, frozenset[str]] = {}
         self._ages_due = 0.0
         self._warned = False
@@ -79,10 +83,14 @@ class Keeper:
         match event:
             case CheckpointSaved() | CheckpointMigrated() | TrialForked():
                 self._remove(event.trial, event.checkpoint)
-                self._add(CheckpointRecord.from_json(event.record))
+                known = self._trials[event.trial].checkpoints[event.checkpoint]
+                self._add(CheckpointRecord.from_json(known.record))
+            case TrialReported():
+                self._leaders.follow(event)
             case CheckpointRetired() | CheckpointDamaged():
                 self._remove(event.trial, event.checkpoint)
             case TrialRestored():
+                self._leaders.forget(event.trial)
                 for checkpoint, _ in event.skipped:
                     self._remove(event.trial, checkpoint)
 
@@ -102,7 +110,7 @@ class Keeper:
             return []
         gone = plan_trial(
             list(self._of_trial.get(trial, {}).values()),
-            _standing(self._trials[trial], self._state.front),
+            self._standing(trial, self._state.front),
             self._keep,
             metric=self._metric,
             maximize=self._maximize,
@@ -134,7 +142,7 @@ class Keeper:
         front = frozenset(self._state.front)
         gone = plan(
             records.values(),
-            {number: _standing(self._trials[number], front) for number in self._of_trial},
+            {number: self._standing(number, front) for number in self._of_trial},
             self._keep,
             metric=self._metric,
             maximize=self._maximize,
@@ -162,6 +170,14 @@ class Keeper:
         front = frozenset(self._state.front)
         standings = {number: _standing(trial, front) for number, trial in self._trials.items()}
         return incumbents(standings, self._keep.incumbents, self._maximize)
+
+    def _standing(self, number: int, front: Collection[int]) -> Standing:
+        """With the step of the best report, where no checkpoint was taken at any."""
+        standing = _standing(self._trials[number], front)
+        records = self._of_trial.get(number, {}).values()
+        if any(record.value(self._metric) is not None for record in records):
+            return standing
+        return replace(standing, best_step=self._leaders.step(number))
 
     def _pinned(self) -> frozenset[str]:
         return frozenset().union(*self._pins.values())

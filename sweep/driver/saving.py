@@ -29,10 +29,12 @@ def scope_of(spec: StudySpec) -> Scope:
     asked = spec.checkpoint
     return Scope(
         improvement=_improvement(spec),
+        best=_best(spec),
         components=asked.components,
         exclude=asked.exclude,
         final=None if asked.final is Final.NONE else Content(asked.final),
-        replace=asked.in_flight is InFlight.REPLACE,
+        replace=asked.in_flight is InFlight.REPLACE and not spec.deterministic,
+        patient=spec.deterministic,
     )
 
 
@@ -52,6 +54,14 @@ def resumable(record: Mapping[str, Any]) -> bool:
     """
     content = Content(record.get("content", Content.FULL))
     return content is Content.FULL or Kind(record["kind"]) is Kind.FINAL
+
+
+def _best(spec: StudySpec) -> Improvement | None:
+    """What makes a checkpoint the best, where such are kept."""
+    keep, objective = spec.checkpoint.keep, spec.objective
+    if not keep.best and keep.incumbents is None:
+        return None
+    return Improvement(metric=objective.name, maximize=objective.goal is Goal.MAXIMIZE)
 
 
 def _improvement(spec: StudySpec) -> Improvement | None:

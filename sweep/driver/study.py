@@ -434,7 +434,7 @@ class DrivenStudy:
             reason = EXPLOITED
         conclusion = Conclusion.of(trial, state, returned, self.spec, reason)
         values = list(conclusion.values)
-        newest = trial.newest
+        last = trial.measured_with(self.spec.objective.name, values[0] if values else None)
         self._logbook.record(
             TrialFinished(
                 trial=trial.number,
@@ -443,7 +443,7 @@ class DrivenStudy:
                 value=values[0] if values else None,
                 values=values if len(values) > 1 else None,
                 violations=list(conclusion.violations),
-                checkpoint=None if newest is None else newest.id,
+                checkpoint=None if last is None else last.id,
                 metrics=returned,
                 reason=conclusion.reason,
                 error=error,

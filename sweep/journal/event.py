@@ -284,9 +284,13 @@ class TrialPromoted(Event):
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class CheckpointSaved(Event):
-    """A checkpoint is whole and durable. ``record`` is the checkpoint engine's description."""
+    """A checkpoint is whole and durable. ``record`` is the checkpoint engine's description.
+
+    Since version 2 the record names the metrics that were ``measured`` of this very state.
+    """
 
     type: ClassVar[str] = "checkpoint_saved"
+    version: ClassVar[int] = 2
     trial: int
     attempt: int
     step: int | None
@@ -350,7 +354,8 @@ class AttemptFailed(Event):
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class TrialFinished(Event):
-    """The trial is over. ``checkpoint`` is its last one, ``reason`` why it was not completed.
+    """The trial is over. ``reason`` is why it was not completed, ``checkpoint`` the newest of which
+    ``value`` was measured, or else its last one (older versions: always that).
 
     Of several objectives ``values`` has all in the order of the spec, and ``value`` is the first;
     of one it is None. ``violations`` says of each constraint how much it is exceeded (0 or less: it

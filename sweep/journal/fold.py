@@ -41,6 +41,7 @@ from sweep.journal.event import (
     TrialStopped,
     TrialTold,
 )
+from sweep.journal.measured import with_measured
 from sweep.journal.state import Checkpoint, Iteration, Report, StudyState, Trial
 
 
@@ -131,11 +132,12 @@ def _asked(state: StudyState, event: TrialAsked, time: float) -> None:
 
 def _forked(state: StudyState, event: TrialForked, time: float) -> None:
     parent = state.trials[event.parent]
-    parent.checkpoints[event.source]  # must be known
     trial = _begin(state, event, time)
     trial.bracket = parent.bracket
+    source = parent.checkpoints[event.source].record
+    record = {**event.record, "measured": source["measured"]}  # it is the same state
     trial.checkpoints[event.checkpoint] = Checkpoint(
-        event.checkpoint, event.trial, 0, event.step, event.record, time
+        event.checkpoint, event.trial, 0, event.step, record, time
     )
     if event.exploits is not None:
         state.idling.began()
@@ -263,7 +265,7 @@ def _saved(state: StudyState, event: CheckpointSaved, time: float) -> None:
         event.trial,
         event.attempt,
         event.step,
-        event.record,
+        with_measured(event.record, trial, state.spec),
         time,
         rung=trial.held_at,
     )
@@ -279,7 +281,8 @@ def _damaged(state: StudyState, event: CheckpointDamaged, time: float) -> None:
 
 
 def _migrated(state: StudyState, event: CheckpointMigrated, time: float) -> None:
-    state.trials[event.trial].checkpoints[event.checkpoint].record = event.record
+    known = state.trials[event.trial].checkpoints[event.checkpoint]
+    known.record = {**event.record, "measured": known.record["measured"]}
 
 
 def _attempt_stopped(state: StudyState, event: AttemptStopped, time: float) -> None:

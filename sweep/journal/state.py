@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -48,6 +49,13 @@ class Checkpoint:
     damaged: str | None = None
     rung: int | None = None
     """The rung at which the trial was to be paused when this was saved."""
+
+    def value(self, metric: str) -> float | None:
+        """What ``metric`` was where this very state was measured; None where it was not."""
+        if metric not in self.record["measured"]:
+            return None
+        value: float | None = self.record["metrics"].get(metric)
+        return value
 
     @property
     def content(self) -> str:
@@ -158,6 +166,16 @@ class Trial:
         """The last step that was reported."""
         return max(self.reports, default=None)
 
+    def best_report(self, metric: str, maximize: bool) -> tuple[int, float] | None:
+        """The step and the value of the best report of ``metric``, of equals the first."""
+        values = (
+            (step, value)
+            for step, report in self.reports.items()
+            if (value := report.metrics.get(metric)) is not None and not math.isnan(value)
+        )
+        sign = -1.0 if maximize else 1.0
+        return min(values, key=lambda each: (sign * each[1], each[0]), default=None)
+
     @property
     def kept(self) -> list[Checkpoint]:
         """Checkpoints that are neither retired nor damaged, oldest first."""
@@ -176,6 +194,13 @@ class Trial:
         newest_first = self.kept[::-1]
         states = (each for each in newest_first if each.content != "light")
         return next(states, newest_first[0] if newest_first else None)
+
+    def measured_with(self, metric: str, value: float | None) -> Checkpoint | None:
+        """The newest kept checkpoint of which ``metric`` was measured to be ``value``; else the
+        `newest`."""
+        states = (each for each in reversed(self.kept) if each.content != "light")
+        measured = (each for each in states if value is not None and each.value(metric) == value)
+        return next(measured, self.newest)
 
     @property
     def held_at(self) -> int | None:
@@ -295,6 +320,13 @@ class StudyState:
         """Names of the metrics that the study optimises."""
         metric = self.spec["metric"]
         return [each["name"] for each in (metric if isinstance(metric, list) else [metric])]
+
+    @property
+    def leading(self) -> tuple[str, bool]:
+        """The metric by which checkpoints are compared, of several the first; whether more of it is
+        better."""
+        metric = self.spec["metric"][0] if self.several else self.spec["metric"]
+        return metric["name"], metric["goal"] == "maximize"
 
     @property
     def several(self) -> bool:

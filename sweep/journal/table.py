@@ -106,9 +106,11 @@ def attempts_table(state: StudyState) -> pa.Table:
 def checkpoints_table(state: StudyState) -> pa.Table:
     """One row a checkpoint, retired ones too, in the order of their saving within a trial.
 
-    ``id trial attempt step kind content bytes new_bytes saved retired parent``. ``content`` is
-    ``full`` (a trial can go on from it), ``partial`` or ``light``.
+    ``id trial attempt step kind content value bytes new_bytes saved retired parent``. ``content``
+    is ``full`` (a trial can go on from it), ``partial`` or ``light``. ``value`` is the objective
+    (of several the first) where this very state was measured, and missing where it was not.
     """
+    metric = state.objectives[0] if state.spec else ""
     rows: list[Checkpoint] = [
         checkpoint for trial in state.trials.values() for checkpoint in trial.checkpoints.values()
     ]
@@ -119,6 +121,7 @@ def checkpoints_table(state: StudyState) -> pa.Table:
         "step": integers(row.step for row in rows),
         "kind": texts(row.record.get("kind") for row in rows),
         "content": texts(row.content for row in rows),
+        "value": floats(row.value(metric) for row in rows),
         "bytes": integers(row.record.get("bytes") for row in rows),
         "new_bytes": integers(row.record.get("new_bytes") for row in rows),
         "saved": times(row.saved for row in rows),

@@ -41,7 +41,11 @@ class Autosave:
     meet objects in the middle of a training step.
     """
 
-    def __init__(self, policy: Policy, scope: Scope, saver: Saver, position: Position) -> None:
+    def __init__(
+        self, policy: Policy, scope: Scope, saver: Saver, position: Position, *, spare: bool
+    ) -> None:
+        """``spare``: whether the last save was none for the sake of `Scope.best`."""
+        self._spare = spare
         self._policy, self._scope, self._saver = policy, scope, saver
         self._position = position
         self._improved = False
@@ -70,12 +74,15 @@ class Autosave:
         """What a safe point is to save now.
 
         One that is ``patient`` (the end of an epoch) may wait for the save in flight, so that the
-        checkpoints at ends of epochs do not depend on how fast the disk is. A step never waits:
-        what is due stays due until the save in flight is durable, or replaces it.
+        checkpoints at ends of epochs do not depend on how fast the disk is. A step does not wait,
+        unless all are `Scope.patient`: what is due stays due until the save in flight is durable,
+        or replaces it.
         """
         self._price()
+        patient |= self._scope.patient
         periodic = due(self._policy, self._since(), self._interval)
-        if not (periodic or self._improved or self._asked):
+        leads = self._leads()
+        if not (periodic or self._improved or leads or self._asked):
             return None
         replace = False
         if self._saver.busy:
@@ -88,7 +95,18 @@ class Autosave:
             return Demand(kind=Kind.IMPROVEMENT, replace=replace)
         if periodic:
             return Demand(kind=Kind.PERIODIC, replace=replace)
+        if leads:
+            return Demand(kind=Kind.IMPROVEMENT)
         return Demand(kind=Kind.IMPROVEMENT, content=Content.PARTIAL)
+
+    def begin(self, demand: Demand) -> None:
+        """A save is about to capture the state."""
+        self._spare = demand.kind is not Kind.IMPROVEMENT
+        value = self._measured()
+        if value is not None and demand.content is not Content.LIGHT:
+            best = self._position.leading
+            if improves(value, best, maximize=self._maximize):
+                self._position.leading = value
 
     def made(self, content: Content, identifier: str, blocked_s: float) -> None:
         """A save was begun, and training stood still for ``blocked_s`` seconds."""
@@ -120,6 +138,31 @@ class Autosave:
         self._callbacks = [each for each in self._callbacks if each[0] not in durable]
         for record, then in ready:
             then(record)
+
+    def _leads(self) -> bool:
+        """Whether this very state was measured to be better than any that was saved.
+
+        It is asked for where saves of the policy fall between reports, once between two of them.
+        """
+        between = self._policy.steps is not None or self._policy.seconds is not None
+        if not (between and self._spare):
+            return False
+        value = self._measured()
+        if value is None:
+            return False
+        free = self._policy.overhead is None or self._since().seconds >= self._interval
+        return free and improves(value, self._position.leading, maximize=self._maximize)
+
+    def _measured(self) -> float | None:
+        """The study's metric of this very state, where one may be the best."""
+        best, position = self._scope.best, self._position
+        if best is None or best.metric not in position.measured:
+            return None
+        return position.metrics[best.metric]
+
+    @property
+    def _maximize(self) -> bool:
+        return self._scope.best is not None and self._scope.best.maximize
 
     @property
     def _interval(self) -> float:

@@ -14,6 +14,7 @@ from sweep.checkpoint.policy import Scope
 from sweep.checkpoint.record import Content, Kind
 from sweep.checkpoint.store import Checkpoint
 from sweep.errors import UsageError
+from sweep.trial.measurement import Measurement
 from sweep.trial.position import Position
 from sweep.trial.registry import Registry
 from sweep.trial.tracking import Tracker
@@ -26,6 +27,7 @@ class Inventory:
         position: where the trial stands.
         state: the user's own values.
         tracker: the tracked objects.
+        measurement: which metrics are of the state that all of it is in.
         loaders: the loaders that the trial has made.
         returned: what the trial's function has returned, once it has.
     """
@@ -54,6 +56,7 @@ class Inventory:
         if restored is not None and restored.manifest.kind is Kind.FORK:
             _begin_fork(self.position, restored.manifest.parent)
             self.tracker.refit(tree.get("born", {}), log.warning)
+        self.measurement = Measurement(self.position, self.tracker)
         self.loaders = Registry(resumed)
         self.loaders.restore(tree.get("loaders", {}), self.position.looped)
         self.returned: dict[str, float] = {}

@@ -42,6 +42,10 @@ class Position:
     """The driver has said PAUSE, and the epoch is not at its end yet."""
     best: float | None = None
     """Best value so far of the metric whose improvements are saved."""
+    measured: list[str] = field(default_factory=list)
+    """Metrics that were reported of the state that the trial is in."""
+    leading: float | None = None
+    """Best value of the study's metric of those states that were measured and saved."""
     training_s: float = 0.0
     """Seconds spent in attempts up to here, from their start or restore on."""
     begun: float | None = None

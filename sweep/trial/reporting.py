@@ -30,6 +30,7 @@ class Reporting:
         """``preamble``: what comes before the epochs has been reported by an earlier attempt."""
         self._setting, self._link, self._saving = setting, link, saving
         self._position, self._loaders = inventory.position, inventory.loaders
+        self._measurement = inventory.measurement
         self._preamble, self._beside, self._last = preamble, 0, False
         self.reports: list[Report] = []
         self.stop = self.room = False
@@ -68,6 +69,7 @@ class Reporting:
         position = self._position
         position.step = max(step, position.step or 0)
         position.metrics |= metrics
+        self._measurement.reported(metrics)
         if self.reports and self.reports[-1].step == step:
             self.reports[-1] |= metrics
         else:

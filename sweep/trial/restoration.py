@@ -18,6 +18,7 @@ class Restoration:
 
     Attributes:
         id: that of the checkpoint, or None.
+        spare: whether the checkpoint is none that was saved for an improvement.
         forked: whether the checkpoint is a fork of another trial's.
         pending: true up to the first safe point: all generators may still have to be put back.
         inside: whether the checkpoint is in the middle of an epoch.
@@ -29,6 +30,7 @@ class Restoration:
         self.id = None if restored is None else restored.manifest.id
         self.forked = restored is not None and restored.manifest.kind is Kind.FORK
         self.pending = restored is not None
+        self.spare = restored is None or restored.manifest.kind is not Kind.IMPROVEMENT
         position = inventory.position
         self.inside, position.within = position.within, False
         self.state_read = False

@@ -27,14 +27,20 @@ class Saving:
         *,
         rank: int,
         parent: str | None,
+        spare: bool,
     ) -> None:
-        """Of the process ``rank`` of a trial that goes on from ``parent``, if from any."""
+        """Of the process ``rank`` of a trial that goes on from ``parent``, if from any.
+
+        ``spare``: see `Autosave`.
+        """
         self._setting, self._saver, self._inventory = setting, saver, inventory
         self._rank = rank
         self.parent, self._written = parent, ""
         position = inventory.position
         self._autosave = (
-            None if saver is None else Autosave(setting.policy, setting.scope, saver, position)
+            None
+            if saver is None
+            else Autosave(setting.policy, setting.scope, saver, position, spare=spare)
         )
         self._begun, self._trained_s = time.monotonic(), position.training_s
         if position.begun is None:
@@ -79,6 +85,7 @@ class Saving:
         if self._saver is None or self._autosave is None:
             return None
         begun = time.monotonic()
+        self._inventory.measurement.look()
         draft = self._draft(demand, begun)
         if draft.manifest == self._written:
             self._saver.secure()
@@ -86,6 +93,7 @@ class Saving:
             return draft.id
         if not demand.replace:
             self._saver.wait()  # before the capture, so that its memory is free again
+        self._autosave.begin(demand)  # before the capture, too: what leads now is in it
         captured = self._inventory.capture(demand.kind, demand.content, self._rank)
         self._saver.save(draft, captured, replace=demand.replace)
         self._autosave.made(demand.content, draft.id, time.monotonic() - begun)
@@ -125,6 +133,7 @@ class Saving:
             step=position.step,
             parent=self.parent,
             metrics=dict(position.metrics),
+            measured=tuple(position.measured),
             meta={**setting.meta, **spent},
             content=demand.content,
         )

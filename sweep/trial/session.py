@@ -46,7 +46,9 @@ class Session:
         self.position.pause &= setting.held  # it may have been promoted since it was saved
         self._restoration = Restoration(setting.seed, restored, inventory)
         source, rank = self._restoration.id, self._agreement.rank
-        saving = self._saving = Saving(setting, saver, inventory, rank=rank, parent=source)
+        saving = self._saving = Saving(
+            setting, saver, inventory, rank=rank, parent=source, spare=self._restoration.spare
+        )
         preamble = restored is not None and self.position.looped
         reporting = self._reporting = Reporting(setting, link, inventory, saving, preamble=preamble)
         self.reports: list[Report] = reporting.reports
@@ -102,6 +104,7 @@ class Session:
     def step(self) -> None:
         """See `Trial.step`."""
         self.position.global_step += 1
+        self._inventory.measurement.stepped()
         self.loaders.step()
         resumable = not self.position.looped or self._inventory.in_flight
         self._safe_point("trial.step()", resumable=resumable, patient=False)
@@ -142,7 +145,9 @@ class Session:
         self._settle()
         # A checkpoint is judged by what was reported where it was taken: the best value of a trial
         # that stopped early is not that of its last weights.
+        fresh = [name for name in returned if name not in self.position.metrics]
         self.position.metrics = {**returned, **self.position.metrics}
+        self._inventory.measurement.reported(fresh)
         self._inventory.returned = dict(returned)
         decision = self._agreement.reach(
             self._place("the end of the trial"), self._deliberation.at_end
@@ -239,6 +244,7 @@ class Session:
         if self.position.within:
             raise UsageError("trial.epochs() inside of trial.epochs(): one loop at a time")
         self.position.within = self.position.looped = True
+        self._inventory.measurement.trained()
         self._reporting.begin_epoch(last=last)
         self.loaders.begin_epoch(self.position.epoch)
         self.rewind()
@@ -269,6 +275,7 @@ class Session:
             raise type(self._exit)
         self._settle()
         self._saving.check()
+        self._inventory.measurement.look()
         decision = self._agreement.reach(
             self._place(at),
             lambda: self._deliberation.at_safe_point(

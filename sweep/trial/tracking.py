@@ -89,6 +89,24 @@ class Tracker:
         """The states now; they may share memory with the objects."""
         return {name: stateful.state_dict() for name, stateful in self._objects.items()}
 
+    def written(self) -> int | None:
+        """How often the weights of the tracked modules were written to, as torch counts; None where
+        there are none. Equal counts mean equal weights."""
+        torch = sys.modules.get("torch")
+        if torch is None:
+            return None
+        modules = [m for m in self._originals.values() if isinstance(m, torch.nn.Module)]
+        try:
+            counts = [
+                tensor._version
+                for module in modules
+                for tensors in (module.parameters(), module.buffers())
+                for tensor in tensors
+            ]
+        except RuntimeError:  # tensors made in inference mode have no count
+            return None
+        return sum(counts) if counts else None
+
     @property
     def has_loader(self) -> bool:
         """Whether a StatefulDataLoader that the user made is tracked."""

@@ -18,7 +18,7 @@ TRIALS = (
 )
 ATTEMPTS = "trial attempt session end began ended duration_s steps lost checkpoint"
 REPORTS = "trial attempt step time"
-CHECKPOINTS = "id trial attempt step kind content bytes new_bytes saved retired parent"
+CHECKPOINTS = "id trial attempt step kind content value bytes new_bytes saved retired parent"
 ITERATIONS = "iteration trial value best_trial best_value best_checkpoint time"
 
 

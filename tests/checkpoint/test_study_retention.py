@@ -72,6 +72,11 @@ def gone(
 
 PARTIAL, LIGHT = {"content": Content.PARTIAL}, {"content": Content.LIGHT}
 FINAL = {"kind": Kind.FINAL}
+END = [record("0.1", 3.0), record("0.2", 2.0), record("0.3", 1.0, id="a")]
+END.append(record("0.3", 1.0, id="z", **FINAL))
+"""Three epochs, and the end, which is the state of the last one."""
+LATER = [record(f"0.{epoch}", 1.0, measured=()) for epoch in (1, 2, 3, 4)]
+"""Saved after reports."""
 
 
 @pytest.mark.parametrize(
@@ -108,6 +113,36 @@ FINAL = {"kind": Kind.FINAL}
             "0.1",
         ),
         ([record("0.1"), record("0.2", **FINAL)], RUNNING, Keep(1, 0, final=False), "0.1"),
+        # ... which counts once, and stays in both forms while there are fewer states than asked for
+        (END, complete(1), Keep(1, 0), "0.1 0.2 a"),
+        (END, complete(1), Keep(2, 0), "0.1 a"),
+        (END, complete(1), Keep(3, 0), "a"),
+        (END, complete(1), Keep(99, 0), ""),
+        (END, complete(1), Keep(0, 1), "0.1 0.2 a"),
+        (END, complete(1), Keep(0, 2), "0.1 a"),
+        (END, complete(1), Keep(0, 3), "a"),
+        (END, complete(1), Keep(0, 99), ""),
+        (END, complete(1), Keep(99, 0, final=False), "z"),
+        (END[:3], RUNNING, Keep(99, 0), ""),
+        # the best is what was measured
+        ([record("0.1", 1.0), record("0.2", 0.5, measured=())], RUNNING, Keep(0, 1), ""),
+        (
+            [record("0.1", 1.0), record("0.2", 0.5, measured=()), record("0.3", 2.0)],
+            complete(1),
+            Keep(0, 1),
+            "0.2 0.3",
+        ),
+        (
+            [record("0.1", 1.0), record("0.2", 1.0, measured=()), record("0.3", measured=())],
+            complete(1),
+            Keep(0, 2),
+            "0.2 0.3",
+        ),
+        # the nearest before the best report, where none was
+        (LATER, Standing(Fate.COMPLETE, 1.0, best_step=3), Keep(0, 1), "0.1 0.3 0.4"),
+        (LATER, Standing(Fate.COMPLETE, 1.0, best_step=9), Keep(0, 3), "0.1 0.2 0.3"),
+        (LATER, Standing(Fate.COMPLETE, 1.0, best_step=0), Keep(0, 1), "0.2 0.3 0.4"),
+        (LATER, Standing(Fate.COMPLETE, 1.0), Keep(0, 1), "0.1 0.2 0.3 0.4"),
         # failed and pruned trials
         ([record("0.1", 1.0), record("0.2", 2.0)], LOST, Keep(2, 2, 1), "0.1"),
         (

@@ -89,15 +89,14 @@ def test_trial_says_what_each_checkpoint_holds_and_cost(call: Call) -> None:
     assert {each["content"] for each in shown} == {"full", "partial", "light"}
     text = call("show", "s/1")
     header = next(line for line in text.splitlines() if line.startswith("checkpoint "))
-    assert header.split() == ["checkpoint", "kind", "content", "bytes", "new_bytes"]
+    assert header.split() == ["checkpoint", "kind", "content", "loss", "bytes", "new_bytes"]
     for each in shown:
         (line,) = [line for line in text.splitlines() if line.startswith(f"{each['id']} ")]
-        assert line.split()[1:5] == [
-            each["kind"],
-            each["content"],
-            str(each["bytes"]),
-            str(each["new_bytes"]),
-        ]
+        words = line.split()
+        assert words[1:3] == [each["kind"], each["content"]]
+        measured = [f"{each['metrics'][name]:.4g}" for name in each["measured"] if name == "loss"]
+        sizes = [str(each["bytes"]), str(each["new_bytes"])]
+        assert words[3 : 5 + len(measured)] == [*measured, *sizes]
         assert each["new_bytes"] < BACKBONE_BYTES  # the first trial's backbone is theirs, too
 
 
