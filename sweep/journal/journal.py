@@ -16,7 +16,7 @@ from itertools import islice
 from pathlib import Path
 
 from sweep import fsio
-from sweep.errors import JournalError, StoreError
+from sweep.errors import JournalError, StoreError, StudyLockedError
 from sweep.journal.event import Entry, Event, StudyCreated
 from sweep.journal.fold import apply, fold
 from sweep.journal.listing import Segment, list_segments
@@ -28,6 +28,7 @@ from sweep.journal.segment import (
     read_parts,
     write_segment,
 )
+from sweep.journal.stage import Stage
 from sweep.journal.state import StudyState
 
 COMMIT_INTERVAL_S = 0.05
@@ -107,7 +108,7 @@ class Journal:
         self._directory = directory
         self._follow, self._guard = follow, guard
         self._clock = clock
-        self._segments = _recover(directory)
+        self._segments, self._stage = _recover(directory)
         self.state = StudyState()
         self._digest = 0
         for segment in self._segments:
@@ -195,9 +196,12 @@ class Journal:
             self._closing = True
             self._changed.notify_all()
         self._thread.join()
+        self._stage.close()
         self._raise_error()
 
     def _raise_error(self) -> None:
+        if isinstance(self._error, StudyLockedError):
+            raise self._error
         if self._error is not None:
             raise StoreError(
                 f"{self._directory}: the journal cannot be written: {self._error}; what was "
@@ -229,7 +233,7 @@ class Journal:
     def _commit(self, batch: Sequence[Entry], closing: bool) -> None:
         if batch:
             self._guard()
-            segment, self._digest = write_segment(self._directory, batch, self._digest)
+            segment, self._digest = write_segment(self._directory, batch, self._digest, self._stage)
             self._segments.append(segment)
             with self._changed:
                 self.committed = batch[-1].seq
@@ -237,7 +241,8 @@ class Journal:
         everything = closing and self.committed < COMPACT_AT_CLOSE
         run = self._segments if everything else due_compaction(self._segments)
         if len(run) > 1:
-            merged = merge_segments(self._directory, run)
+            self._guard()
+            merged = merge_segments(self._directory, run, self._stage)
             self._segments = [*self._segments[: -len(run)], merged]
 
 
@@ -266,21 +271,25 @@ def _trailing(segments: Sequence[Segment], limit: int) -> Sequence[Segment]:
     return segments[start:]
 
 
-def _recover(directory: Path) -> list[Segment]:
-    """Make the directory, and remove what a kill left behind in it."""
+def _recover(directory: Path) -> tuple[list[Segment], Stage]:
+    """Make the directory, and take over what another writer has left there: from here on it can
+    publish nothing, so that what is listed is all that there is."""
     try:
         fsio.make_directory(directory)
     except OSError as error:
         raise StoreError(
             f"{directory}: cannot be made: {error.strerror}; give another --store"
         ) from error
-    segments, covered = list_segments(directory)
     try:
+        stage = Stage(directory)
+        segments, covered = list_segments(directory)
         for leftover in _leftovers(directory, covered):
             leftover.unlink()
     except OSError as error:
+        if isinstance(error, StoreError):
+            raise
         raise StoreError(f"{directory}: cannot be written: {error.strerror}") from error
-    return segments
+    return segments, stage
 
 
 def _leftovers(directory: Path, covered: Sequence[Segment]) -> Iterator[Path]:

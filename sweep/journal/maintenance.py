@@ -11,6 +11,7 @@ from sweep.errors import StoreError
 from sweep.journal.event import DriverStarted, DriverStopped, Event
 from sweep.journal.journal import Journal
 from sweep.journal.lock import Lock
+from sweep.journal.stage import evict
 from sweep.journal.state import StudyState
 from sweep.journal.table import drop_newer, write_tables
 from sweep.journal.version import versions
@@ -75,6 +76,7 @@ def maintenance(
     """
     lock = Lock(paths.lock)
     try:
+        evict(paths.journal)
         before()
         journal = Journal(paths.journal, guard=lock.check)
         try:

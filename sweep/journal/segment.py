@@ -8,7 +8,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from itertools import islice, takewhile
 from pathlib import Path
 from typing import Any
@@ -17,12 +17,12 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from sweep import fsio
 from sweep.errors import JournalError, JournalVersionError
 from sweep.journal.column import column, whole_numbers
 from sweep.journal.event import PREAMBLE, DriverStarted, Entry
 from sweep.journal.listing import Segment, list_segments, segment_path
 from sweep.journal.row import DECODED, decode_rows, encode
+from sweep.journal.stage import Stage
 
 FORMAT = 1
 """Version of the layout of a segment, kept in the metadata of each."""
@@ -68,9 +68,12 @@ def chain(previous: int, row: Mapping[str, Any]) -> int:
     return int.from_bytes(hashlib.blake2b(content.encode(), digest_size=8).digest(), signed=True)
 
 
-def write_segment(directory: Path, entries: Sequence[Entry], previous: int) -> tuple[Segment, int]:
+def write_segment(
+    directory: Path, entries: Sequence[Entry], previous: int, stage: Stage | None = None
+) -> tuple[Segment, int]:
     """Write consecutive ``entries`` as one durable segment, which follows the digest ``previous``.
 
+    ``stage`` is the writer's; where there is none the right to write is taken for this one segment.
     The segment, and the digest of its last row.
     """
     rows = [encode(entry) for entry in entries]
@@ -79,26 +82,38 @@ def write_segment(directory: Path, entries: Sequence[Entry], previous: int) -> t
     columns = [column([row[field.name] for row in rows], field.type) for field in SCHEMA]
     first, last = entries[0].seq, entries[-1].seq
     path = segment_path(directory, first, last)
-    with fsio.writing(path) as file:
+    with _staged(directory, stage) as own, own.publishing(path.name) as file:
         write_table(pa.Table.from_arrays(columns, schema=SCHEMA), file)
     return Segment(first, last, path), previous
 
 
-def merge_segments(directory: Path, segments: Sequence[Segment]) -> Segment:
+def merge_segments(
+    directory: Path, segments: Sequence[Segment], stage: Stage | None = None
+) -> Segment:
     """Write one segment that covers ``segments`` (adjacent ones), then remove them.
 
-    Few of their rows are in the memory at a time.
+    Few of their rows are in the memory at a time. ``stage`` as in `write_segment`.
     """
     first, last = segments[0].first, segments[-1].last
     path = segment_path(directory, first, last)
     parts = (part for segment in segments for part in read_parts(segment))
-    with fsio.writing(path) as file, _writer(file, last - first + 1) as writer:
-        for rows in _gathered(parts):
-            writer.write_table(rows)
-    for segment in segments:
-        segment.path.unlink(missing_ok=True)
+    with _staged(directory, stage) as own:
+        with own.publishing(path.name) as file, _writer(file, last - first + 1) as writer:
+            for rows in _gathered(parts):
+                writer.write_table(rows)
+        for segment in segments:
+            own.remove(segment.path.name)
     pa.default_memory_pool().release_unused()
     return Segment(first, last, path)
+
+
+@contextmanager
+def _staged(directory: Path, stage: Stage | None) -> Iterator[Stage]:
+    if stage is not None:
+        yield stage
+        return
+    with closing(Stage(directory)) as own:
+        yield own
 
 
 def _gathered(parts: Iterable[pa.Table]) -> Iterator[pa.Table]:
