@@ -11,11 +11,12 @@ import pytest
 
 PACKAGE = Path(__file__).parents[1] / "sweep"
 
-BASE = {"errors", "paths", "fsio", "quantity", "reference"}
+BASE = {"errors", "paths", "fsio", "clock", "quantity", "reference"}
 ALLOWED = {
     "errors": set(),
     "paths": set(),
     "fsio": set(),
+    "clock": set(),
     "quantity": set(),
     "reference": {"errors"},
     "spec": BASE,

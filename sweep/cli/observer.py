@@ -121,7 +121,8 @@ class LiveObserver(QuietObserver):
         if self._screen.due:
             for study in studies:
                 self._subject(study).running = study.state.stopped is None
-            self._screen.draw(self._subjects)
+            now = max((study.now for study in studies), default=None)
+            self._screen.draw(self._subjects, now)
 
     def _subject(self, study: DrivenStudy) -> Subject:
         known = self._subjects.get(study.name)

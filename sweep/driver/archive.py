@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Iterable
+from dataclasses import replace
 
 from sweep.checkpoint.fork import write_fork
 from sweep.checkpoint.record import CheckpointRecord
@@ -56,7 +56,7 @@ class Archive:
         Raises:
             StoreError: the journal cannot be written.
         """
-        self._retire(self._keeper.of_study(time.time()))
+        self._retire(self._keeper.of_study(self._logbook.now))
         self._logbook.flush()
         state = self._logbook.state
         self._disposal.clear_leftovers(state.manifests, state.sessions)
@@ -90,6 +90,7 @@ class Archive:
     def saved(self, trial: Trial, record: CheckpointRecord) -> None:
         """Record a checkpoint that ``trial`` has written, and retire what it displaces."""
         older = trial.checkpoints.get(record.id)
+        record = self._timed(record)
         self._logbook.record(
             CheckpointSaved(
                 trial=trial.number,
@@ -146,12 +147,14 @@ class Archive:
 
     def _add(self, source: Checkpoint, varied: Variation, exploits: int | None = None) -> None:
         state = self._logbook.state
-        record = write_fork(
-            self._store,
-            CheckpointRecord.from_json(source.record),
-            trial=len(state.trials),
-            session=state.sessions,
-            params=varied.params,
+        record = self._timed(
+            write_fork(
+                self._store,
+                CheckpointRecord.from_json(source.record),
+                trial=len(state.trials),
+                session=state.sessions,
+                params=varied.params,
+            )
         )
         self._logbook.record(
             forked(source.trial, source.id, record.to_json(), varied, exploits=exploits)
@@ -165,6 +168,11 @@ class Archive:
                 CheckpointRetired(trial=trial, checkpoint=checkpoint, reason=reason)
             )
             self._give_up(manifest)
+
+    def _timed(self, record: CheckpointRecord) -> CheckpointRecord:
+        """``record`` with the journal's time, by which its age is counted: the clock of the machine
+        that saved it may be another one, or may have been set since."""
+        return replace(record, saved=self._logbook.now)
 
     def finished(self, trial: int) -> None:
         """Retire what nobody needs any more now that ``trial`` is recorded as over."""
@@ -181,7 +189,7 @@ class Archive:
         request = self._gc.take()
         if request is not None:
             state = self._logbook.state
-            doomed = Doomed.of(self._keeper, state, state.sessions, time.time())
+            doomed = Doomed.of(self._keeper, state, state.sessions, self._logbook.now)
             self._logbook.record(*doomed.events())
             self._gc.carry_out(request, doomed, state.seq)
         if self._mirroring is not None:
@@ -208,7 +216,7 @@ class Archive:
         self._disposal.close()
 
     def _retire_under_pressure(self) -> None:
-        now = time.time()
+        now = self._logbook.now
         if self._keeper.pressed(now):
             self._retire(self._keeper.of_study(now))
 

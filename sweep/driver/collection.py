@@ -19,6 +19,7 @@ from sweep import fsio
 from sweep.checkpoint.memo import MemoStore
 from sweep.checkpoint.store import CheckpointStore
 from sweep.checkpoint.usage import freed
+from sweep.clock import Clock
 from sweep.driver.disposal import Disposal
 from sweep.driver.keeper import Keeper
 from sweep.errors import StoreError
@@ -130,7 +131,7 @@ def collect_idle(paths: StudyPaths) -> Collected:
         with maintenance(paths, "gc") as held:
             session = held.state.sessions + 1
             keeper = Keeper(StudySpec.accepted(held.state.spec), held.state)
-            doomed = Doomed.of(keeper, held.state, session, time.time())
+            doomed = Doomed.of(keeper, held.state, session, held.now)
             held.record(*doomed.events())
             return collect(disposal, paths, doomed)
     finally:
@@ -145,7 +146,7 @@ def look(paths: StudyPaths, *, idle: bool) -> Collected:
     state = read_state(paths.journal)
     keeper = Keeper(StudySpec.accepted(state.spec), state)
     session = state.sessions + 1 if idle else state.sessions
-    return measure(paths, Doomed.of(keeper, state, session, time.time()))
+    return measure(paths, Doomed.of(keeper, state, session, Clock(not_before=state.time)()))
 
 
 class GcRequests:

@@ -130,7 +130,7 @@ class Driver:
         """Do the first thing that the plan says; False where it says nothing that can be done."""
         resources = study.spec.resources
         capacity = int(self._backend.room(resources))
-        for action in plan(study.state, capacity, study.limits, time.time(), study.candidate):
+        for action in plan(study.state, capacity, study.limits, study.now, study.candidate):
             with self._guarded(study):
                 match action:
                     case Conclude(trial=trial, state=state):
@@ -187,7 +187,7 @@ class Driver:
                     self._halt(study, study.refusal)
                 elif study.stop_requested():
                     self._halt(study, "stopped")
-                elif timed_out(study.state, study.limits, time.time()):
+                elif timed_out(study.state, study.limits, study.now):
                     self._halt(study, "timeout")
             if study.halted is not None:
                 self._press(study)

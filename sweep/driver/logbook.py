@@ -33,6 +33,11 @@ class Logbook:
         """The last event that is durable."""
         return self._journal.committed
 
+    @property
+    def now(self) -> float:
+        """Unix seconds, as the journal counts them: see `sweep.clock`."""
+        return self._journal.now
+
     def record(self, *events: Event) -> None:
         """Append ``events``.
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import logging
+import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -26,6 +28,7 @@ from sweep.journal.state import StudyState
 from sweep.journal.table import drop_newer
 from sweep.journal.version import versions
 from sweep.paths import StudyPaths
+from sweep.quantity import duration_text
 from sweep.search.define import space_of
 from sweep.search.sampler import SamplerSource
 from sweep.search.search import Search
@@ -41,6 +44,11 @@ from sweep.spec import (
     successor,
 )
 from sweep.trial.source import source_digest
+
+_log = logging.getLogger("sweep")
+
+CLOCK_TOLERANCE_S = 60.0
+"""Clocks of machines differ by less than this where they are kept at all."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -184,6 +192,7 @@ def open_study(request: Request, slots: int | None = None) -> DrivenStudy:
             search = Search(StudySpec.accepted(created.spec), created.project)
         journal = Journal(paths.journal, follow=search.apply, guard=lock.check)
         drop_newer(paths.tables, journal.committed)
+        _warn_of_clock(paths.name, journal.state)
         with journal.together():
             _accept(journal, search, request)
         fsio.write_bytes(paths.spec, dump_spec(spec).encode())
@@ -203,6 +212,17 @@ def open_study(request: Request, slots: int | None = None) -> DrivenStudy:
         lock.release()
         raise
     return study
+
+
+def _warn_of_clock(study: str, state: StudyState) -> None:
+    behind = state.time - time.time()
+    if state.seq >= 0 and behind > CLOCK_TOLERANCE_S:
+        _log.warning(
+            "%s: the system's clock is %s behind the newest event (it was set back, or was "
+            "ahead then): the times of this session continue from there; durations are true",
+            study,
+            duration_text(behind),
+        )
 
 
 def space_source(spec: StudySpec, project: str) -> dict[str, str]:

@@ -112,6 +112,11 @@ class DrivenStudy:
         return self._logbook.state
 
     @property
+    def now(self) -> float:
+        """Unix seconds, as the journal counts them: setting the system's clock moves nothing."""
+        return self._logbook.now
+
+    @property
     def name(self) -> str:
         return self.spec.name
 

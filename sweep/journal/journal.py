@@ -16,6 +16,7 @@ from itertools import islice
 from pathlib import Path
 
 from sweep import fsio
+from sweep.clock import Clock
 from sweep.errors import JournalError, StoreError, StudyLockedError
 from sweep.journal.event import Entry, Event, StudyCreated
 from sweep.journal.fold import apply, fold
@@ -93,13 +94,14 @@ class Journal:
         *,
         follow: Callable[[Event], None] = lambda event: None,
         guard: Callable[[], None] = lambda: None,
-        clock: Callable[[], float] = time.time,
+        clock: Callable[[], float] | None = None,
     ) -> None:
         """Open the journal in ``directory``, which is made if it is not there.
 
         ``follow`` is called with each event after it was folded: those of the past now, those to
         come as they are appended. ``guard`` is called before each commit, and raises where the
-        right to write was lost.
+        right to write was lost. ``clock`` gives unix seconds; by default they go on evenly from the
+        system's time now, or from the newest event where that is later.
 
         Raises:
             JournalError, JournalVersionError: as `read_entries`.
@@ -107,7 +109,6 @@ class Journal:
         """
         self._directory = directory
         self._follow, self._guard = follow, guard
-        self._clock = clock
         self._segments, self._stage = _recover(directory)
         self.state = StudyState()
         self._digest = 0
@@ -117,6 +118,7 @@ class Journal:
                 for entry in decode_table(part):
                     apply(self.state, entry)
                     follow(entry.event)
+        self._clock = Clock(not_before=self.state.time) if clock is None else clock
         self.committed = self.state.seq
         self._buffer: list[Entry] = []
         self._gathered: list[Entry] = []
@@ -128,6 +130,11 @@ class Journal:
         self._thread = threading.Thread(target=self._commit_loop, name="journal", daemon=True)
         self._thread.start()
 
+    @property
+    def now(self) -> float:
+        """The time that an event would get, in unix seconds; it never goes back."""
+        return max(self._clock(), self.state.time)
+
     def append(self, *events: Event) -> list[Entry]:
         """Fold ``events`` into the state, to be committed together, and return their entries.
 
@@ -135,7 +142,7 @@ class Journal:
             StoreError: an earlier commit failed; nothing after it will be written.
             JournalError: an event cannot follow the state; nothing of it is written.
         """
-        now = max(self._clock(), self.state.time)
+        now = self.now
         entries = []
         for event in events:
             entry = Entry(seq=self.state.seq + 1, time=round(now, 6), event=event)

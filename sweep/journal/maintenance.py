@@ -33,6 +33,11 @@ class Maintenance:
     def state(self) -> StudyState:
         return self._journal.state
 
+    @property
+    def now(self) -> float:
+        """Unix seconds, as the journal counts them."""
+        return self._journal.now
+
     def record(self, *events: Event, session: int | None = None) -> None:
         """Journal ``events``, as one commit and durably.
 

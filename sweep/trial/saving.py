@@ -7,6 +7,7 @@ from collections.abc import Mapping
 
 from sweep.checkpoint.draft import Draft
 from sweep.checkpoint.saver import Saver
+from sweep.clock import Clock
 from sweep.trial.autosave import Autosave, Callback, Demand
 from sweep.trial.inventory import Inventory
 from sweep.trial.setting import Setting
@@ -43,8 +44,9 @@ class Saving:
             else Autosave(setting.policy, setting.scope, saver, position, spare=spare)
         )
         self._begun, self._trained_s = time.monotonic(), position.training_s
+        self._clock = Clock()
         if position.begun is None:
-            position.begun = time.time()
+            position.begun = self._clock()
 
     @property
     def possible(self) -> bool:
@@ -121,7 +123,7 @@ class Saving:
         position.training_s = self._trained_s + now - self._begun
         spent = {
             "training_s": position.training_s,
-            "wall_s": time.time() - (position.begun or time.time()),
+            "wall_s": max(0.0, self._clock() - position.begun) if position.begun else 0.0,
         }
         return Draft(
             trial=setting.trial,

@@ -58,12 +58,12 @@ class Screen:
         """Seconds until the next picture."""
         return self._due - time.monotonic()
 
-    def draw(self, subjects: Mapping[str, Subject]) -> None:
-        """Show how ``subjects`` stand now."""
+    def draw(self, subjects: Mapping[str, Subject], now: float | None = None) -> None:
+        """Show how ``subjects`` stand ``now``, in unix seconds as their journals count them."""
         begun = time.monotonic()
         console = self._live.console
         width, room = console.width, console.height - 1  # the cursor's line
-        shown = view(list(subjects.values()), self._slots, time.time())
+        shown = view(list(subjects.values()), self._slots, time.time() if now is None else now)
         drawn = lines(shown, width, room, plain=console.options.ascii_only)
         self._unfold(width)
         self._live.update(Group(*drawn), refresh=True)
