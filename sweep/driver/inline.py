@@ -7,6 +7,7 @@ from collections import deque
 from collections.abc import Callable
 
 from sweep.driver.backend import Handler, Key
+from sweep.driver.reaper import Reaper
 from sweep.spec import Resources
 from sweep.trial.attempt import run_attempt
 from sweep.trial.message import Assignment, Message, Verdict
@@ -68,9 +69,10 @@ class InlineBackend:
     def __init__(self) -> None:
         self._pending: Assignment | None = None
         self._link: _InlineLink | None = None
+        self._reaper: Reaper | None = None
 
     def open(self) -> None:
-        pass
+        self._reaper = Reaper()
 
     def prepare(self, program: str, project: str, resources: Resources, count: int) -> None:
         load_program(program, project)
@@ -116,4 +118,5 @@ class InlineBackend:
         self.interrupt()
 
     def close(self) -> None:
-        pass
+        if self._reaper is not None:
+            self._reaper.close()

@@ -22,6 +22,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from sweep.driver.backend import Key
+from sweep.driver.reaper import Reaper
 from sweep.trial.attempt import run_attempt
 from sweep.trial.message import Assignment, Ended, Message, Verdict
 from sweep.trial.outcome import Outcome
@@ -51,6 +52,8 @@ class Worker:
         """
         if die_with_parent:
             _die_with_parent()
+        else:
+            self._reaper = Reaper(detached=True)  # the driver is on another machine, perhaps
         self._outbox: queue.SimpleQueue[Delivery] = queue.SimpleQueue()
         self._work: queue.SimpleQueue[Callable[[], None]] = queue.SimpleQueue()
         self._link: _WorkerLink | None = None
