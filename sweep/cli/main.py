@@ -18,6 +18,7 @@ from sweep.errors import StoreError, SweepError
 
 EXIT_CODES = (
     "Exit codes: 0 complete; 1 complete, but trials failed; 2 usage or spec; 3 store; "
+    "124 its timeout is reached; "
     "130 or 143 interrupted, and resumable."
 )
 
@@ -89,6 +90,9 @@ def run(
     specs: Annotated[list[Path], typer.Argument(metavar="SPEC.yaml", help="Sweeps to run.")],
     overrides: SetOption = None,
     accept_changes: AcceptOption = False,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Only check that they could run, as sweep check.")
+    ] = False,
     store: StoreOption = RUNS,
     inline: InlineOption = False,
     address: AddressOption = None,
@@ -96,6 +100,8 @@ def run(
     as_json: JsonOption = False,
 ) -> None:
     """Run sweeps, or go on with them exactly where they were."""
+    if dry_run:
+        check(specs, overrides, True, accept_changes, store, as_json)
     from sweep.cli import run as command
 
     options = command.Options(
@@ -106,6 +112,25 @@ def run(
         accept_changes=accept_changes,
     )
     raise typer.Exit(command.run(specs, overrides or [], options, output.Output(as_json)))
+
+
+@app.command()
+def check(
+    specs: Annotated[list[Path], typer.Argument(metavar="SPEC.yaml", help="Sweeps to check.")],
+    overrides: SetOption = None,
+    imports: Annotated[
+        bool, typer.Option("--import/--no-import", help="Import the program, too.")
+    ] = True,
+    accept_changes: AcceptOption = False,
+    store: StoreOption = RUNS,
+    as_json: JsonOption = False,
+) -> None:
+    """Check that sweeps could run. Nothing is run or written."""
+    from sweep.cli import check as command
+
+    out = output.Output(as_json)
+    code = command.check(specs, overrides or [], store, out, imports=imports, accept=accept_changes)
+    raise typer.Exit(code)
 
 
 @app.command(epilog=EXIT_CODES)
@@ -271,12 +296,12 @@ def dashboard(
 
 @app.command()
 def stop(
-    study: StudyArgument,
+    study: TrialArgument,
     store: StoreOption = RUNS,
     wait: Annotated[float, typer.Option("--wait", help="Seconds to wait for the end.")] = 60.0,
     as_json: JsonOption = False,
 ) -> None:
-    """Let a running study save and end. From anywhere that sees its store."""
+    """Let a running study, or one trial, save and end. From anywhere that sees its store."""
     from sweep.cli import stop as command
 
     raise typer.Exit(command.stop(store, study, wait, output.Output(as_json)))

@@ -220,10 +220,21 @@ def conclude(conclusion: Conclusion, out: Output, *, store: Path) -> None:
             f"{name}: {counted(failed, 'trial')} failed; to run {'it' if failed == 1 else 'them'} "
             f"again once the cause is mended: sweep retry {name}{store_option(store)}"
         )
+    if conclusion.reason == "timeout":
+        out.line(f"{name}: {more_time(conclusion.spec, store)}")
     if conclusion.reason in ("complete", "timeout"):
         return
     lead = "free space, then" if conclusion.reason == "disk full" else "go on with"
     out.line(f"{name}: {lead}: sweep resume {name}{store_option(store)}")
+
+
+def more_time(spec: StudySpec, store: Path) -> str:
+    """How a study can run on that has reached its timeout."""
+    seconds = 2 * (spec.timeout or 0.0)
+    units = [(size, unit) for size, unit in ((3600, "h"), (60, "m")) if not seconds % size]
+    size, unit = units[0] if units else (1, "s")
+    resume = f"sweep resume {spec.name}{store_option(store)} --set timeout"
+    return f"for more time: {resume}={seconds / size:.15g}{unit} (or without a limit: timeout=null)"
 
 
 def _headline(conclusion: Conclusion) -> str:

@@ -7,6 +7,7 @@ from pathlib import Path
 from sweep.errors import StudyNotFoundError, UsageError
 from sweep.journal.journal import read_state
 from sweep.journal.listing import is_study, studies
+from sweep.journal.lock import holder
 from sweep.journal.state import StudyState
 from sweep.paths import StudyPaths
 from sweep.spec import StudySpec
@@ -42,7 +43,10 @@ def find_begun(store: Path, name: str) -> StudyPaths:
 
 
 def not_begun(paths: StudyPaths) -> StudyNotFoundError:
-    """What to say of a study that was killed in its first instant."""
+    """What to say of a study that is starting, or was killed in its first instant."""
+    driver = holder(paths.lock)
+    if driver is not None:
+        return StudyNotFoundError(f"{paths.root}: the study is starting: {driver} waits for Ray")
     return StudyNotFoundError(f"{paths.root}: the study has not begun; run its YAML again")
 
 

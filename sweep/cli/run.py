@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from sweep.cli.beginning import changes_record, report_begin
-from sweep.cli.observer import Conclusion, conclude, make_observer
+from sweep.cli.observer import Conclusion, conclude, make_observer, more_time
 from sweep.cli.output import Output, error, store_option
 from sweep.cli.place import find_begun
+from sweep.cli.standing import progress_text
 from sweep.driver.backend import Backend
+from sweep.driver.claim import Claim, claimed
 from sweep.driver.driver import Driver, Result
 from sweep.driver.inline import InlineBackend
 from sweep.driver.mirroring import catch_up, is_behind, study_mirror
@@ -19,7 +21,6 @@ from sweep.driver.prepare import Request, open_study, request_resume, request_ru
 from sweep.driver.source import check_source, check_space
 from sweep.driver.stopping import StopSignals
 from sweep.driver.study import DrivenStudy
-from sweep.driver.summary import total_of
 from sweep.errors import (
     ProgramError,
     ResourceError,
@@ -37,12 +38,14 @@ from sweep.journal.listing import newest_event, studies
 from sweep.journal.lock import holder
 from sweep.journal.state import StudyState
 from sweep.paths import StudyPaths
-from sweep.quantity import counted
 from sweep.search.ladder import Ladder
 from sweep.search.sampler import independent, learns_nothing
 from sweep.spec import Method, StudySpec, load_spec
 from sweep.spec.order import WINDOW
 from sweep.spec.suggestion import listed
+
+TIMED_OUT = 124
+"""The exit code where a study has reached its timeout, as that of the command ``timeout``."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -104,6 +107,13 @@ def resume(
     elif not damaged:
         message = f"{options.store}: no interrupted study"
         out.data({"studies": []}) if out.as_json else out.line(message)
+    for request in requests:
+        if request.timed_out and not request.complete and request.state is not None:
+            if not out.as_json:
+                progress = progress_text(request.spec, request.state)
+                advice = more_time(request.spec, options.store)
+                out.line(f"{request.paths.name}: its timeout is reached: {progress}; {advice}")
+            code = code or TIMED_OUT
     if code not in (130, 143):  # else somebody wants it to end
         for request in requests:
             if _is_over(request):
@@ -161,7 +171,7 @@ def drive(requests: Sequence[Request], options: Options, out: Output) -> int:
     codes = [_report_over(request, options, out) for request in over]
     if open_requests:
         codes += _run_open(open_requests, options, out)
-    return next((code for code in (3, 2, 130, 143, 1) if code in codes), 0)
+    return next((code for code in (3, 2, 130, 143, TIMED_OUT, 1) if code in codes), 0)
 
 
 def _warn_of_method(request: Request) -> None:
@@ -212,7 +222,7 @@ def _report_over(request: Request, options: Options, out: Output) -> int:
     notes = [read_note(request.paths, tracker.name) for tracker in request.spec.trackers]
     behind = [line for note in notes if (line := note.behind(newest_event(request.paths.journal)))]
     _warn_of_trackers(request.paths.name, behind, options.store)
-    return _code_of_state(request.state.counts[TrialState.FAILED])
+    return TIMED_OUT if reason == "timeout" else _code_of_state(request.state)
 
 
 def _was_killed(state: StudyState) -> bool:
@@ -251,10 +261,10 @@ def _warn_of_trackers(study: str, behind: Sequence[str], store: Path) -> None:
 def _run_open(requests: Sequence[Request], options: Options, out: Output) -> list[int]:
     _check_store(options.store)
     backend = _backend(options, {request.project for request in requests})
-    if out.console.is_terminal and not out.as_json and not options.inline:
-        out.line("starting Ray ...")
-    with StopSignals() as signals:
-        results = _run_studies(requests, backend, signals, options, out)
+    with StopSignals() as signals, claimed([request.paths for request in requests]) as claims:
+        if not options.inline:
+            _say_starting(options, out)
+        results = _run_studies(requests, claims, backend, signals, options, out)
     codes = []
     for result in results:
         conclude(
@@ -274,8 +284,16 @@ def _run_open(requests: Sequence[Request], options: Options, out: Output) -> lis
     return codes
 
 
+def _say_starting(options: Options, out: Output) -> None:
+    line = (
+        "starting Ray ..." if options.address is None else f"joining Ray at {options.address} ..."
+    )
+    error(line) if out.as_json else out.line(line)
+
+
 def _run_studies(
     requests: Sequence[Request],
+    claims: Mapping[StudyPaths, Claim],
     backend: Backend,
     signals: StopSignals,
     options: Options,
@@ -285,10 +303,10 @@ def _run_studies(
     try:
         backend.open()
         signals.take()  # Ray has its own idea of SIGTERM
-        opened = _open_all(requests, backend)
+        opened = _open_all(requests, claims, backend)
         for request, study in zip(requests, opened, strict=True):
             if request.state is not None and not out.as_json:
-                progress = _progress(request.spec, study.state)
+                progress = progress_text(request.spec, study.state)
                 out.line(f"{request.paths.name}: goes on: {progress}")
             report_begin(request, study.state, out)
         driver = Driver(opened, backend, observer, signals, grace=options.grace)
@@ -298,23 +316,9 @@ def _run_studies(
         backend.close()
 
 
-def _progress(spec: StudySpec, state: StudyState) -> str:
-    """``6 of 20 trials are finished, 2 were running, 1 is queued``."""
-    done, total = state.finished, counted(total_of(spec, state), "trial")
-    queued = sum(trial.queued for trial in state.running.values())
-    running = len(state.running) - queued
-    parts = [f"{done} of {total} {'is' if done == 1 else 'are'} finished"]
-    if running:
-        parts.append(f"{running} {'was' if running == 1 else 'were'} running")
-    if state.paused:
-        paused = len(state.paused)
-        parts.append(f"{paused} {'is' if paused == 1 else 'are'} paused")
-    if queued:
-        parts.append(f"{queued} {'is' if queued == 1 else 'are'} queued")
-    return ", ".join(parts)
-
-
-def _open_all(requests: Sequence[Request], backend: Backend) -> list[DrivenStudy]:
+def _open_all(
+    requests: Sequence[Request], claims: Mapping[StudyPaths, Claim], backend: Backend
+) -> list[DrivenStudy]:
     wanted = 0
     for request in requests:
         spec = request.spec
@@ -332,7 +336,7 @@ def _open_all(requests: Sequence[Request], backend: Backend) -> list[DrivenStudy
     opened: list[DrivenStudy] = []
     try:
         own = wanted if len(requests) == 1 else None
-        opened.extend(open_study(request, own) for request in requests)
+        opened.extend(open_study(each, own, claims[each.paths]) for each in requests)
     except SweepError:
         for study in opened:
             study.end("not begun", lambda entry: None)
@@ -376,9 +380,11 @@ def _code(result: Result, store: Path) -> int:
             return 130
         case "SIGTERM" | "stopped":
             return 143
+        case "timeout":
+            return TIMED_OUT
         case _:
-            return _code_of_state(result.study.state.counts[TrialState.FAILED])
+            return _code_of_state(result.study.state)
 
 
-def _code_of_state(failed: int) -> int:
-    return 1 if failed else 0
+def _code_of_state(state: StudyState) -> int:
+    return 1 if state.counts[TrialState.FAILED] else 0

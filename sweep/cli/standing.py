@@ -7,7 +7,7 @@ from typing import Any
 
 from sweep.cli.output import params_text, text
 from sweep.driver import summary
-from sweep.driver.summary import QUEUED, idle_status
+from sweep.driver.summary import QUEUED, idle_status, total_of
 from sweep.journal.event import TrialState
 from sweep.journal.lock import holder
 from sweep.journal.state import StudyState, Trial
@@ -17,8 +17,9 @@ from sweep.spec import StudySpec
 
 
 def status_of(paths: StudyPaths, spec: StudySpec, state: StudyState) -> str:
-    """``running``, or what an idle study is."""
-    return "running" if holder(paths.lock) is not None else idle_status(spec, state)
+    """``running``, ``starting``, or what an idle study is."""
+    driver = holder(paths.lock)
+    return idle_status(spec, state) if driver is None else driver.status
 
 
 def state_text(trial: Trial, status: str = "running") -> str:
@@ -40,6 +41,22 @@ def counts_text(state: StudyState, status: str = "running") -> str:
         if count and kind.finished
     ]
     return counted(len(state.trials), "trial") + (f" ({', '.join(parts)})" if parts else "")
+
+
+def progress_text(spec: StudySpec, state: StudyState) -> str:
+    """``6 of 20 trials are finished, 2 were running, 1 is queued``."""
+    done, total = state.finished, counted(total_of(spec, state), "trial")
+    queued = sum(trial.queued for trial in state.running.values())
+    running = len(state.running) - queued
+    parts = [f"{done} of {total} {'is' if done == 1 else 'are'} finished"]
+    if running:
+        parts.append(f"{running} {'was' if running == 1 else 'were'} running")
+    if state.paused:
+        paused = len(state.paused)
+        parts.append(f"{paused} {'is' if paused == 1 else 'are'} paused")
+    if queued:
+        parts.append(f"{queued} {'is' if queued == 1 else 'are'} queued")
+    return ", ".join(parts)
 
 
 def waited_text(spec: StudySpec, state: StudyState) -> str | None:

@@ -25,13 +25,14 @@ def glance(
     One that is ``damaged`` has an ``error`` instead, one that has ``not begun`` nothing. ``make``
     gives the record where the one that a driver has left is old; by default from the journal.
     """
+    driver = holder(paths.lock)
     if not paths.begun():
-        return {"study": paths.name, "status": "not begun"}
+        return {"study": paths.name, "status": "not begun" if driver is None else driver.status}
     try:
         known = _kept(paths) or (make or _made)(paths)
     except SweepError as error:
         return {"study": paths.name, "status": "damaged", "error": str(error)}
-    running = {"status": "running"} if holder(paths.lock) is not None else {}
+    running = {} if driver is None else {"status": driver.status}
     return known | {"study": paths.name, "path": str(paths.root)} | running
 
 

@@ -80,12 +80,10 @@ class Inbox:
     """The driver's side."""
 
     def __init__(self, paths: StudyPaths) -> None:
-        """What is there from before was asked of another driver, and whoever waits asks again."""
+        """Nothing is looked at yet."""
         self._directory = paths.requests
         self._due = 0.0
         self._answers: deque[tuple[int, str, dict[str, Any]]] = deque()
-        for path in self._files():
-            path.unlink(missing_ok=True)
 
     def serve(
         self, carry_out: Callable[[Wish], Mapping[str, Any]], newest: Callable[[], int]
@@ -122,13 +120,21 @@ class Inbox:
         if now < self._due:
             return
         self._due = now + LOOK_S
-        yield from sorted(path for path in self._files() if path.suffix == ".json")
+        yield from sorted(each for each in _files(self._directory) if each.suffix == ".json")
 
-    def _files(self) -> list[Path]:
-        try:
-            return list(self._directory.iterdir())
-        except OSError:
-            return []  # nobody has ever asked
+
+def clear_requests(paths: StudyPaths) -> None:
+    """Remove what was asked of an earlier driver: whoever still waits will ask again."""
+    for path in _files(paths.requests):
+        with suppress(OSError):
+            path.unlink()
+
+
+def _files(directory: Path) -> list[Path]:
+    try:
+        return list(directory.iterdir())
+    except OSError:
+        return []  # nobody has ever asked
 
 
 def ask(paths: StudyPaths, wish: Wish, deadline: float) -> dict[str, Any] | None:

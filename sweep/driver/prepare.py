@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from sweep import fsio
+from sweep.driver.claim import Claim
 from sweep.driver.mirroring import check_mirror
 from sweep.driver.plan import Limits, is_complete, timed_out
 from sweep.driver.study import DrivenStudy
@@ -23,7 +24,7 @@ from sweep.errors import (
 from sweep.integration.tracker import check_library
 from sweep.journal.event import HistoryAdded, StudyCreated
 from sweep.journal.journal import Journal, first_event, read_state
-from sweep.journal.lock import Lock, holder
+from sweep.journal.lock import holder
 from sweep.journal.state import StudyState
 from sweep.journal.table import drop_newer
 from sweep.journal.version import versions
@@ -123,6 +124,24 @@ def request_run(store: Path, spec: StudySpec, project: str, *, accept: bool = Fa
     )
 
 
+def request_change(store: Path, spec: StudySpec, project: str, *, accept: bool = False) -> Request:
+    """As `request_run`, as far as it can be told without a look at code of the user's.
+
+    Raises:
+        SpecChangedError, UsageError, StudyLockedError, StoreError: as `request_run`.
+    """
+    paths = StudyPaths.of(store, spec.name)
+    _check_trackers(spec)
+    state = _look(paths)
+    check_mirror(paths, spec, begun=state is not None)
+    changes: Sequence[Change] = ()
+    if state is not None:
+        spec, changes = _changed_to(paths, state, spec, accept=accept)
+    return Request(
+        paths=paths, spec=spec, project=project, state=state, changes=changes, accepted=accept
+    )
+
+
 def request_resume(
     paths: StudyPaths, settings: Sequence[str] = (), *, accept: bool = False
 ) -> Request:
@@ -165,10 +184,13 @@ def request_resume(
     )
 
 
-def open_study(request: Request, slots: int | None = None) -> DrivenStudy:
-    """Take the lock and open the journal, beginning the study where there is none.
+def open_study(
+    request: Request, slots: int | None = None, claim: Claim | None = None
+) -> DrivenStudy:
+    """Open the journal under the lock, beginning the study where there is none.
 
-    ``slots`` is how many trials can run at once, where the study has them for itself.
+    The lock is that of ``claim``, which is taken over; without one it is taken. ``slots`` is how
+    many trials can run at once, where the study has them for itself.
 
     Raises:
         StudyLockedError, SpecChangedError, StoreError: as `request_run`; a look may be out of date.
@@ -176,15 +198,8 @@ def open_study(request: Request, slots: int | None = None) -> DrivenStudy:
     """
     paths, spec = request.paths, request.spec
     Search(spec, request.project).prepare()
+    lock = (claim or Claim(paths)).lock
     try:
-        fsio.make_directory(paths.root)
-    except OSError as error:
-        raise StoreError(
-            f"{paths.root}: cannot be made: {error.strerror}; give another --store"
-        ) from error
-    lock = Lock(paths.lock)
-    try:
-        fsio.make_directory(paths.journal)
         created = first_event(paths.journal)
         if created is None:
             search = Search(spec, request.project)
@@ -196,11 +211,11 @@ def open_study(request: Request, slots: int | None = None) -> DrivenStudy:
         with journal.together():
             _accept(journal, search, request)
         fsio.write_bytes(paths.spec, dump_spec(spec).encode())
-        paths.stop.unlink(missing_ok=True)
         study = DrivenStudy(paths, lock, journal, search, spec)
         study.begin(versions(), space_source(spec, request.project), slots)
         if request.retries:
             study.intervention.retry(request.retries, from_scratch=request.from_scratch)
+        lock.started()
     except OSError as error:
         lock.release()
         if isinstance(error, StoreError):

@@ -13,7 +13,7 @@ import json
 import os
 import socket
 import struct
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from sweep.errors import StoreError, StudyLockedError
@@ -31,6 +31,13 @@ class Holder:
 
     pid: int
     host: str
+    starting: bool = field(default=False, compare=False)
+    """Whether it is not ready yet: Ray starts, say."""
+
+    @property
+    def status(self) -> str:
+        """How the study stands that it holds."""
+        return "starting" if self.starting else "running"
 
     def __str__(self) -> str:
         return f"process {self.pid} on {self.host}"
@@ -39,14 +46,15 @@ class Holder:
 class Lock:
     """The right to write one study, from construction to `release` or the death of the process.
 
-    With ``wait`` it is waited for as long as another has it.
+    With ``wait`` it is waited for as long as another has it. With ``starting`` others see so, until
+    `started` is called.
 
     Raises:
         StudyLockedError: another driver has it; the message names that driver.
         StoreError: the lock file cannot be made.
     """
 
-    def __init__(self, path: Path, *, wait: bool = False) -> None:
+    def __init__(self, path: Path, *, wait: bool = False, starting: bool = False) -> None:
         self._path = path
         if path in _held:
             raise StudyLockedError(f"{path.parent}: this process writes the study already")
@@ -66,8 +74,23 @@ class Lock:
             ) from error
         _held.add(path)
         os.ftruncate(self._descriptor, 0)
-        record = json.dumps({"pid": os.getpid(), "host": socket.gethostname()})
-        os.pwrite(self._descriptor, record.encode(), 0)
+        self._write(starting=starting)
+
+    def _write(self, *, starting: bool) -> None:
+        record: dict[str, object] = {"pid": os.getpid(), "host": socket.gethostname()}
+        flag = json.dumps({"starting": starting})
+        text = json.dumps(record | {"starting": True}) if starting else json.dumps(record)
+        width = len(json.dumps(record)) + len(flag)  # so that a later write covers all of it
+        os.pwrite(self._descriptor, text.ljust(width).encode(), 0)
+
+    def started(self) -> None:
+        """Have others see that the driver is ready."""
+        self._write(starting=False)
+
+    @property
+    def held(self) -> bool:
+        """Whether this process has the lock still."""
+        return self._path in _held
 
     def check(self) -> None:
         """Raise `StoreError` where the lock file is not the one that was locked any more."""
@@ -112,7 +135,11 @@ def holder(path: Path) -> Holder | None:
         if kind == fcntl.F_UNLCK:
             return None
         record = json.loads(os.pread(descriptor, 4096, 0) or b"{}")
-        return Holder(pid=record.get("pid", 0), host=record.get("host", "an unknown host"))
+        return Holder(
+            pid=record.get("pid", 0),
+            host=record.get("host", "an unknown host"),
+            starting=bool(record.get("starting")),
+        )
     except ValueError:
         return Holder(0, "an unknown host")
     finally:

@@ -300,7 +300,7 @@ def test_timeout_ends_the_study(project: Project) -> None:
     """When the time is up the running trial saves, and the study says so; more time goes on."""
     spec = project.spec("s", program="odd:sleeps", trials=1, timeout=0.5)
     done = project.call("run", "--inline", spec)
-    assert done.returncode == 0, done.stderr
+    assert done.returncode == 124, done.stderr
     assert "timeout" in done.stdout
     assert "timeout" in project.call("run", "--inline", spec).stdout
     state = sweep.open_study(project.store / "s").trials["state"][0]

@@ -3,18 +3,16 @@
 from __future__ import annotations
 
 import json
-import shutil
 from pathlib import Path
 from typing import Any
 
 import pytest
 from conftest import Project, until
+from cutting import cut, events
 
 import sweep
 from sweep.journal.event import TrialFinished
-from sweep.journal.excerpt import excerpt
 from sweep.journal.journal import read_state
-from sweep.journal.segment import read_entries
 from sweep.journal.state import StudyState
 from sweep.paths import StudyPaths
 
@@ -171,30 +169,17 @@ def test_the_hint(project: Project) -> None:
 def test_a_killed_study(project: Project, finished: int) -> None:
     """On a study whose driver was killed the failed trial is retried beside what is left to run."""
     failed(project)
-    whole = StudyPaths.of(project.store, "s").journal
-    ends = [each.seq for each in read_entries(whole) if isinstance(each.event, TrialFinished)]
-    killed = project.root / "killed" / "s"
-    shutil.copytree(project.store / "s", killed)
-    cut(killed, ends[finished - 1])
+    paths = StudyPaths.of(project.store, "s")
+    cut(paths, events(paths, TrialFinished)[finished - 1].seq)
     for number in (1, 3):
         executed(project, number)
     (project.root / "mended").touch()
-    done = project.call("retry", "--inline", "--store", "killed", "s")
+    done = project.call("retry", "--inline", "s")
     assert done.returncode == 0, done.stderr
-    state = read_state(StudyPaths(killed).journal)
+    state = state_of(project)
     assert [str(trial.state) for trial in state.trials.values()] == ["COMPLETE"] * 4
     assert executed(project, 1) == [2, 3]
-    assert project.call("replay", "--store", "killed", "s").returncode == 0
-
-
-def cut(study: Path, last: int) -> None:
-    """Make a study's journal end with the event ``last``, as a kill then would have."""
-    journal = study / "journal"
-    kept = excerpt(journal, 0, last)
-    shutil.rmtree(journal)
-    shutil.rmtree(study / "tables", ignore_errors=True)
-    journal.mkdir()
-    (journal / f"00000000-{last:08d}.parquet").write_bytes(kept)
+    assert replays(project)
 
 
 def test_a_running_study(project: Project) -> None:

@@ -47,3 +47,22 @@ def waits(trial: sweep.Trial) -> None:
         if trial.number == 0 or GO.exists():
             break
         time.sleep(0.005)
+
+
+def stuck_first(trial: sweep.Trial) -> float:
+    """The first trial never comes to a safe point."""
+    executed(trial, 0)
+    while trial.number == 0:
+        time.sleep(0.05)
+    return 1.0
+
+
+def slow(trial: sweep.Trial) -> float:
+    """The second trial takes long, until a file says that it is mended."""
+    trial.track()
+    for epoch in trial.epochs(1_000):
+        trial.report(loss=float(epoch))
+        if trial.number != 1 or MENDED.exists():
+            break
+        time.sleep(0.01)
+    return 1.0
