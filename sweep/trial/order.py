@@ -7,14 +7,17 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Iterable, Iterator, Sequence, Sized
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 import torch
 from torch.utils.data import RandomSampler, SequentialSampler
 
 from sweep.checkpoint import rng
+from sweep.trial.innards import Innards
+from sweep.trial.seeded import Tagged
 from sweep.trial.seeding import derive
+from sweep.trial.stream import Asked, is_stateful, state_of
 
 
 def index_source(dataset: Any, shuffle: bool, generator: torch.Generator | None) -> Any:
@@ -38,18 +41,13 @@ class _Shuffle:
         return iter(range(len(self)))
 
 
-class _Tagged(NamedTuple):
-    """The first index of a batch, with the seed that its worker is to use."""
-
-    seed: int
-    index: Any
-
-
 class Order:
     """The indices of one pass, drawn when it begins: a sampler, or a batch sampler, for torch.
 
     ``source`` says which indices; a sampler of the user's is asked once and its answer kept in the
-    checkpoint, since it need not give it twice. ``each`` of the indices make a batch.
+    checkpoint, since it need not give it twice. One without a length, which may have no end, is
+    asked again from the start of the pass, with all that it held and drew then. ``each`` of the
+    indices make a batch.
 
     Of several processes, ``share`` is (the number of this one, how many there are): each has every
     so many-th of the indices, as many as every other.
@@ -67,15 +65,18 @@ class Order:
         self._indices: Iterable[Any] = ()
         self._skip = 0
         self._seed: int | None = None
+        self._innards = Innards(sampler=source)
         self.plan: Any = None
         """The indices as drawn, where they do not follow from the seed."""
+        self.start: Any = None
+        """What a sampler without a length held when the pass began."""
 
-    def begin(self, skip: int, seed: int | None, plan: Any) -> None:
-        """Draw a pass (or take up the ``plan`` of one) and leave out ``skip`` batches.
+    def begin(self, skip: int, seed: int | None, plan: Any, start: Any) -> None:
+        """Draw a pass (or take up the ``plan`` or ``start`` of one) and leave out ``skip`` batches.
 
         With a ``seed`` each batch is tagged with one of its own.
         """
-        self._skip, self._seed, self.plan = skip, seed, plan
+        self._skip, self._seed, self.plan, self.start = skip, seed, plan, None
         if plan is not None:
             self._indices = plan.tolist() if isinstance(plan, np.ndarray) else plan
         elif isinstance(self._source, _Shuffle):
@@ -87,10 +88,20 @@ class Order:
             self._indices = self._shared(self._asked())
             flat = all(type(index) is int for index in self._indices)
             self.plan = np.array(self._indices, dtype=np.int64) if flat else self._indices
-        elif self._size == 1:  # maybe without end: cannot be drawn in advance
-            self._indices = self._source
-        else:
-            self._indices = _Rounds(self._source, self._rank, self._size)
+        else:  # maybe without end: cannot be drawn in advance
+            self.start = self._begun(start)
+            seed = derive("sampler", self._generator.initial_seed()) >> 32
+            source = Asked(self._source, seed, self._each * self._size)
+            self._indices = source if self._size == 1 else _Rounds(source, self._rank, self._size)
+
+    def _begun(self, start: Any) -> Any:
+        """What the sampler holds now that a pass begins; put back to ``start``, if there is one."""
+        if start is None:
+            return {"own": self._innards.capture(), "state": state_of(self._source)}
+        self._innards.restore(start["own"])
+        if is_stateful(self._source) and start["state"] is not None:
+            self._source.load_state_dict(start["state"])
+        return start
 
     def __len__(self) -> int:
         return -(-len(self._source) // self._size)
@@ -125,19 +136,31 @@ class Order:
             else:
                 seed = derive("batch", self._seed, number // self._each) >> 32
                 if isinstance(index, list):
-                    yield [_Tagged(seed, index[0] if index else None), *index[1:]]
+                    yield [Tagged(seed, index[0] if index else None), *index[1:]]
                 else:
-                    yield _Tagged(seed, index)
+                    yield Tagged(seed, index)
 
     def state(self) -> Any:
-        """State of the generators of the user's sampler; None where it has none."""
-        states = [_state(part) for part in self._parts()]
-        return states if any(state is not None for state in states) else None
+        """State of the user's sampler, of those inside it, and of what they hold."""
+        parts = [_state(part) for part in self._parts()]
+        return {"parts": parts, "own": self._innards.capture()}
 
-    def restore(self, states: Any) -> None:
-        for part, state in zip(self._parts(), states, strict=False):
-            if state is not None:
-                _restore(part, state)
+    def restore(self, state: Any, *, goes_on: bool) -> None:
+        """``goes_on``: in the middle of a pass; one without a plan is restored by `begin`."""
+        if goes_on and self._endless:
+            return
+        if isinstance(state, list):  # an older version's
+            state = {"parts": state, "own": None}
+        if state["own"] is not None:
+            self._innards.restore(state["own"])
+        for part, saved in zip(self._parts(), state["parts"], strict=False):
+            if saved is not None:
+                _restore(part, saved)
+
+    @property
+    def _endless(self) -> bool:
+        """Whether the sampler has no length, and may have no end."""
+        return not hasattr(self._source, "__len__")
 
     def _parts(self) -> list[Any]:
         """The sampler and those inside it."""
@@ -172,33 +195,3 @@ class _Rounds:
     def __iter__(self) -> Iterator[Any]:
         for whole in zip(*[iter(self._source)] * self._size, strict=False):
             yield whole[self._rank]
-
-
-class SeededDataset:
-    """A map-style dataset in a worker process: each batch is made with the seed that it carries."""
-
-    def __init__(self, dataset: Any) -> None:
-        self._dataset = dataset
-
-    def __len__(self) -> int:
-        return len(self._dataset)
-
-    def __getattr__(self, name: str) -> Any:
-        if name.startswith("_"):
-            raise AttributeError(name)
-        return getattr(self._dataset, name)
-
-    def __getitem__(self, index: Any) -> Any:
-        return self._dataset[_untag(index)]
-
-    def __getitems__(self, batch: list[Any]) -> Any:
-        indices = [_untag(index) for index in batch]
-        together = getattr(self._dataset, "__getitems__", None)
-        return together(indices) if together else [self._dataset[index] for index in indices]
-
-
-def _untag(index: Any) -> Any:
-    if not isinstance(index, _Tagged):
-        return index
-    rng.seed(index.seed)
-    return index.index

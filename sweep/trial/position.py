@@ -118,7 +118,9 @@ class LoaderPosition:
         self._saved: dict[str, Passes] = {}
         self._inner: Any = None
         self.source: Any = None
-        """State of the random generators of the loader's own sampler, when last restored."""
+        """What sampler and dataset held, from a restore up to the first safe point."""
+        self.transient = False
+        """Whether the loader is made anew in each epoch, and begins each with nothing."""
 
     def begin(self, epoch: int | None) -> Start:
         """Begin a pass inside ``epoch``, or outside (None)."""
@@ -150,13 +152,18 @@ class LoaderPosition:
         """Whether the middle of an epoch can be found again by this loader."""
         return self._inside.in_flight
 
+    @property
+    def goes_on(self) -> bool:
+        """Whether a pass of the checkpoint is, or is to be, taken up in its middle."""
+        return any(passes.in_flight for passes in self._saved.values())
+
     def capture(self, inner: Any, source: Any) -> dict[str, Any]:
         """A tree for a checkpoint; ``inner`` is what the loader itself needs to go on."""
         return {
             "inside": _to_tree(self._inside),
             "outside": _to_tree(self._outside),
             "inner": inner if self._inside.in_flight or self._outside.in_flight else None,
-            "source": source,
+            "source": None if self.transient and not self._inside.stepped else source,
         }
 
     def resume(self, tree: dict[str, Any], looped: bool) -> None:

@@ -47,7 +47,9 @@ class Registry:
             self._made += 1
         elif self.epoch is None and name in self._loaders:
             raise UsageError(f"trial.loader: {name!r} is the name of another loader")
-        return self._positions.setdefault(name, LoaderPosition(name))
+        position = self._positions.setdefault(name, LoaderPosition(name))
+        position.transient = self.epoch is not None
+        return position
 
     def add(self, name: str, loader: Loader) -> None:
         self._loaders[name] = loader
@@ -90,6 +92,8 @@ class Registry:
                 "which was not iterated again: make the same loaders in the same order, or "
                 "give them names"
             )
+        for position in self._positions.values():
+            position.source = None  # a loader that is made from here on begins anew
 
     def capture(self) -> dict[str, Any]:
         captured = {}

@@ -302,11 +302,12 @@ class Trial:
             from `seed`, the name and the epoch. On a resume in the middle of an epoch the pass
             that was under way goes on; a pass of training that was over yields nothing; one without
             `step`, an evaluation, runs again. Random augmentation is repeated exactly, in worker
-            processes too. An ``IterableDataset`` must have ``state_dict`` and ``load_state_dict``
-            to be that exact; others are run ahead to their place.
+            processes too. An ``IterableDataset`` is run again up to its place, unless it has a
+            ``state_dict`` that suffices. ``docs/trial.md`` lists every kind.
 
         Raises:
-            UsageError: another loader has the name, or a sampler for several processes was given.
+            UsageError: another loader has the name, a sampler for several processes was given, or
+                a pass could not be resumed exactly; says what to do instead.
 
         In one of several processes (`spawn`), rank r of n gets every n-th sample (with a
         ``batch_sampler``, every n-th batch) of the common order, beginning with the r-th. Where
