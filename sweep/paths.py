@@ -94,6 +94,10 @@ class StudyPaths:
         """What the driver did about the newest such request, as JSON."""
         return self.root / "gc.answer"
 
+    def log(self, trial: int) -> Path:
+        """What a trial printed on workers, all attempts one after another."""
+        return self.root / "logs" / f"{trial:05d}.log"
+
     @property
     def requests(self) -> Path:
         """What other processes ask the driver to do, and its answers; a file each."""

@@ -14,7 +14,7 @@ import typer
 
 from sweep.cli import output
 from sweep.cli.output import RUNS
-from sweep.errors import StoreError, SweepError
+from sweep.errors import StoreError, SweepError, UsageError
 
 EXIT_CODES = (
     "Exit codes: 0 complete; 1 complete, but trials failed; 2 usage or spec; 3 store; "
@@ -233,13 +233,72 @@ def best(
     count: Annotated[
         int | None, typer.Option("-n", min=1, help="How many: 5, or all of a Pareto front.")
     ] = None,
+    form: Annotated[
+        str | None,
+        typer.Option(
+            "--as", metavar="yaml|json|args", help="Only its parameters, for other programs."
+        ),
+    ] = None,
     store: StoreOption = RUNS,
     as_json: JsonOption = False,
 ) -> None:
     """Show the best trials of a study. The incumbent first; of several metrics the Pareto front."""
     from sweep.cli import listing as command
 
-    command.best(store, study, count, output.Output(as_json))
+    out = output.Output(as_json)
+    if form is None:
+        command.best(store, study, count, out)
+        return
+    if form not in list(command.Form):
+        raise UsageError(f"--as {form}: must be yaml, json or args")
+    command.best_parameters(store, study, count, command.Form(form), out)
+
+
+@app.command()
+def logs(
+    study: TrialArgument,
+    follow: Annotated[
+        bool, typer.Option("-f", "--follow", help="Go on as it comes, until the trial is over.")
+    ] = False,
+    lines: Annotated[
+        int | None, typer.Option("-n", "--lines", min=0, help="Only so many of the last.")
+    ] = None,
+    store: StoreOption = RUNS,
+    as_json: JsonOption = False,
+) -> None:
+    """Print what trials printed. All attempts of one, or all trials of a study."""
+    from sweep.cli import logs as command
+
+    out = output.Output(as_json)
+    raise typer.Exit(command.logs(store, study, out, follow=follow, lines=lines))
+
+
+@app.command("rm")
+def remove(
+    studies: Annotated[
+        list[str], typer.Argument(metavar="STUDY...", help="Names or directories of studies.")
+    ],
+    yes: Annotated[bool, typer.Option("--yes", "-y", help="Ask nothing.")] = False,
+    store: StoreOption = RUNS,
+    as_json: JsonOption = False,
+) -> None:
+    """Remove studies with their checkpoints. A mirror stays."""
+    from sweep.cli import remove as command
+
+    raise typer.Exit(command.remove(store, studies, output.Output(as_json), yes=yes))
+
+
+@app.command()
+def rename(
+    study: StudyArgument,
+    name: Annotated[str, typer.Argument(metavar="NAME", help="The new one.")],
+    store: StoreOption = RUNS,
+    as_json: JsonOption = False,
+) -> None:
+    """Give a study another name. In its journal, its directory and its mirror."""
+    from sweep.cli import rename as command
+
+    command.rename(store, study, name, output.Output(as_json))
 
 
 @app.command()

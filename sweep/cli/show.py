@@ -271,7 +271,7 @@ def _lineage(study: str, trial: Trial) -> dict[str, str]:
 
 
 def _log(paths: StudyPaths, trial: Trial) -> Path | None:
-    log = paths.root / "logs" / f"{trial.number:05d}.log"
+    log = paths.log(trial.number)
     return log if log.exists() else None
 
 

@@ -201,7 +201,7 @@ class Search:
 
     def _loaded(self) -> optuna.Study:
         return optuna.load_study(
-            study_name=self._spec.name,
+            study_name=self._storage.name,  # as it began: brackets of Hyperband follow from it
             storage=self._storage,
             sampler=optuna.samplers.RandomSampler(),
         )

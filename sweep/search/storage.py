@@ -47,6 +47,11 @@ class HistoryStorage(BaseStorage):
         self._name = name
         self._alone = False
 
+    @property
+    def name(self) -> str:
+        """That of the study when it began."""
+        return self._name
+
     def begun(self) -> FrozenTrial:
         """The next trial of the study, which is not added yet."""
         return running_trial(len(self.trials), self._count)

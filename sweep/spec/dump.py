@@ -49,6 +49,27 @@ def dump_spec(spec: StudySpec) -> str:
     return stream.getvalue()
 
 
+def dump_values(value: Any) -> str:
+    """Parameters as YAML, which reads back as the same; mappings keep their order."""
+    from ruamel.yaml import YAML  # start-up: as above
+
+    writer = YAML()
+    writer.Representer = _representer()
+    writer.width = 10_000
+    writer.allow_unicode = True
+    stream = io.StringIO()
+    writer.dump(_ordered(value), stream)
+    return stream.getvalue()
+
+
+def _ordered(value: Any) -> Any:
+    from ruamel.yaml.comments import CommentedMap
+
+    if isinstance(value, dict):
+        return CommentedMap((key, _ordered(each)) for key, each in value.items())
+    return [_ordered(each) for each in value] if isinstance(value, list) else value
+
+
 def _representer() -> Any:
     """Quotes text with a character that YAML reads as the end of a line, which it would lose."""
     from ruamel.yaml.representer import RoundTripRepresenter

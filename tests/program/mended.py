@@ -66,3 +66,20 @@ def slow(trial: sweep.Trial) -> float:
             break
         time.sleep(0.01)
     return 1.0
+
+
+def two(trial: sweep.Trial) -> dict[str, float]:
+    """Two objectives that are at odds."""
+    return {"a": trial.params.x, "b": 1.0 - trial.params.x}
+
+
+def prints(trial: sweep.Trial) -> float:
+    """Prints until a file lets it end."""
+    trial.track()
+    for epoch in trial.epochs(100_000):
+        print(f"line {epoch}", flush=True)  # noqa: T201  what is to be logged
+        if GO.exists():
+            break
+        time.sleep(0.05)
+    print("done")  # noqa: T201
+    return 1.0
