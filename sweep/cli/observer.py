@@ -243,7 +243,7 @@ def _headline(conclusion: Conclusion) -> str:
             return "already complete" if conclusion.already else "complete"
         case "timeout":
             return "its timeout is reached"
-        case "SIGINT" | "SIGTERM":
+        case "SIGINT" | "SIGTERM" | "SIGHUP" | "SIGUSR1" | "SIGUSR2":
             return f"interrupted ({conclusion.reason}), {_saved(conclusion)}"
         case "stopped":
             return f"stopped, {_saved(conclusion)}"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,7 +20,7 @@ from sweep.driver.mirroring import catch_up, is_behind, study_mirror
 from sweep.driver.plan import Limits
 from sweep.driver.prepare import Request, open_study, request_resume, request_run
 from sweep.driver.source import check_source, check_space
-from sweep.driver.stopping import StopSignals
+from sweep.driver.stopping import SIGNALS, StopSignals
 from sweep.driver.study import DrivenStudy
 from sweep.errors import (
     ProgramError,
@@ -46,6 +47,9 @@ from sweep.spec.suggestion import listed
 
 TIMED_OUT = 124
 """The exit code where a study has reached its timeout, as that of the command ``timeout``."""
+
+INTERRUPTED = tuple(128 + number for number in SIGNALS)
+"""Exit codes of a run that was told to end."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -114,7 +118,7 @@ def resume(
                 advice = more_time(request.spec, options.store)
                 out.line(f"{request.paths.name}: its timeout is reached: {progress}; {advice}")
             code = code or TIMED_OUT
-    if code not in (130, 143):  # else somebody wants it to end
+    if code not in INTERRUPTED:  # else somebody wants it to end
         for request in requests:
             if _is_over(request):
                 _catch_up(request, options.store, out)
@@ -171,7 +175,7 @@ def drive(requests: Sequence[Request], options: Options, out: Output) -> int:
     codes = [_report_over(request, options, out) for request in over]
     if open_requests:
         codes += _run_open(open_requests, options, out)
-    return next((code for code in (3, 2, 130, 143, TIMED_OUT, 1) if code in codes), 0)
+    return next((code for code in (3, 2, *INTERRUPTED, TIMED_OUT, 1) if code in codes), 0)
 
 
 def _warn_of_method(request: Request) -> None:
@@ -376,12 +380,12 @@ def _code(result: Result, store: Path) -> int:
         error(f"{result.error}{hint}")
         return result.error.exit_code
     match result.reason:
-        case "SIGINT":
-            return 130
-        case "SIGTERM" | "stopped":
-            return 143
+        case "stopped":
+            return 128 + signal.SIGTERM
         case "timeout":
             return TIMED_OUT
+        case reason if reason in signal.Signals.__members__:
+            return 128 + signal.Signals[reason]
         case _:
             return _code_of_state(result.study.state)
 

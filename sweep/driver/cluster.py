@@ -31,6 +31,7 @@ import sweep
 from sweep.driver import heap
 from sweep.driver.backend import Handler, Key, WorkerDied
 from sweep.driver.reaper import Reaper
+from sweep.driver.stopping import shielding
 from sweep.driver.worker import Order, Worker, pack, unpack
 from sweep.errors import ProgramError, ResourceError
 from sweep.spec import Resources
@@ -92,12 +93,13 @@ class RayBackend:
         try:
             if self._address is None:
                 self._reaper = Reaper()
-                ray.init(
-                    address="local",
-                    include_dashboard=False,
-                    object_store_memory=_OBJECT_STORE_BYTES,
-                    **quiet,
-                )
+                with shielding():
+                    ray.init(
+                        address="local",
+                        include_dashboard=False,
+                        object_store_memory=_OBJECT_STORE_BYTES,
+                        **quiet,
+                    )
             else:
                 _check_reachable(self._address)
                 ray.init(address=self._address, runtime_env=self._runtime_environment(), **quiet)

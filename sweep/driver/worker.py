@@ -23,6 +23,7 @@ from pathlib import Path
 
 from sweep.driver.backend import Key
 from sweep.driver.reaper import Reaper
+from sweep.driver.stopping import unshield
 from sweep.trial.attempt import run_attempt
 from sweep.trial.message import Assignment, Ended, Message, Verdict
 from sweep.trial.outcome import Outcome
@@ -103,6 +104,7 @@ class Worker:
         self._work.put(lambda: _execute(assignment, link))
 
     def _run(self) -> None:
+        unshield()
         while True:
             self._work.get()()
 
