@@ -259,7 +259,8 @@ class CheckpointSpec(Section):
     final: Annotated[Final, BeforeValidator(choice(Final))] = Final.FULL
     """What is saved at the end: full, light (metrics and parameters only) or none."""
     in_flight: Annotated[InFlight, BeforeValidator(choice(InFlight))] = InFlight.WAIT
-    """What a save does that comes due while one is being written: wait, or replace it."""
+    """What a save does that comes due while one is being written: wait, or replace it. With
+    deterministic: true it waits, and the training with it."""
     keep: Keep = Field(default_factory=Keep)
     """How many checkpoints of a trial are kept."""
     mirror: Annotated[Mirror | None, BeforeValidator(read_short("to"))] = None

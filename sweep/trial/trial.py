@@ -165,7 +165,8 @@ class Trial:
         Here the trial may be saved or stopped. It costs microseconds where nothing is due, and
         where something is, a copy of the tracked state; it is written behind the training. It never
         waits for a save in flight: what comes due meanwhile is saved at the first safe point after
-        it, or (``in_flight: replace``) in its stead. The ends of epochs do wait, so that which
+        it, or (``in_flight: replace``) in its stead. With ``deterministic: true`` it waits, so
+        that timing never decides which checkpoints exist. The ends of epochs do wait, so that which
         checkpoints ``every: {epochs: n}`` makes does not depend on how fast the disk is.
 
         In the middle of an epoch a trial is saved only while a loader made by `loader` is being
