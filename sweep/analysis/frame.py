@@ -24,7 +24,8 @@ if TYPE_CHECKING:
     import pandas as pd
 
 _ALWAYS = {"number", "trial", "attempt", "attempts", "session", "steps", "lost", "iteration"}
-"""Whole numbers that are never missing; in the reports ``step``, too."""
+_ALWAYS |= {"best_kept"}
+"""Whole numbers, yes and no that are never missing; in the reports ``step``, too."""
 
 _CATEGORIES: Mapping[str, Sequence[str]] = {
     "state": [str(each) for each in TrialState],

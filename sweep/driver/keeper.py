@@ -18,6 +18,7 @@ from sweep.checkpoint.retention import (
     plan,
     plan_trial,
 )
+from sweep.driver.crowned import Crowned
 from sweep.driver.leaders import Leaders
 from sweep.journal.event import (
     CheckpointDamaged,
@@ -60,6 +61,7 @@ class Keeper:
         self._of_trial: dict[int, dict[str, CheckpointRecord]] = {}
         self._ledger = Ledger()
         self._leaders = Leaders(self._trials, self._metric, self._maximize)
+        self._crowned = Crowned(state) if spec.checkpoint.keep.every_incumbent else None
         self._pins: dict[object, frozenset[str]] = {}
         self._ages_due = 0.0
         self._warned = False
@@ -80,6 +82,8 @@ class Keeper:
 
     def follow(self, event: Event) -> None:
         """Take note of an event that was journaled."""
+        if self._crowned is not None:
+            self._crowned.follow(event)
         match event:
             case CheckpointSaved() | CheckpointMigrated() | TrialForked():
                 self._remove(event.trial, event.checkpoint)
@@ -114,7 +118,7 @@ class Keeper:
             self._keep,
             metric=self._metric,
             maximize=self._maximize,
-            pinned=self._pinned(),
+            pinned=self._pinned(trial),
             incumbent=trial in self._top,
         )
         return [(trial, retirement) for retirement in gone]
@@ -122,8 +126,11 @@ class Keeper:
     def after_finish(self, trial: int) -> list[tuple[int, Retirement]]:
         """What may go now that a trial is over: of itself, and of incumbents that it displaced."""
         before, self._top = self._top, self._incumbents()
-        displaced = sorted(before - self._top)
-        return [entry for number in (trial, *displaced) for entry in self.of_trial(number)]
+        others = before - self._top
+        if self._crowned is not None:
+            others |= self._crowned.take_decided()
+        concerned = (trial, *sorted(others - {trial}))
+        return [entry for number in concerned for entry in self.of_trial(number)]
 
     def pressed(self, now: float) -> bool:
         """Whether the whole study is to be looked at, for its bytes or its ages."""
@@ -179,8 +186,10 @@ class Keeper:
             return standing
         return replace(standing, best_step=self._leaders.step(number))
 
-    def _pinned(self) -> frozenset[str]:
-        return frozenset().union(*self._pins.values())
+    def _pinned(self, trial: int | None = None) -> frozenset[str]:
+        """What may not go; of one ``trial``, or of all."""
+        crowned = frozenset[str]() if self._crowned is None else self._crowned.held(trial)
+        return crowned.union(*self._pins.values())
 
     def _add(self, record: CheckpointRecord) -> None:
         self._of_trial.setdefault(record.trial, {})[record.id] = record

@@ -306,6 +306,13 @@ class StudyState:
         """Trials that were forked off others; they do not count towards ``trials``."""
         return len(self.trials) - self.asked
 
+    def keeps(self, checkpoint: str | None) -> bool:
+        """Whether there is a checkpoint of this id, and it is kept."""
+        if checkpoint is None:
+            return False
+        known = self.trials[int(checkpoint.partition("@")[0])].checkpoints.get(checkpoint)
+        return known is not None and known.retired is None and known.damaged is None
+
     def fork_of(self, parent: int, source: str, params: dict[str, Any]) -> Trial | None:
         """The trial that was forked off a checkpoint with ``params``, if there is one."""
         wanted = (parent, source, params)

@@ -134,8 +134,9 @@ def checkpoints_table(state: StudyState) -> pa.Table:
 def iterations_table(state: StudyState) -> pa.Table:
     """One row a Bayesian iteration, in the order in which the results were told.
 
-    ``iteration trial value best_trial best_value best_checkpoint time``; with several objectives
-    there is ``front``, too: how many trials were on the Pareto front.
+    ``iteration trial value best_trial best_value best_checkpoint best_kept time``; ``best_kept``
+    says whether that checkpoint is kept now. With several objectives there is ``front``, too: how
+    many trials were on the Pareto front.
     """
     rows = state.iterations
     columns: dict[str, pa.Array] = {
@@ -145,6 +146,7 @@ def iterations_table(state: StudyState) -> pa.Table:
         "best_trial": integers(row.best_trial for row in rows),
         "best_value": floats(row.best_value for row in rows),
         "best_checkpoint": texts(row.best_checkpoint for row in rows),
+        "best_kept": column([state.keeps(row.best_checkpoint) for row in rows], pa.bool_()),
         **({"front": integers(row.front for row in rows)} if state.several else {}),
         "time": times(row.time for row in rows),
     }

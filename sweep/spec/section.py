@@ -110,6 +110,8 @@ class Keep(Section):
     """The first one at every n-th epoch of a trial, for ever."""
     incumbents: Count | None = None
     """Only the best n completed trials of the study keep any."""
+    every_incumbent: Truth = False
+    """Whether the checkpoint of each trial that ever was the best one is kept for good."""
     final: Truth = True
     """Whether the one at the end of a completed trial is kept."""
     unsuccessful: Annotated[Unsuccessful, BeforeValidator(choice(Unsuccessful))] = Unsuccessful.LAST

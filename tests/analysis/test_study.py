@@ -19,7 +19,7 @@ TRIALS = (
 ATTEMPTS = "trial attempt session end began ended duration_s steps lost checkpoint"
 REPORTS = "trial attempt step time"
 CHECKPOINTS = "id trial attempt step kind content value bytes new_bytes saved retired parent"
-ITERATIONS = "iteration trial value best_trial best_value best_checkpoint time"
+ITERATIONS = "iteration trial value best_trial best_value best_checkpoint best_kept time"
 
 
 def test_tables_have_the_documented_columns(project: Project) -> None:
