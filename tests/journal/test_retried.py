@@ -60,17 +60,6 @@ def test_from_scratch_no_verdict_counts() -> None:
     assert (trial.verdicts, trial.rungs, trial.promoted) == ({}, {}, None)
 
 
-def test_a_snapshot_does_not_change() -> None:
-    """A snapshot of before still has the trial failed, though it shares finished trials."""
-    state = after(RAISED, FAILED)
-    snapshot = state.snapshot()
-    retried = TrialRetried(trial=0, from_scratch=True)
-    apply(state, Entry(seq=state.seq + 1, time=9.0, event=retried))
-    assert snapshot.trials[0].state is TrialState.FAILED
-    assert snapshot.trials[0].verdicts == {0: False}
-    assert not snapshot.running
-
-
 @pytest.mark.parametrize("paused", [False, True])
 def test_a_stopped_trial_ends_and_can_be_retried(paused: bool) -> None:
     """What a user has stopped is marked until it ends, ends as pruned, and may be retried."""
