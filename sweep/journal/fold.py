@@ -216,7 +216,7 @@ def _reported(state: StudyState, event: TrialReported, time: float) -> None:
         trial.executions[-1].steps += 1
     merge_report(trial.reports, event, time)
     if event.prune is not None:
-        trial.verdicts[event.step] = event.prune
+        trial.judge(event.step, prune=event.prune)
         trial.told_to_end = event.attempt if event.prune else trial.told_to_end
     if event.rung is not None:
         trial.rungs[event.rung] = event.step
@@ -226,7 +226,7 @@ def _reported(state: StudyState, event: TrialReported, time: float) -> None:
 def _judged(state: StudyState, event: TrialJudged, time: float) -> None:
     trial = state.running[event.trial]
     trial.reports[event.step]  # must have been made
-    trial.verdicts[event.step] = event.prune
+    trial.judge(event.step, prune=event.prune)
     trial.updated = time
 
 
@@ -337,7 +337,7 @@ def _retried(state: StudyState, event: TrialRetried, time: float) -> None:
         updated=time,
     )
     if event.from_scratch:
-        trial.verdicts, trial.rungs = {}, {}
+        trial.verdicts, trial.prunings, trial.rungs = {}, 0, {}
         trial.promoted = trial.told_to_end = None
     _enter(state, trial, TrialState.RUNNING)
     state.turns += 1

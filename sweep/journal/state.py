@@ -80,6 +80,8 @@ class Trial:
     """How much each constraint is exceeded; 0 or less where it is kept."""
     reports: dict[int, Report] = field(default_factory=dict)
     verdicts: dict[int, bool] = field(default_factory=dict)
+    prunings: int = 0
+    """How many of the verdicts say that the trial ends."""
     told: int | None = None
     """Number of the iteration in which it was told to the sampler: of equals the first leads."""
     left_out: str | None = None
@@ -211,7 +213,14 @@ class Trial:
     @property
     def pruned_at(self) -> int | None:
         """The step at which the pruner decided to end the trial."""
-        return next((step for step, prune in self.verdicts.items() if prune), None)
+        if not self.prunings:  # asked at each of maybe a million reports
+            return None
+        return next(step for step, prune in self.verdicts.items() if prune)
+
+    def judge(self, step: int, *, prune: bool) -> None:
+        """Note a verdict on a report."""
+        self.prunings += prune - self.verdicts.get(step, False)
+        self.verdicts[step] = prune
 
 
 @dataclass(slots=True)

@@ -6,9 +6,11 @@ a study take time with the square of its trials.
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Iterable, Iterator
+import struct
+from bisect import bisect_left, bisect_right
+from collections.abc import Hashable, Iterable, Iterator, Mapping
 from itertools import chain
-from typing import Generic, Self, TypeVar
+from typing import Any, Generic, Self, TypeVar
 
 from sweep.spec.value import digest
 
@@ -133,3 +135,81 @@ class FirstSeen(Generic[V]):
 
     def __len__(self) -> int:
         return len(self._values) if self._limit is None else self._limit
+
+
+class Series(Mapping[int, float]):
+    """Values by step, in the order of steps; it is never changed.
+
+    One that follows another shares what that holds, so to add a value at the end costs the same
+    however many there are. Otherwise as the dictionary that Optuna expects.
+    """
+
+    __slots__ = ("_length", "_steps", "_values")
+
+    def __init__(self, items: Iterable[tuple[int, float]] = ()) -> None:
+        pairs = sorted(dict(items).items())
+        self._steps: list[int] = [step for step, _ in pairs]
+        self._values: list[float] = [value for _, value in pairs]
+        self._length = len(pairs)
+
+    def having(self, step: int, value: float) -> Series:
+        """These, and ``value`` at ``step``."""
+        length = self._length
+        if length and step <= self._steps[length - 1]:
+            return Series([*self.items(), (step, value)])
+        if len(self._steps) > length:  # one that followed this has gone on
+            if self._steps[length] == step and _is(self._values[length], value):
+                return self._first(length + 1)
+            return self._copied().having(step, value)
+        self._values.append(value)
+        self._steps.append(step)
+        return self._first(length + 1)
+
+    def until(self, step: int) -> Series:
+        """Those up to ``step``."""
+        return self._first(bisect_right(self._steps, step, hi=self._length))
+
+    def _first(self, length: int) -> Series:
+        shorter = Series()
+        shorter._steps, shorter._values, shorter._length = self._steps, self._values, length
+        return shorter
+
+    def _copied(self) -> Series:
+        twin = Series()
+        twin._steps, twin._values = self._steps[: self._length], self._values[: self._length]
+        twin._length = self._length
+        return twin
+
+    def __getitem__(self, step: int) -> float:
+        place = bisect_left(self._steps, step, hi=self._length)
+        if place == self._length or self._steps[place] != step:
+            raise KeyError(step)
+        return self._values[place]
+
+    def __iter__(self) -> Iterator[int]:
+        return iter(self._steps[: self._length])
+
+    def __len__(self) -> int:
+        return self._length
+
+    def values(self) -> Any:
+        """A list, which is as good as a view of what does not change."""
+        return self._values[: self._length]
+
+    def items(self) -> Any:
+        """A list, as well."""
+        return list(zip(self, self.values(), strict=True))
+
+    def __deepcopy__(self, memo: object) -> Series:
+        return self
+
+    def __copy__(self) -> Series:
+        return self
+
+    def __repr__(self) -> str:
+        return repr(dict(self.items()))
+
+
+def _is(one: float, other: float) -> bool:
+    """Whether they are the same, NaN and the sign of zero included."""
+    return one is other or struct.pack("d", one) == struct.pack("d", other)

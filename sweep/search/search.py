@@ -45,7 +45,7 @@ from sweep.search.proposal import Proposal, Proposer
 from sweep.search.pruner import make_pruner
 from sweep.search.rounds import population_of
 from sweep.search.sampler import SamplerSource, ask_seed
-from sweep.search.storage import HistoryStorage
+from sweep.search.storage import HistoryStorage, series
 from sweep.spec import Dimension, Duplicates, Goal, Space, StudySpec
 from sweep.spec.value import identity
 
@@ -412,11 +412,8 @@ class Search:
                         self._storage.change(event.trial, state=OptunaState.RUNNING)
             case TrialRestored():
                 keep = -1 if event.step is None else event.step
-                values = self._storage.get_trial(event.trial).intermediate_values
-                self._storage.change(
-                    event.trial,
-                    intermediate_values={step: v for step, v in values.items() if step <= keep},
-                )
+                values = series(self._storage.get_trial(event.trial)).until(keep)
+                self._storage.change(event.trial, intermediate_values=values)
             case TrialFinished():
                 told = event.values or (None if event.value is None else [event.value])
                 known = event.trial not in self._outside

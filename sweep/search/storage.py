@@ -11,7 +11,7 @@ import json
 from collections.abc import Callable, Container, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, cast
 
 from optuna.distributions import BaseDistribution
 from optuna.storages import BaseStorage
@@ -19,7 +19,7 @@ from optuna.study import StudyDirection
 from optuna.study._frozen import FrozenStudy
 from optuna.trial import FrozenTrial, TrialState
 
-from sweep.search.persistent import PersistentList
+from sweep.search.persistent import PersistentList, Series
 
 _STUDY_ID = 0
 
@@ -248,7 +248,7 @@ class HistoryStorage(BaseStorage):
     def set_trial_intermediate_value(
         self, trial_id: int, step: int, intermediate_value: float
     ) -> None:
-        values = {**self.get_trial(trial_id).intermediate_values, step: intermediate_value}
+        values = series(self.get_trial(trial_id)).having(step, intermediate_value)
         self.change(trial_id, intermediate_values=values)
 
     def set_trial_user_attr(self, trial_id: int, key: str, value: Any) -> None:
@@ -288,8 +288,13 @@ def running_trial(trial_id: int, number: int) -> FrozenTrial:
         distributions={},
         user_attrs={},
         system_attrs={},
-        intermediate_values={},
+        intermediate_values=cast("dict[int, float]", Series()),
     )
+
+
+def series(trial: FrozenTrial) -> Series:
+    """What a trial of a `HistoryStorage` has reported."""
+    return cast("Series", trial.intermediate_values)
 
 
 def _changed(before: dict[str, Any], after: dict[str, Any]) -> dict[str, Any]:

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from sweep.search import persistent
-from sweep.search.persistent import FirstSeen, PersistentList
+from sweep.search.persistent import FirstSeen, PersistentList, Series
 from sweep.spec.value import digest, identity
 
 STEPS = st.lists(
@@ -108,3 +108,42 @@ def test_the_first_value_stays_and_a_snapshot_sees_no_later_one() -> None:
     assert (one in then, two in then, two in seen) == (True, False, True)
     with pytest.raises(TypeError, match="stays"):
         then.add(two, 13)
+
+
+@given(
+    st.lists(
+        st.tuples(st.integers(0, 5), st.integers(-1, 8), st.floats() | st.integers(0, 3)),
+        max_size=30,
+    )
+)
+def test_a_series_is_a_dictionary_that_is_not_changed(steps: list[tuple[int, int, float]]) -> None:
+    """Whichever one of several is continued, or cut, all stay what they were."""
+    known: list[tuple[Series, dict[int, float]]] = [(Series(), {})]
+    for place, step, value in steps:
+        ours, model = known[place % len(known)]
+        if value == 3:
+            known.append((ours.until(step), {at: v for at, v in model.items() if at <= step}))
+        else:
+            known.append((ours.having(step, value), {**model, step: value}))
+        for ours, model in known:
+            expected = sorted(model.items())
+            assert repr(ours.items()) == repr(expected)
+            assert [*ours] == sorted(model)
+            assert repr(ours.values()) == repr([value for _, value in expected])
+            assert len(ours) == len(model)
+            for at in range(-1, 9):
+                assert (at in ours) == (at in model)
+                assert repr(ours.get(at)) == repr(model.get(at))
+
+
+def test_a_value_more_costs_the_same_in_a_long_series() -> None:
+    """It copies nothing, also where a pruner was shown the value before."""
+    long = Series((step, 0.5) for step in range(100_000))
+    shown = long.having(100_000, 1.0)
+    tracemalloc.start()
+    known = long.having(100_000, 1.0)
+    for step in range(100_001, 100_101):
+        known = known.having(step, 1.0)
+    assert tracemalloc.get_traced_memory()[1] < 100_000 * 8
+    tracemalloc.stop()
+    assert (len(long), len(shown), len(known)) == (100_000, 100_001, 100_101)
