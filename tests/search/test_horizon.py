@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import random
+from collections.abc import Sequence
 from typing import Any
 
 import pytest
@@ -23,6 +24,7 @@ from sweep.journal.event import (
     TrialTold,
 )
 from sweep.search.replay import replay
+from sweep.search.rules import CURRENT
 from sweep.spec import StudySpec
 
 PRUNERS: list[dict[str, Any]] = [
@@ -46,13 +48,23 @@ def ordered(method: Any, pruner: dict[str, Any] | None = None, **values: Any) ->
     )
 
 
-def simulate(spec: StudySpec, slots: int, timing: int, kills: float = 0.0) -> Study:
-    """Run a study on ``slots`` whose trials advance in the random order that ``timing`` gives."""
-    return go_on(Study(spec), slots, timing, kills)
+def simulate(
+    spec: StudySpec, slots: int, timing: int, kills: float = 0.0, strides: Sequence[int] = (1,)
+) -> Study:
+    """Run a study on ``slots`` whose trials advance in the random order that ``timing`` gives.
+
+    Trial n reports every so many steps as the n-th of ``strides`` says, and these anew.
+    """
+    return go_on(Study(spec), slots, timing, kills, strides=strides)
 
 
 def go_on(
-    study: Study, slots: int, timing: int, kills: float = 0.0, until: int | None = None
+    study: Study,
+    slots: int,
+    timing: int,
+    kills: float = 0.0,
+    until: int | None = None,
+    strides: Sequence[int] = (1,),
 ) -> Study:
     """Run it to its end, or ``until`` there are so many turns; its spec may have changed."""
     limits, chooser = Limits.of(StudySpec.model_validate(study.state.spec)), random.Random(timing)
@@ -76,14 +88,15 @@ def go_on(
             case _ if chooser.random() < kills:
                 kill(study, chooser)
             case _:
-                advance(study, chooser.choice(executing))
+                number = chooser.choice(executing)
+                advance(study, number, strides[number % len(strides)])
     return study
 
 
 def kill(study: Study, chooser: random.Random) -> None:
     """All that is not in the journal is lost, and trials go back to a checkpoint."""
     study.rebuild()
-    study.record(DriverStarted(session=2, host="", pid=1, versions={}))
+    study.record(DriverStarted(session=2, host="", pid=1, versions={}, rules=CURRENT))
     for trial in list(study.state.running.values()):
         if trial.reports:
             step = chooser.choice([None, *trial.reports])
@@ -92,15 +105,15 @@ def kill(study: Study, chooser: random.Random) -> None:
             )
 
 
-def advance(study: Study, number: int) -> None:
+def advance(study: Study, number: int, stride: int = 1) -> None:
     """The next report of a trial, and its end where that is it. Every seventh fails."""
     trial = study.state.trials[number]
-    step = -1 if trial.step is None else trial.step
+    step = (-1 if trial.step is None else trial.step) + stride - 1
     value = loss(trial.params, step + 1) + 0.4 * math.sin(
         9 * step + number
     )  # now better, now worse
     pruned = study.report(number, step + 1, value)
-    if pruned or step + 1 == STEPS - 1:
+    if pruned or step + 1 >= STEPS * stride - 1:
         ended = TrialState.PRUNED if pruned else TrialState.COMPLETE
         end(study, number, TrialState.FAILED if number % 7 == 6 else ended)
     elif trial.held_at is not None and step + 1 >= trial.rungs[trial.held_at]:
@@ -165,6 +178,20 @@ def test_slots_timing_and_kills_do_not_matter(method: Any, pruner: dict[str, Any
     assert found.passed, found.deviations[:3]
     if pruner is not None:
         assert 0 < alone.state.counts[TrialState.PRUNED] < 18
+
+
+@pytest.mark.parametrize("pruner", PRUNERS[-2:], ids=spelled)
+def test_trials_that_report_seldom_are_in_order_too(pruner: dict[str, Any]) -> None:
+    """They pass rungs and are paused later: who goes on depends on no timing all the same."""
+    spec = ordered("tpe", pruner | {"max_resource": 40}, trials=40)
+    strides = (1, 5, 2, 4)
+    expected = outcome(simulate(spec, 1, 0, strides=strides))
+    for slots, timing in ((2, 2), (4, 3)):
+        other = simulate(spec, slots, timing, kills=0.1, strides=strides)
+        assert outcome(other) == expected, (slots, timing)
+    found = replay(other.entries, {})
+    assert found.passed, found.deviations[:3]
+    assert found.promotions > 10
 
 
 def test_without_it_timing_matters() -> None:

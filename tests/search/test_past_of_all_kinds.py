@@ -119,7 +119,7 @@ def test_objectives_and_bounds(method: Any) -> None:
     assert [each.constraints for each in told(study)] == [each.constraints for each in told(other)]
     assert any(max(each.constraints.values()) > 0 for each in told(study))
     rebuilt = Study(spec)
-    rebuilt.record(study.entries[1].event)
+    rebuilt.record(study.entries[2].event)
     for _ in range(6):
         finished(study)
         rebuilt.rebuild()

@@ -11,6 +11,7 @@ from test_search import Study, spec_of
 
 from sweep.driver.plan import Ask, Conclude, Dispatch, Limits, Promote, is_complete, plan
 from sweep.journal.event import (
+    DriverStarted,
     Entry,
     SpecChanged,
     TrialDispatched,
@@ -21,6 +22,7 @@ from sweep.journal.event import (
     TrialState,
 )
 from sweep.search.replay import replay
+from sweep.search.rules import CURRENT, Rules
 from sweep.spec import StudySpec
 
 ASHA = {"type": "asha", "reduction_factor": 3, "max_resource": 9}
@@ -247,6 +249,63 @@ def test_sampler_learns_from_paused_trials() -> None:
     for value in values:
         fresh.report(fresh.ask(), 0, value)
     assert fresh.search.ask(fresh.state).params not in later  # those that run tell it nothing
+
+
+LATE = {"type": "asha", "min_resource": 32, "reduction_factor": 2}
+
+
+def curve(step: int, level: float) -> float:
+    """A loss that falls with training, so that whoever has had more of it looks better."""
+    return level + 1 - step / 100
+
+
+@pytest.mark.parametrize("rules", list(Rules))
+def test_whoever_reports_seldom_is_compared_at_equal_steps(rules: Rules) -> None:
+    """At rung 32 the value of step 39 says nothing against a better trial's of step 34."""
+    study = Paused(spec_of("random", LATE), rules)
+    seldom, often = study.ask(), study.ask()
+    for step in (9, 19, 29, 39):
+        left = study.report(seldom, step, curve(step, 0.03))
+    assert left
+    left = [study.report(often, step, curve(step, 0.0)) for step in range(4, 39, 5)]
+    equal = rules is Rules.EQUAL_STEPS
+    assert curve(39, 0.03) < curve(34, 0.0)
+    assert left == [False] * 7 if equal else left == [False] * 6 + [True]
+    assert study.next == (None if equal else seldom)  # the better one goes on at once
+    found = replay(study.entries, {})
+    assert found.passed, found.deviations
+
+
+def test_a_trial_without_an_earlier_report_waits_for_others_of_its_step() -> None:
+    """It is neither held against values of earlier steps, nor are they against its own."""
+    study = Paused(spec_of("random", LATE))
+    late = study.ask()
+    assert study.report(late, 39, curve(39, 0.03))
+    early = study.ask()
+    for step in (19, 34):
+        study.report(early, step, curve(step, 0.0))
+    assert study.next is None  # each is alone at its step
+    other = study.ask()
+    assert not study.report(other, 39, curve(39, 0.02))  # the better one of two at that step
+    assert study.next is None
+
+
+def test_rules_change_in_the_middle_of_a_study() -> None:
+    """A resume by a newer sweep compares what an older one has paused at equal steps."""
+    study = Paused(spec_of("random", LATE), Rules.LATEST)
+    seldom, often = study.ask(), study.ask()
+    for step in (29, 39):
+        study.report(seldom, step, curve(step, 0.03))
+    for step in (29, 34):
+        study.report(often, step, curve(step, 0.0))
+    assert study.next == seldom
+    study.record(DriverStarted(session=2, host="", pid=1, versions={}, rules=CURRENT))
+    assert study.next == often
+    study.promote()
+    study.rebuild()
+    assert study.next is None
+    found = replay(study.entries, {})
+    assert found.passed, found.deviations
 
 
 def changed(entries: list[Entry], kind: type, **values: Any) -> list[Entry]:

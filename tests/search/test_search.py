@@ -11,6 +11,7 @@ import pytest
 
 from sweep.errors import ProgramError
 from sweep.journal.event import (
+    DriverStarted,
     Entry,
     Event,
     StudyCreated,
@@ -25,6 +26,7 @@ from sweep.journal.fold import apply
 from sweep.journal.row import decode, encode
 from sweep.journal.state import StudyState
 from sweep.search.replay import replay
+from sweep.search.rules import CURRENT
 from sweep.search.search import Search
 from sweep.spec import StudySpec
 
@@ -67,10 +69,11 @@ def spec_of(method: Any, pruner: dict[str, Any] | None = None, goal: str = "mini
 class Study:
     """A study in memory: a journal as a list, its fold, and a search that follows it."""
 
-    def __init__(self, spec: StudySpec) -> None:
+    def __init__(self, spec: StudySpec, rules: int = CURRENT) -> None:
         self.spec, self.entries, self.state = spec, list[Entry](), StudyState()
         self.search = Search(spec)
         self.record(StudyCreated(spec=spec.model_dump(mode="json"), project=""))
+        self.record(DriverStarted(session=1, host="", pid=1, versions={}, rules=rules))
 
     def record(self, event: Event) -> None:
         entry = Entry(seq=len(self.entries), time=float(len(self.entries)), event=event)
@@ -271,8 +274,6 @@ def test_changed_history_changes_the_suggestions() -> None:
 
 def test_versions_that_differ_are_named() -> None:
     """Replay under another Optuna says so."""
-    from sweep.journal.event import DriverStarted
-
     study = Study(spec_of("tpe"))
     study.record(DriverStarted(session=1, host="h", pid=1, versions={"optuna": "4.0.0"}))
     assert replay(study.entries, {"optuna": "5.0.0"}).drift == {"optuna": ("4.0.0", "5.0.0")}
