@@ -49,11 +49,20 @@ class _Curve:
             return after
         if place == 0:
             return None
-        before = self.values[place - 1]
-        if not (math.isfinite(after) and math.isfinite(before)):
-            return before if math.isfinite(after) else after
-        share = (step - self.steps[place - 1]) / (self.steps[place] - self.steps[place - 1])
-        return before * (1 - share) + after * share
+        before = self.steps[place - 1], self.values[place - 1]
+        return between(step, before, (self.steps[place], after))
+
+
+def between(step: int, before: tuple[int, float], after: tuple[int, float]) -> float:
+    """The value at ``step`` on the line between two reports (step, value).
+
+    Where one of them is not finite, that is the value.
+    """
+    (begin, old), (end, new) = before, after
+    if not (math.isfinite(old) and math.isfinite(new)):
+        return old if math.isfinite(new) else new
+    share = (step - begin) / (end - begin)
+    return old * (1 - share) + new * share
 
 
 class Curves:

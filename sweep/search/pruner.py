@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
+import copy
+import math
 import warnings
+from bisect import bisect_left
+from collections.abc import Mapping
 from typing import assert_never
 
 from optuna import pruners
 from optuna.exceptions import ExperimentalWarning
+from optuna.trial import FrozenTrial
 
+from sweep.search.curves import between
 from sweep.spec import (
     AshaPruning,
     HyperbandPruning,
@@ -19,6 +25,9 @@ from sweep.spec import (
     ThresholdPruning,
     WilcoxonPruning,
 )
+
+_RUNG = "completed_rung_"
+"""How `optuna.pruners.SuccessiveHalvingPruner` begins the names of its attributes."""
 
 
 def make_pruner(wanted: Termination) -> pruners.BasePruner | None:
@@ -78,3 +87,33 @@ def _made(wanted: Termination) -> pruners.BasePruner | None:
             )
         case _:
             assert_never(wanted)
+
+
+def as_at(trial: FrozenTrial, step: int) -> FrozenTrial:
+    """``trial`` as if it had completed its rungs with its value at ``step``; none if it has none.
+
+    Optuna's successive halving notes on a trial with which value it has completed each rung, at
+    whatever step that was. Shown this instead, it compares trials at equal steps.
+    """
+    rungs = [name for name in trial.system_attrs if name.startswith(_RUNG)]
+    if not rungs:
+        return trial
+    seen = copy.copy(trial)
+    value = _at(trial.intermediate_values, step)
+    seen.system_attrs = {
+        name: noted for name, noted in trial.system_attrs.items() if name not in rungs
+    }
+    if value is not None and not math.isnan(value):
+        seen.system_attrs |= dict.fromkeys(rungs, value)
+    return seen
+
+
+def _at(reports: Mapping[int, float], step: int) -> float | None:
+    if step in reports:
+        return reports[step]
+    steps = sorted(reports)
+    place = bisect_left(steps, step)
+    if not 0 < place < len(steps):
+        return None
+    before, after = steps[place - 1], steps[place]
+    return between(step, (before, reports[before]), (after, reports[after]))

@@ -11,6 +11,7 @@ import copy
 import math
 import warnings
 from collections.abc import Mapping, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -20,6 +21,7 @@ from optuna.trial import TrialState as OptunaState
 
 from sweep.errors import ProgramError
 from sweep.journal.event import (
+    DriverStarted,
     Event,
     HistoryAdded,
     SpecChanged,
@@ -42,8 +44,9 @@ from sweep.search.intersection import Signatures
 from sweep.search.past import Fit, Past, Tried
 from sweep.search.promotion import Promotion
 from sweep.search.proposal import Proposal, Proposer
-from sweep.search.pruner import make_pruner
+from sweep.search.pruner import as_at, make_pruner
 from sweep.search.rounds import population_of
+from sweep.search.rules import Rules
 from sweep.search.sampler import SamplerSource, ask_seed
 from sweep.search.storage import HistoryStorage, series
 from sweep.spec import Dimension, Duplicates, Goal, Space, StudySpec
@@ -101,6 +104,7 @@ class Search:
         """Trials that were paused, and not promoted since."""
         self._ranges: dict[str, optuna.distributions.BaseDistribution] = {}
         """What each parameter was drawn from last."""
+        self._rules = int(Rules.LATEST)
         self.promotion = Promotion(spec)
         self._adopt(spec, project)
 
@@ -333,12 +337,18 @@ class Search:
             self._horizon.during(trial.number),
             self._storage.aside(trial.number) as written,
             self._storage.alone(),
+            self._at_equal_steps(step),
         ):
             self._storage.set_trial_intermediate_value(trial.number, step, value)
             with warnings.catch_warnings():
                 warnings.simplefilter("ignore")  # of a trial whose reports are NaN, say
                 prune = self._pruner.prune(self._study, self._storage.get_trial(trial.number))
             return bool(prune), written().get("trial", {})
+
+    def _at_equal_steps(self, step: int) -> AbstractContextManager[None]:
+        if self._rules < Rules.EQUAL_STEPS:
+            return nullcontext()
+        return self._storage.seen_as(lambda trial: as_at(trial, step))
 
     def tell(self, state: StudyState, trial: Trial) -> TrialTold:
         """Tell a trial that was completed or pruned, and say who is the incumbent now.
@@ -386,6 +396,8 @@ class Search:
                 spec = StudySpec.accepted(event.spec)
                 self._change(spec, event.project)
                 self.promotion.adopt(spec)
+            case DriverStarted():
+                self._rules = event.rules
             case HistoryAdded():
                 for one in event.trials:
                     self._import(one)

@@ -46,6 +46,7 @@ class HistoryStorage(BaseStorage):
         self.user_attrs: dict[str, Any] = {}
         self._name = name
         self._alone = False
+        self._seen_as: Callable[[FrozenTrial], FrozenTrial] | None = None
 
     @property
     def name(self) -> str:
@@ -73,6 +74,15 @@ class HistoryStorage(BaseStorage):
             yield
         finally:
             self._alone = False
+
+    @contextmanager
+    def seen_as(self, seen: Callable[[FrozenTrial], FrozenTrial]) -> Iterator[None]:
+        """Inside, whoever asks for all trials is given each as ``seen`` makes it."""
+        self._seen_as = seen
+        try:
+            yield
+        finally:
+            self._seen_as = None
 
     def put(self, trial: FrozenTrial) -> None:
         """Add ``trial``, or replace the one of its id."""
@@ -272,6 +282,8 @@ class HistoryStorage(BaseStorage):
         if self.imported and not self._alone:
             known = sorted([*self.imported, *self.trials], key=lambda trial: trial.number)
         chosen = [trial for trial in known if states is None or trial.state in states]
+        if self._seen_as is not None:
+            chosen = list(map(self._seen_as, chosen))
         return copy.deepcopy(chosen) if deepcopy else chosen
 
 

@@ -15,7 +15,14 @@ from typing import Any
 
 from sweep.spec.model import StudySpec
 from sweep.spec.suggestion import plain
-from sweep.spec.termination import AshaPruning, HyperbandPruning
+from sweep.spec.termination import (
+    AshaPruning,
+    HyperbandPruning,
+    MedianPruning,
+    PatientPruning,
+    PercentilePruning,
+    Termination,
+)
 from sweep.spec.value import identity
 
 FALSIFYING = (
@@ -90,18 +97,40 @@ def successor(old: StudySpec, new: StudySpec) -> StudySpec:
 
 
 def inheriting(old: StudySpec, new: StudySpec) -> StudySpec:
-    """The new spec, in which a study goes on to pause or to stop its trials at rungs as it did,
-    unless ``mode`` is written: its default is for studies that begin."""
+    """The new spec, in which a study goes on to end trials as it did where that is not written.
+
+    So are ``mode`` at rungs and ``min_trials``, whose defaults are for studies that begin.
+    """
     was, now = old.early_terminate, new.early_terminate
-    if (
-        not isinstance(was, AshaPruning | HyperbandPruning)
-        or not isinstance(now, AshaPruning | HyperbandPruning)
-        or type(was) is not type(now)
-        or "mode" in now.model_fields_set
-        or was.max_resource != now.max_resource  # a spelling of its own, for one mode maybe
-    ):
-        return new
-    return new.model_copy(update={"early_terminate": now.model_copy(update={"mode": was.mode})})
+    updated = _inheriting(was, now)
+    return new if updated is now else new.model_copy(update={"early_terminate": updated})
+
+
+def _inheriting(was: Termination, now: Termination) -> Termination:
+    if was is None or now is None or type(was) is not type(now):
+        return now
+    kept: dict[str, Any] = {}
+    match was, now:
+        case (
+            (MedianPruning() | PercentilePruning()) as before,
+            (MedianPruning() | PercentilePruning()) as after,
+        ):
+            if "min_trials" not in after.model_fields_set:
+                kept["min_trials"] = before.min_trials
+        case (AshaPruning() | HyperbandPruning()) as before, (
+            AshaPruning() | HyperbandPruning()
+        ) as after:
+            # Another max_resource is a spelling of its own, for one mode maybe.
+            alike = before.max_resource == after.max_resource
+            if "mode" not in after.model_fields_set and alike:
+                kept["mode"] = before.mode
+        case PatientPruning(), PatientPruning():
+            then = _inheriting(was.then, now.then)
+            if then is not now.then:
+                kept["then"] = then
+        case _:
+            pass
+    return now.model_copy(update=kept) if kept else now
 
 
 def _shown(value: Any) -> str:

@@ -1,6 +1,7 @@
 """Which trials are ended early: a pruner by name, with its options.
 
-Options and defaults are those of Optuna's pruners, without the ``n_`` of its names.
+Options and defaults are those of Optuna's pruners, without the ``n_`` of its names; but a median of
+one trial, or two, stops none (``min_trials``, as in Ray Tune).
 """
 
 from __future__ import annotations
@@ -28,8 +29,8 @@ class MedianPruning(Section):
     """No trial is stopped before this step."""
     interval_steps: Count = 1
     """Steps from one check to the next."""
-    min_trials: Count = 1
-    """No trial is stopped at a step that fewer trials have reported."""
+    min_trials: Count = 3
+    """No trial is stopped at a step that fewer finished trials have reported. (Optuna has 1.)"""
 
 
 class PercentilePruning(Section):
@@ -45,8 +46,8 @@ class PercentilePruning(Section):
     """No trial is stopped before this step."""
     interval_steps: Count = 1
     """Steps from one check to the next."""
-    min_trials: Count = 1
-    """No trial is stopped at a step that fewer trials have reported."""
+    min_trials: Count = 3
+    """No trial is stopped at a step that fewer finished trials have reported. (Optuna has 1.)"""
 
 
 class ThresholdPruning(Section):

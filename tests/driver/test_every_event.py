@@ -93,7 +93,7 @@ metric: {name: loss}
 space: defined:space
 trials: 4
 """
-MEDIAN = {"type": "median", "startup_trials": 1}
+MEDIAN = {"type": "median", "startup_trials": 1, "min_trials": 1}
 ASHA = {"type": "asha", "reduction_factor": 2, "max_resource": 3}
 HYPERBAND = {"type": "hyperband", "reduction_factor": 2, "max_resource": 3}
 

@@ -9,6 +9,7 @@ from test_search import Study, simulate, spec_of
 
 from sweep.journal.event import TrialState
 from sweep.search.replay import replay
+from sweep.search.rules import Rules
 
 MEDIAN = {"type": "median", "startup_trials": 2}
 PRUNERS: dict[str, dict[str, Any]] = {
@@ -57,6 +58,38 @@ def test_min_trials_waits_for_company() -> None:
     pruner = {"type": "median", "startup_trials": 1, "min_trials": 2}
     assert verdicts(pruner, [1.0, 1.0], [1.0], [9.0, 9.0]) == [-1, -1, 0]
     assert verdicts(pruner, [1.0, 1.0], [1.0], [1.0, 9.0]) == [-1, -1, -1]
+
+
+@pytest.mark.parametrize("kind", [{"type": "median"}, {"type": "percentile", "percentile": 50.0}])
+def test_a_single_predecessor_prunes_nobody(kind: dict[str, Any]) -> None:
+    """Of five that have finished one has reported so far: no trial ends there unless asked for."""
+    kind = kind | {"warmup_steps": 1}
+    curves = [[1.0, 1.0], *[[1.0]] * 4]
+    assert verdicts(kind, *curves, [9.0, 9.0]) == [-1] * 6
+    assert verdicts(kind | {"min_trials": 1}, *curves, [9.0, 9.0]) == [-1] * 5 + [1]
+    assert verdicts(kind, *[[1.0, 1.0]] * 5, [9.0, 9.0]) == [-1] * 5 + [1]
+
+
+STOPS = [
+    {"type": "asha", "min_resource": 32, "reduction_factor": 2, "mode": "stop"},
+    {"type": "hyperband", "min_iter": 32, "eta": 2, "mode": "stop"},
+]
+
+
+@pytest.mark.parametrize("pruner", STOPS)
+@pytest.mark.parametrize("rules", list(Rules))
+def test_rungs_that_stop_compare_at_equal_steps(pruner: dict[str, Any], rules: Rules) -> None:
+    """The value of step 39 does not end a better trial at step 34; it does by the older rules."""
+    study = Study(spec_of("random", pruner), rules)
+    seldom, often = study.ask(), study.ask()
+    for step in (9, 19, 29, 39):
+        assert not study.report(seldom, step, 1.03 - step / 100)
+    stopped = [study.report(often, step, 1.0 - step / 100) for step in (29, 34)]
+    assert stopped == [False, rules is not Rules.EQUAL_STEPS]
+    worse = study.ask()
+    assert study.report(worse, 34, 1.02 - 34 / 100)
+    found = replay(study.entries, {})
+    assert found.passed, found.deviations
 
 
 def test_threshold_ends_what_leaves_the_range() -> None:

@@ -70,7 +70,7 @@ def changed(*settings: str) -> list[Change]:
             "early_terminate={type: median}",
             [
                 "early_terminate: none -> {type: median, startup_trials: 5, "
-                "warmup_steps: 0, interval_steps: 1, min_trials: 1}"
+                "warmup_steps: 0, interval_steps: 1, min_trials: 3}"
             ],
             False,
         ),
@@ -181,3 +181,23 @@ def test_mode_is_inherited_where_it_is_not_written(was: str, now: str, mode: str
         parse_spec(TEXT, overrides=[f"early_terminate={written}"]) for written in (was, now)
     )
     assert inheriting(old, new).early_terminate.mode == mode
+
+
+@pytest.mark.parametrize(
+    ("was", "now", "least"),
+    [
+        ("{type: median, min_trials: 1}", "{type: median, startup_trials: 2}", 1),
+        ("{type: percentile, percentile: 30, min_trials: 1}", "{type: median}", 3),
+        ("{type: median, min_trials: 1}", "{type: median, min_trials: 4}", 4),
+        (
+            "{type: patient, patience: 2, then: {type: median, min_trials: 1}}",
+            "{type: patient, patience: 3, then: {type: median}}",
+            1,
+        ),
+    ],
+)
+def test_min_trials_is_inherited_where_it_is_not_written(was: str, now: str, least: int) -> None:
+    """A study that an older sweep began goes on with the default that it had."""
+    old, new = (parse_spec(TEXT, overrides=[f"early_terminate={each}"]) for each in (was, now))
+    found = inheriting(old, new).early_terminate
+    assert getattr(found, "then", found).min_trials == least
