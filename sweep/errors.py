@@ -10,6 +10,7 @@
     +-- MetricError (KeyError)           2      the objective was never reported
     +-- ResourceError (ValueError)       2      a trial asks for more than there is
     +-- RankError                        1      one of the processes of a trial has failed
+    +-- BackendError (RuntimeError)      4      what trials run on died: Ray, its head, its network
     +-- StoreError (OSError)             3      the store cannot be read or written
         +-- StudyNotFoundError (FileNotFoundError)
         +-- StudyLockedError             another driver writes this study
@@ -89,6 +90,12 @@ class RankError(SweepError):
     def __init__(self, message: str, *, again: bool = True) -> None:
         super().__init__(message)
         self.again = again
+
+
+class BackendError(SweepError, RuntimeError):
+    """What executes trials has died and cannot be started again. The study can be resumed."""
+
+    exit_code = 4
 
 
 class StoreError(SweepError, OSError):

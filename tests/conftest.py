@@ -20,7 +20,7 @@ from ruamel.yaml import YAML
 
 from sweep.cli.main import main
 
-pytest_plugins = ["fork_study", "browsing", "tracked_study"]
+pytest_plugins = ["fork_study", "browsing", "ray_node", "tracked_study"]
 
 PROGRAMS = Path(__file__).parent / "program"
 

@@ -22,11 +22,13 @@ from sweep.cli.standing import (
     values_text,
     waited_text,
 )
+from sweep.driver.plan import INTERRUPTED, pause_s
 from sweep.driver.saving import resumable
-from sweep.driver.study import DrivenStudy
+from sweep.driver.study import BACKEND_DIED, DrivenStudy
 from sweep.driver.summary import trial_record
 from sweep.journal.event import (
     AttemptFailed,
+    AttemptInterrupted,
     Entry,
     TrialFinished,
     TrialForked,
@@ -83,6 +85,8 @@ class PlainObserver(QuietObserver):
                     f"{study.name}: trial {trial}: attempt {attempt}: {reason} "
                     f"(traceback: sweep show {study.name}/{trial})"
                 )
+            case AttemptInterrupted():
+                self._out.line(interrupted_line(study, entry.event))
             case TrialRestored(skipped=skipped) if skipped:
                 self._out.line(skipped_line(study.name, entry.event))
 
@@ -247,6 +251,10 @@ def _headline(conclusion: Conclusion) -> str:
             return f"interrupted ({conclusion.reason}), {_saved(conclusion)}"
         case "stopped":
             return f"stopped, {_saved(conclusion)}"
+        case reason if reason == INTERRUPTED:
+            return f"halted (nothing but interruptions), {_saved(conclusion)}"
+        case reason if reason == BACKEND_DIED:
+            return f"halted (what trials run on has died), {_saved(conclusion)}"
         case "disk full":
             return f"paused (disk full), {_saved(conclusion)}"
         case reason:
@@ -300,6 +308,18 @@ def exploited_line(study: DrivenStudy, event: TrialForked) -> str:
     return (
         f"{study.name}: trial {event.trial} takes the place of trial {event.exploits} and goes on "
         f"from {event.source} ({params})"
+    )
+
+
+def interrupted_line(study: DrivenStudy, event: AttemptInterrupted) -> str:
+    """Says what took an attempt away from its trial, and when the next one begins."""
+    trial = study.state.trials[event.trial]
+    rest = pause_s(trial.setbacks)
+    when = f" in {duration_text(rest)}" if rest else ""
+    again = "" if trial.state.finished else f"; it is tried again{when}"
+    return (
+        f"{study.name}: trial {event.trial}: attempt {event.attempt} was interrupted: "
+        f"{event.reason}{again}"
     )
 
 

@@ -33,7 +33,7 @@ def _row(record: dict[str, Any]) -> list[Any]:
     done = sum(count for kind, count in states.items() if TrialState(kind).finished)
     return [
         record["study"],
-        record["status"],
+        "running, waits" if record.get("waits") else record["status"],
         f"{done}/{record['total']}" if "total" in record else "-",
         ", ".join(each["name"] for each in record.get("objectives", [])) or "-",
         f"{len(record['front'])} on the front" if record.get("front") else _value(best),

@@ -175,7 +175,7 @@ def drive(requests: Sequence[Request], options: Options, out: Output) -> int:
     codes = [_report_over(request, options, out) for request in over]
     if open_requests:
         codes += _run_open(open_requests, options, out)
-    return next((code for code in (3, 2, *INTERRUPTED, TIMED_OUT, 1) if code in codes), 0)
+    return next((code for code in (3, 2, 4, *INTERRUPTED, TIMED_OUT, 1) if code in codes), 0)
 
 
 def _warn_of_method(request: Request) -> None:
@@ -332,9 +332,11 @@ def _open_all(
                 f"{spec.name}: resources: a trial asks for {spec.resources}, "
                 "and that is more than there is"
             )
-        wanted = min(slots, spec.concurrency or slots, Limits.of(spec, request.state).total)
+        total = Limits.of(spec, request.state).total
+        most = min(spec.concurrency or total, total)  # nodes may come that are not there yet
+        wanted = min(slots, most)
         try:
-            backend.prepare(spec.program, request.project, spec.resources, wanted)
+            backend.prepare(spec.program, request.project, spec.resources, most)
         except ProgramError as problem:
             raise ProgramError(f"{spec.name}: {problem}") from problem
     opened: list[DrivenStudy] = []

@@ -26,8 +26,9 @@ from sweep.cli.standing import (
 from sweep.driver.mirroring import Lag, read_lag
 from sweep.driver.plan import elapsed
 from sweep.driver.summary import spent, total_of, trial_record
+from sweep.driver.waiting import read_waits
 from sweep.integration.note import Note, read_note
-from sweep.journal.event import AttemptFailed
+from sweep.journal.event import AttemptFailed, AttemptInterrupted
 from sweep.journal.state import Checkpoint, Report, StudyState, Trial
 from sweep.journal.table import final_metrics
 from sweep.paths import StudyPaths
@@ -67,6 +68,7 @@ def _study_record(
     lag = _lag(paths, spec)
     return summary_record(paths, spec, state) | {
         "status": status,
+        "waits": read_waits(paths) if status == "running" else [],
         "total": total_of(spec, state),
         "sessions": state.sessions,
         "disk": asdict(usage(paths.checkpoints)),
@@ -100,6 +102,7 @@ def _print_study(
             **_knowledge(state),
             "sessions": f"{state.sessions}, {duration_text(elapsed(state, state.time))} in all",
             **({} if waited is None else {"waiting": waited}),
+            **_waits(paths, status),
             "store": str(paths.root),
             "disk": _usage_text(usage(paths.checkpoints)),
             **({} if lag is None else {"mirror": lag.text(state.seq) or f"{lag.to}: all is there"}),
@@ -122,6 +125,12 @@ def _knowledge(state: StudyState) -> dict[str, str]:
     if left_out_trials(state):
         pairs["left out"] = left_out_text(state)
     return pairs
+
+
+def _waits(paths: StudyPaths, status: str) -> dict[str, str]:
+    """What a study that runs waits for."""
+    lines = read_waits(paths) if status == "running" else []
+    return {"waits": "; ".join(lines)} if lines else {}
 
 
 def _lag(paths: StudyPaths, spec: StudySpec) -> Lag | None:
@@ -212,6 +221,10 @@ def _trial_record(paths: StudyPaths, trial: Trial) -> dict[str, Any]:
             {"attempt": failed.attempt, "reason": failed.reason, "error": failed.error}
             for failed in trial.failed
         ],
+        "interrupted_attempts": [
+            {"attempt": each.attempt, "reason": each.reason, "error": each.error}
+            for each in trial.interrupted
+        ],
         "log": None if log is None else str(log),
     }
 
@@ -242,11 +255,12 @@ def _print_trial(
     if trial.checkpoints:
         out.line("")
         out.table(*_checkpoints_table(spec.objective.name, list(trial.checkpoints.values())))
-    for failed in _earlier_failures(trial):
+    for ended in _earlier_ends(trial):
+        what = "failed" if isinstance(ended, AttemptFailed) else "was interrupted"
         out.line("")
-        out.line(f"attempt {failed.attempt} failed: {failed.reason}")
-        if failed.error:
-            out.line(failed.error.rstrip())
+        out.line(f"attempt {ended.attempt} {what}: {ended.reason}")
+        if ended.error:
+            out.line(ended.error.rstrip())
     if trial.reason:
         out.line("")
         out.line(f"{state}: {trial.reason}")
@@ -254,10 +268,11 @@ def _print_trial(
         out.line(trial.error.rstrip())
 
 
-def _earlier_failures(trial: Trial) -> list[AttemptFailed]:
-    """Failed attempts, without the one that is the reason how the trial stands."""
-    last = trial.failed[-1:]
-    return trial.failed[:-1] if last and last[0].reason == trial.reason else trial.failed
+def _earlier_ends(trial: Trial) -> list[AttemptFailed | AttemptInterrupted]:
+    """Attempts that failed or were interrupted, without the one that says how the trial stands."""
+    ends: list[AttemptFailed | AttemptInterrupted] = [*trial.failed, *trial.interrupted]
+    ends.sort(key=lambda each: each.attempt)
+    return ends[:-1] if ends and ends[-1].reason == trial.reason else ends
 
 
 def _lineage(study: str, trial: Trial) -> dict[str, str]:

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import NamedTuple, Protocol
 
+from sweep.errors import SweepError
 from sweep.spec import Resources
 from sweep.trial.message import Assignment, Message, Verdict
 
@@ -24,8 +25,11 @@ class Key(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class WorkerDied:
-    """The process of an attempt ended without a word; ``reason`` is what is known of it in a line,
-    ``detail`` all that the backend says."""
+    """What an attempt ran on ended without a word: its process, its node, the network between.
+
+    ``reason`` is what is known of it in a line, ``detail`` all that the backend says. The trial is
+    not at fault.
+    """
 
     reason: str
     detail: str = ""
@@ -35,27 +39,37 @@ Handler = Callable[[Key, "Message | WorkerDied"], None]
 
 
 class Backend(Protocol):
-    """Executes attempts. Six verbs: a driver needs no more, and each backend must hold them all.
+    """Executes attempts. Few verbs: a driver needs no more, and each backend must hold them all.
 
     Every dispatched attempt ends in exactly one `Ended` or `WorkerDied`, unless it is killed.
+
+    Attributes:
+        fault: why nothing can be executed any more, if so; whoever drives must halt then.
     """
 
     name: str
+    fault: SweepError | None
 
     def open(self) -> None:
         """Make ready. Raises `ResourceError` where there is nothing to run on."""
 
     def prepare(self, program: str, project: str, resources: Resources, count: int) -> None:
-        """Make ``count`` slots ready, with ``program`` imported in each.
+        """Make up to ``count`` slots ready, as many as fit, with ``program`` imported in each.
 
-        Raises `ProgramError` where it cannot be imported.
+        Raises `ProgramError` where it cannot be imported, `BackendError` where there is nothing to
+        import it any more.
         """
 
     def slots(self, resources: Resources) -> int:
         """How many trials with such ``resources`` fit when nothing runs."""
 
-    def room(self, resources: Resources) -> bool:
-        """True where one more such trial fits now."""
+    def room(self, resources: Resources, project: str) -> bool:
+        """True where one more such trial of ``project`` can begin now. Else room is made, if it
+        can be, which takes a moment."""
+
+    def shortage(self, resources: Resources) -> str | None:
+        """Why trials with such ``resources`` wait for a place, where that is not just because
+        others run: ``the cluster at ... has 1 node with cpu=1``."""
 
     def dispatch(self, assignment: Assignment, resources: Resources) -> None:
         """Start an attempt; there was `room` for it."""

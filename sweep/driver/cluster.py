@@ -1,98 +1,94 @@
-"""The Ray backend: a pool of long-lived actors. The one module that imports Ray.
+"""Ray as the server of a pool of workers. The one module that imports Ray.
 
-Each slot is an actor. One call to it is always under way: it takes orders there (an attempt, the
-verdict on a report) and comes back with all that the attempt has said since. So a report and its
-verdict cost one round trip, and many reports between two looks of the driver cost one, too. Ray
-places actors, gives them their resources and tells when one dies; nothing of a study is kept in it.
+Ray places workers, gives them their resources and tells when one dies; nothing of a study is kept
+in it. What of Ray may block for ever where its head has died is not called in the driver's thread.
 """
 
 from __future__ import annotations
 
 import logging
 import os
+import signal
 import socket
 import sys
-from collections.abc import Iterator
-from dataclasses import dataclass, field, replace
+import threading
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
 os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
 os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")
+# Ray's core ends a driver with exit code 1 where it cannot reach the head for a minute. The driver
+# notices by itself, lets trials save, and halts the study.
+os.environ.setdefault("RAY_gcs_rpc_server_reconnect_timeout_s", "3600")
 if "ray" not in sys.modules and (Path.home() / ".ray" / "auth_token").exists():
     # `ray start` asks for the token where there is one. A driver must say so before the import;
     # afterwards it would contradict what Ray has already settled on.
     os.environ.setdefault("RAY_AUTH_MODE", "token")
 
 import ray
-from ray.exceptions import RayError
 
 import sweep
 from sweep.driver import heap
-from sweep.driver.backend import Handler, Key, WorkerDied
+from sweep.driver.node import Node
+from sweep.driver.pool import Pool
 from sweep.driver.reaper import Reaper
-from sweep.driver.stopping import shielding
-from sweep.driver.worker import Order, Worker, pack, unpack
-from sweep.errors import ProgramError, ResourceError
+from sweep.driver.server import Death, LostError
+from sweep.driver.stopping import SIGNALS, shielding
+from sweep.driver.watch import NodeWatch
+from sweep.driver.worker import Worker
+from sweep.errors import BackendError, ResourceError, SweepError
 from sweep.spec import Resources
-from sweep.trial.message import Assignment, Ended, Verdict
 
 _OBJECT_STORE_BYTES = 128 * 1024**2  # messages are small; Ray's default is a third of the memory
 CONNECT_S = 5.0
-"""How long an existing cluster has to accept a connection."""
+"""How long an existing cluster has to accept a connection, and its head to answer a question."""
+
+SILENT_S = 20.0
+"""The head of a cluster has died where it was silent for so long."""
+
+_MOMENT_S = 3.0
+_RESULT_S = 30.0  # a result that is there, but lies in the memory of a node that has died
+_END_S = 5.0
 
 _EXCLUDED = [".git", ".venv", "venv", "**/__pycache__", "*.egg-info"]
+_ESSENTIAL = {"raylet": "its server (raylet) died", "gcs_server": "its head (GCS) died"}
 
 
-@dataclass(slots=True, eq=False)
-class _Slot:
-    """One actor, the call that is under way, and the attempt that it runs (None: idle)."""
+class _Actor(Worker):
+    """A worker as a Ray actor."""
 
-    actor: Any
-    resources: Resources
-    project: str
-    key: Key | None = None
-    pending: Any = None
-    orders: list[Order] = field(default_factory=list)
-
-    def order(self, order: Order) -> None:
-        """Send ``order`` with the next call, or by itself where one is under way."""
-        if self.pending is None:
-            self.orders.append(order)
-        else:
-            self.actor.submit.remote(pack([order]))
-
-    def call(self) -> None:
-        """See that a call is under way."""
-        if self.pending is None:
-            self.pending = self.actor.exchange.remote(pack(self.orders))
-            self.orders = []
-
-    def serves(self, resources: Resources, project: str) -> bool:
-        return self.resources == resources and self.project == project
+    def begin(self, program: str | None, project: str) -> tuple[str, str | None]:
+        """Where it was placed, and what is wrong with ``program``, if something is."""
+        node = str(ray.get_runtime_context().get_node_id())
+        return node, None if program is None else self.check(program, project)
 
 
-class RayBackend:
-    name = "ray"
+_ACTOR: Any = ray.remote(_Actor)  # made once: Ray asks the head to keep each one that is made
 
-    def __init__(
-        self, address: str | None = None, project: str = ".", store: Path | None = None
-    ) -> None:
-        """Use the cluster at ``address``, or start one on this machine and end it with the driver.
 
-        An existing cluster is sent the directory ``project``, without the ``store``.
-        """
-        self._address, self._project = address, project
-        self._store = store
-        self._slots: list[_Slot] = []
+class RayServer:
+    """Ray on this machine, or the cluster at an address."""
+
+    def __init__(self, address: str | None, project: str, store: Path | None) -> None:
+        self._address, self._project, self._store = address, project, store
+        self.restartable = address is None
+        self.where = "Ray on this machine" if address is None else f"the cluster at {address}"
         self._reaper: Reaper | None = None
-        self._capacity = Resources(cpu=1)
+        self._watch: NodeWatch | None = None
+        self._nodes: Sequence[Node] = ()
+        self._home: str | None = None
+        self._broken: str | None = None
+        self._ending: list[threading.Thread] = []
 
-    def open(self) -> None:
+    def start(self) -> None:
         quiet: dict[str, Any] = {"log_to_driver": False, "logging_level": logging.ERROR}
-        try:
+        with self._starting():
+            _quieten()
             if self._address is None:
-                self._reaper = Reaper()
+                self._reaper = self._reaper or Reaper()
                 with shielding():
                     ray.init(
                         address="local",
@@ -103,122 +99,49 @@ class RayBackend:
             else:
                 _check_reachable(self._address)
                 ray.init(address=self._address, runtime_env=self._runtime_environment(), **quiet)
-        except (OSError, RuntimeError, ValueError) as error:
-            where = self._address or "on this machine"
-            raise ResourceError(
-                f"Ray {where}: cannot be reached or started: {error}; check the address, and "
-                "RAY_AUTH_MODE if the cluster asks for a token"
-            ) from error
-        total: dict[str, float] = ray.cluster_resources()  # type: ignore[no-untyped-call]
-        self._capacity = Resources(
-            cpu=max(total.get("CPU", 0.0), 0.001),
-            gpu=total.get("GPU", 0.0),
-            memory=int(total.get("memory", 0)) or None,
-        )
+            self._broken = None
+            self._nodes = _nodes()
+            if self._address is not None:
+                if not self._address.startswith("ray://"):
+                    self._home = ray.get_runtime_context().get_node_id()
+                self._watch = NodeWatch(_nodes)
         heap.begin()
 
-    def prepare(self, program: str, project: str, resources: Resources, count: int) -> None:
-        slots = [slot for slot in self._slots if slot.serves(resources, project)]
-        while len(slots) < count and self._room_for(resources):
-            slots.append(self._start(resources, project))
-        if not slots:
-            slots = [self._idle_or_new(resources, project)]
-        seen = self._seen_from_worker(project)
-        try:
-            problems = ray.get([slot.actor.check.remote(program, seen) for slot in slots])
-        except RayError as error:
-            raise ProgramError(
-                f"program: {program}: the worker died importing it: {_cause(error)}"
-            ) from error
-        for problem in problems:
-            if problem is not None:
-                raise ProgramError(problem)
-
-    def slots(self, resources: Resources) -> int:
-        counts = [
-            int(has / asked + 1e-9)
-            for has, asked in zip(_amounts(self._capacity), _amounts(resources), strict=True)
-            if asked > 0
-        ]
-        return min(counts, default=1)
-
-    def room(self, resources: Resources) -> bool:
-        busy = [slot.resources for slot in self._slots if slot.key is not None]
-        return _fits([*busy, resources], self._capacity)
-
-    def dispatch(self, assignment: Assignment, resources: Resources) -> None:
-        slot = self._idle_or_new(resources, assignment.project)
-        slot.key = Key.of(assignment)
-        if self._address is not None:
-            assignment = replace(assignment, project=self._seen_from_worker(assignment.project))
-        slot.order(assignment)
-        slot.call()
-
-    def poll(self, timeout: float, handle: Handler) -> None:
-        for slot in self._slots:
-            slot.call()  # idle ones too: so the death of one is noticed before it gets a trial
-        pending = {slot.pending: slot for slot in self._slots}
-        if not pending:
-            return
-        ready, _ = ray.wait(list(pending), num_returns=1, timeout=timeout)
-        for call in ready:
-            self._receive(pending[call], handle)
-
-    def command(self, key: Key, verdict: Verdict) -> None:
-        for slot in self._holding(key):
-            slot.order((key, verdict))
-
-    def interrupt(self) -> None:
-        pass  # the driver's loop wakes often enough, and Ray must not be called in a signal handler
-
-    def kill(self, key: Key) -> None:
-        for slot in self._holding(key):
-            self._end(slot)
-
-    def close(self) -> None:
-        for slot in list(self._slots):
-            self._end(slot)
-        ray.shutdown()
-        if self._reaper is not None:
-            self._reaper.close()
+    def stop(self) -> None:
+        if self._watch is not None:
+            self._watch.close()
+        until = time.monotonic() + _END_S
+        for thread in self._ending:
+            thread.join(max(0.0, until - time.monotonic()))
+        self._ending.clear()
+        with suppress(Exception):  # what has died cannot be left in order
+            ray.shutdown()
         heap.end()
 
-    def _receive(self, slot: _Slot, handle: Handler) -> None:
-        call, slot.pending = slot.pending, None
-        try:
-            batch = unpack(ray.get(call))
-        except RayError as error:
-            key = slot.key
-            self._end(slot)
-            if key is not None:
-                handle(key, WorkerDied(_cause(error), str(error)))
-            return
-        for key, message in batch:
-            if slot.key == key and isinstance(message, Ended):
-                slot.key = None
-            handle(key, message)
-        if slot.key is not None and slot in self._slots:
-            slot.call()  # at once: a verdict may be waited for. An idle slot waits for a dispatch
+    def close(self) -> None:
+        """End what is left of Ray on this machine."""
+        if self._reaper is not None:
+            self._reaper.close()
 
-    def _holding(self, key: Key) -> Iterator[_Slot]:
-        return (slot for slot in list(self._slots) if slot.key == key)
+    @property
+    def answers(self) -> bool:
+        return self._watch is None or self._watch.silent_s < _MOMENT_S
 
-    def _idle_or_new(self, resources: Resources, project: str) -> _Slot:
-        idle = [slot for slot in self._slots if slot.key is None]
-        for slot in idle:
-            if slot.serves(resources, project):
-                return slot
-        for slot in idle:  # of another shape or project: they make room
-            if self._room_for(resources):
-                break
-            self._end(slot)
-        return self._start(resources, project)
+    def died(self) -> Death | None:
+        if self._broken is not None:
+            return Death(self._broken)
+        if self._watch is None:
+            return _dead_process()
+        if self._home is not None and not any(node.id == self._home for node in self._watch.nodes):
+            return Death("the node on this machine died")
+        if self._watch.silent_s > SILENT_S:
+            return Death(f"its head has not answered for {SILENT_S:g} s", orderly=True)
+        return None
 
-    def _room_for(self, resources: Resources) -> bool:
-        """Whether another actor fits beside all that there are, idle ones included."""
-        return _fits([resources, *(slot.resources for slot in self._slots)], self._capacity)
+    def nodes(self) -> Sequence[Node]:
+        return self._nodes if self._watch is None else self._watch.nodes
 
-    def _start(self, resources: Resources, project: str) -> _Slot:
+    def actor(self, resources: Resources) -> Any:
         options: dict[str, Any] = {
             "num_cpus": resources.cpu,
             "num_gpus": resources.gpu,
@@ -227,16 +150,65 @@ class RayBackend:
         }
         if resources.memory is not None:
             options["memory"] = resources.memory
-        actor: Any = (
-            ray.remote(Worker).options(**options).remote(die_with_parent=self._address is None)
-        )
-        slot = _Slot(actor, resources, project)
-        self._slots.append(slot)
-        return slot
+        return _ACTOR.options(**options).remote(die_with_parent=self._address is None)
 
-    def _end(self, slot: _Slot) -> None:
-        self._slots.remove(slot)
-        ray.kill(slot.actor, no_restart=True)
+    def seen(self, project: str) -> str:
+        """Workers of an existing cluster get a copy of the project as their working directory."""
+        return project if self._address is None else ""
+
+    def wait(self, calls: Sequence[Any], timeout: float) -> Sequence[Any]:
+        if not calls:
+            time.sleep(timeout)
+            return []
+        try:
+            ready, _ = ray.wait(list(calls), num_returns=1, timeout=timeout)
+        except Exception as error:  # noqa: BLE001  Ray, its client and gRPC have their own each
+            self._broken = _cause(error)
+            return []
+        return ready
+
+    def result(self, call: Any) -> Any:
+        try:
+            return ray.get(call, timeout=_RESULT_S)
+        except Exception as error:  # whatever it is, nothing came of the call
+            raise LostError(_cause(error), str(error)) from error
+
+    def end(self, actor: Any) -> None:
+        if self._broken is not None or not self.answers or self._head_is_dead():
+            return  # it goes with Ray
+        ending = threading.Thread(target=_kill, args=(actor,), daemon=True)
+        ending.start()
+        self._ending = [*(each for each in self._ending if each.is_alive()), ending]
+
+    def _head_is_dead(self) -> bool:
+        return self._watch is None and _dead_process() is not None
+
+    @contextmanager
+    def _starting(self) -> Iterator[None]:
+        """Turn what Ray raises into an error of ours, and keep the handlers of signals."""
+        before = {number: signal.getsignal(number) for number in SIGNALS}
+        try:
+            yield
+        except (Exception, SystemExit) as error:
+            with suppress(Exception):
+                ray.shutdown()
+            raise self._unstarted(error) from error
+        finally:
+            for number, handler in before.items():
+                signal.signal(number, handler)
+
+    def _unstarted(self, error: BaseException) -> SweepError:
+        said = next(iter(str(error).strip().splitlines()), type(error).__name__)
+        if isinstance(error, OSError | RuntimeError | ValueError):
+            where = self._address or "on this machine"
+            return ResourceError(
+                f"Ray {where}: cannot be reached or started: {said}; check the address, and "
+                "RAY_AUTH_MODE if the cluster asks for a token"
+            )
+        return BackendError(
+            f"{self.where}: did not start: {said}; give the same command again, when the machine "
+            "is less busy"
+        )
 
     def _runtime_environment(self) -> dict[str, Any]:
         """The project and this package, for the workers of an existing cluster.
@@ -253,9 +225,23 @@ class RayBackend:
             "excludes": excluded,
         }
 
-    def _seen_from_worker(self, project: str) -> str:
-        """Workers of an existing cluster get a copy of the project as their working directory."""
-        return project if self._address is None else ""
+
+class RayBackend(Pool):
+    """Trials on Ray."""
+
+    def __init__(
+        self, address: str | None = None, project: str = ".", store: Path | None = None
+    ) -> None:
+        """Use the cluster at ``address``, or start one on this machine and end it with the driver.
+
+        An existing cluster is sent the directory ``project``, without the ``store``.
+        """
+        self._ray = RayServer(address, project, store)
+        super().__init__(self._ray)
+
+    def close(self) -> None:
+        super().close()
+        self._ray.close()
 
 
 def _check_reachable(address: str) -> None:
@@ -265,15 +251,50 @@ def _check_reachable(address: str) -> None:
         socket.create_connection((host, int(port)), timeout=CONNECT_S).close()
 
 
-def _amounts(resources: Resources) -> tuple[float, float, float]:
-    return resources.cpu, resources.gpu, float(resources.memory or 0)
+def _quieten() -> None:
+    """Ray prints the last lines of the log of what has died to the standard output, which is ours:
+    `--json` is there."""
+    private: Any = ray._private.worker
+    private.print_to_stdstream = lambda *said, **options: None
 
 
-def _fits(wanted: list[Resources], capacity: Resources) -> bool:
-    sums = [sum(column) for column in zip(*map(_amounts, wanted), strict=True)]
-    return all(
-        asked <= has + 1e-9 for asked, has in zip(sums, _amounts(capacity), strict=True) if asked
-    )
+def _nodes() -> Sequence[Node]:
+    """The nodes that are alive. Raises whatever Ray does where the head does not answer in time."""
+    client = getattr(ray._private.worker.global_worker, "gcs_client", None)
+    if client is None:  # through Ray's client, which has its own way to the head
+        known: Any = ray.nodes()  # type: ignore[no-untyped-call]
+        found = [(each["NodeID"], each["Resources"], False) for each in known if each["Alive"]]
+    else:
+        drained = {str(id) for id in client.get_draining_nodes(timeout=CONNECT_S)}
+        nodes = client.get_all_node_info(timeout=CONNECT_S).items()
+        alive = [(id.hex(), node.resources_total) for id, node in nodes if node.state == 0]
+        found = [(id, total, id in drained) for id, total in alive]
+    return [
+        Node(
+            id,
+            total.get("CPU", 0.0),
+            total.get("GPU", 0.0),
+            total.get("memory", 0.0),
+            draining,
+        )
+        for id, total, draining in found
+    ]
+
+
+def _dead_process() -> Death | None:
+    """Which process of Ray on this machine is gone that nothing goes on without."""
+    node = ray._private.worker._global_node
+    processes: dict[str, Any] = {} if node is None else node.all_processes
+    for kind, what in _ESSENTIAL.items():
+        if any(each.process.poll() is not None for each in processes.get(kind, ())):
+            return Death(what, orderly=kind != "raylet")
+    return None
+
+
+def _kill(actor: Any) -> None:
+    """In a thread: it waits for the head, which may have died a moment ago."""
+    with suppress(Exception):
+        ray.kill(actor, no_restart=True)
 
 
 def _cause(error: BaseException) -> str:

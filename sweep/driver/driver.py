@@ -12,6 +12,7 @@ from typing import Protocol
 
 from sweep.driver.backend import Backend, Key, WorkerDied
 from sweep.driver.plan import (
+    INTERRUPTED,
     Ask,
     Conclude,
     Dispatch,
@@ -24,13 +25,17 @@ from sweep.driver.plan import (
     timed_out,
 )
 from sweep.driver.stopping import StopSignals
-from sweep.driver.study import TRACKERS_WAIT_S, DrivenStudy
+from sweep.driver.study import BACKEND_DIED, TRACKERS_WAIT_S, DrivenStudy
 from sweep.errors import SweepError
 from sweep.journal.event import Entry
 from sweep.trial.message import Ended, Message, Verdict
 
 POLL_S = 0.1
 """The longest wait for messages: so soon signals and stop requests are seen."""
+
+
+WAITS_S = 1.0
+"""From one look for what waits to the next."""
 
 
 class Observer(Protocol):
@@ -82,6 +87,7 @@ class Driver:
         self._deadlines: dict[str, float] = {}
         self._stopping: dict[Key, float] = {}
         """Until when trials may save that a user has stopped."""
+        self._waits_due = 0.0
 
     def run(self) -> list[Result]:
         """Run to the end; a study that has ended is closed at once, whatever the others do.
@@ -92,6 +98,7 @@ class Driver:
             self._look_for_stops()
             self._fill_slots()
             self._look_ahead()
+            self._say_waits()
             self._close_ended()
             if not self._studies:
                 return [self._results[study.name] for study in self._all]
@@ -121,6 +128,14 @@ class Driver:
             with self._guarded(study):
                 study.look_ahead()
 
+    def _say_waits(self) -> None:
+        """Now and then: tell what studies wait for that could run more."""
+        if time.monotonic() < self._waits_due:
+            return
+        self._waits_due = time.monotonic() + WAITS_S
+        for study in self._unfinished():
+            study.say_waits(self._backend.shortage(study.spec.resources))
+
     def _share(self, study: DrivenStudy) -> tuple[int, float, int]:
         """Slots that a study holds, and slot time that it had in this run."""
         held = sum(owner is study for owner in self._executing.values())
@@ -129,8 +144,10 @@ class Driver:
     def _place(self, study: DrivenStudy) -> bool:
         """Do the first thing that the plan says; False where it says nothing that can be done."""
         resources = study.spec.resources
-        capacity = int(self._backend.room(resources))
-        for action in plan(study.state, capacity, study.limits, study.now, study.candidate):
+        capacity = int(self._backend.room(resources, study.state.project))
+        for action in plan(
+            study.state, capacity, study.limits, study.now, study.candidate, study.resting
+        ):
             with self._guarded(study):
                 match action:
                     case Conclude(trial=trial, state=state):
@@ -148,6 +165,9 @@ class Driver:
                         self._executing[Key.of(assignment)] = study
                         self._begun[Key.of(assignment)] = time.monotonic()
                         self._backend.dispatch(assignment, resources)
+                    case Halt(reason=reason) if reason == INTERRUPTED:
+                        study.halt_interrupted()
+                        return False
                     case Halt(reason=reason):
                         self._halt(study, reason)
                         return False
@@ -180,6 +200,8 @@ class Driver:
 
     def _look_for_stops(self) -> None:
         for study in self._studies:
+            if self._backend.fault is not None:
+                study.give_up(self._backend.fault, BACKEND_DIED)
             if study.halted is None:
                 if self._signals.received is not None:
                     self._halt(study, self._signals.received.name)

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+from sweep.driver.waiting import read_waits
 from sweep.errors import SweepError
 from sweep.journal.listing import looks_whole, newest_event
 from sweep.journal.lock import holder
@@ -32,7 +33,9 @@ def glance(
         known = _kept(paths) or (make or _made)(paths)
     except SweepError as error:
         return {"study": paths.name, "status": "damaged", "error": str(error)}
-    running = {} if driver is None else {"status": driver.status}
+    running: dict[str, Any] = {}
+    if driver is not None:
+        running = {"status": driver.status, "waits": read_waits(paths)}
     return known | {"study": paths.name, "path": str(paths.root)} | running
 
 

@@ -8,6 +8,7 @@ from collections.abc import Callable
 
 from sweep.driver.backend import Handler, Key
 from sweep.driver.reaper import Reaper
+from sweep.errors import SweepError
 from sweep.spec import Resources
 from sweep.trial.attempt import run_attempt
 from sweep.trial.message import Assignment, Message, Verdict
@@ -70,6 +71,7 @@ class InlineBackend:
         self._pending: Assignment | None = None
         self._link: _InlineLink | None = None
         self._reaper: Reaper | None = None
+        self.fault: SweepError | None = None
 
     def open(self) -> None:
         self._reaper = Reaper()
@@ -80,8 +82,11 @@ class InlineBackend:
     def slots(self, resources: Resources) -> int:
         return 1
 
-    def room(self, resources: Resources) -> bool:
+    def room(self, resources: Resources, project: str) -> bool:
         return self._pending is None and self._link is None
+
+    def shortage(self, resources: Resources) -> str | None:
+        return None
 
     def dispatch(self, assignment: Assignment, resources: Resources) -> None:
         self._pending = assignment

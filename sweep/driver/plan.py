@@ -5,6 +5,7 @@ It knows neither Ray nor clocks nor files: tests put states in and read actions 
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from dataclasses import dataclass
 
 from sweep.checkpoint.record import Kind
@@ -15,6 +16,18 @@ from sweep.search.population import Population
 from sweep.search.promotion import Candidate
 from sweep.search.rounds import population_of
 from sweep.spec import StudySpec
+
+LONGEST_PAUSE_S = 300.0
+"""No trial rests longer than that after an interruption."""
+
+IN_A_ROW = 8
+"""So many interruptions of one trial halt a study in which nothing else happens."""
+
+TROUBLE = 3
+"""After so many interruptions, and nothing else, no new trial is asked."""
+
+INTERRUPTED = "interruptions"
+"""Why a study halts in which nothing but interruptions happens."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,6 +90,7 @@ class Limits:
     concurrency: int | None
     timeout: float | None
     retries: int
+    interruptions: int | None = None
     population: Population | None = None
     lag: int | None = None
     """How many turns back the newest result is that a trial is asked with; None: any."""
@@ -89,6 +103,7 @@ class Limits:
             concurrency=spec.concurrency,
             timeout=spec.timeout,
             retries=spec.retries,
+            interruptions=spec.interruptions,
             population=population_of(spec),
             lag=spec.lag,
         )
@@ -100,6 +115,7 @@ def plan(
     limits: Limits,
     now: float,
     candidate: Candidate | None = None,
+    resting: Collection[int] = (),
 ) -> list[Action]:
     """The actions for a study that may take ``capacity`` more slots at time ``now``.
 
@@ -112,9 +128,15 @@ def plan(
     are furthest behind first, and new ones before any that has an interval behind it. One that left
     its slot before it could be judged is judged when it is its turn. Where members wait for each
     other, all are judged before any place is taken.
+
+    Trials that are ``resting`` after an interruption (see `pause_s`) hold no slot and keep none
+    from others. While nothing but interruptions happens, no new trial is asked, and then the study
+    halts.
     """
     if timed_out(state, limits, now):
         return [Halt("timeout")]
+    if stuck(state) is not None:
+        return [Halt(INTERRUPTED)]
     waiting = [trial for trial in state.running.values() if not trial.executing]
     population = limits.population
     actions: list[Action] = []
@@ -126,7 +148,7 @@ def plan(
         conclusion = _conclusion(trial, limits)
         if conclusion is not None:
             actions.append(conclusion)
-        elif room > 0 and _has_its_turn(state, trial, limits):
+        elif room > 0 and trial.number not in resting and _has_its_turn(state, trial, limits):
             if population is not None and population.awaits_verdict(state, trial):
                 actions.append(Judge(trial.number))
                 room -= 1
@@ -137,11 +159,29 @@ def plan(
         if room > 0:
             actions.append(Promote(candidate.trial, candidate.rung))
     elif state.asked < limits.total:
-        if room > 0 and askable(state, limits):
+        if room > 0 and askable(state, limits) and not _troubled(state):
             actions.append(Ask())
     elif not state.running:
         actions += [Conclude(number, TrialState.PRUNED) for number in sorted(state.paused)]
     return actions
+
+
+def pause_s(setbacks: int) -> float:
+    """Seconds that a trial rests after so many interruptions in a row: 0, 1, 2, 4, 8 and so on.
+
+    Where memory ran out, say, it must not be taken again at once.
+    """
+    return 0.0 if setbacks < 2 else min(2.0 ** (setbacks - 2), LONGEST_PAUSE_S)
+
+
+def stuck(state: StudyState) -> int | None:
+    """A trial that was interrupted `IN_A_ROW` times while nothing else happened in the study."""
+    return next((number for number, count in state.setbacks.items() if count >= IN_A_ROW), None)
+
+
+def _troubled(state: StudyState) -> bool:
+    """Whether interruptions are all that happens: a new trial would end as those before it."""
+    return sum(state.setbacks.values()) >= TROUBLE
 
 
 def askable(state: StudyState, limits: Limits) -> bool:
@@ -180,6 +220,11 @@ def free(state: StudyState, limits: Limits) -> int:
     return limits.concurrency - sum(trial.executing for trial in state.running.values())
 
 
+def too_often_interrupted(trial: Trial, limits: Limits) -> bool:
+    """True where a trial had more interruptions than the spec allows."""
+    return limits.interruptions is not None and trial.interruptions > limits.interruptions
+
+
 def _turn(trial: Trial, population: Population | None) -> tuple[int, int]:
     return (0, trial.number) if population is None else population.turn(trial)
 
@@ -197,7 +242,7 @@ def _conclusion(trial: Trial, limits: Limits) -> Conclude | None:
         return Conclude(trial.number, TrialState.COMPLETE)
     if trial.stopped:
         return Conclude(trial.number, TrialState.PRUNED)
-    if trial.failures > limits.retries:
+    if trial.failures > limits.retries or too_often_interrupted(trial, limits):
         return Conclude(trial.number, TrialState.FAILED)
     if not trial.kept:
         return None

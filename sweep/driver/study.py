@@ -15,19 +15,36 @@ from sweep.driver.assignment import next_assignment
 from sweep.driver.backend import Key, WorkerDied
 from sweep.driver.bench import Bench
 from sweep.driver.conclusion import STOPPED, Conclusion
+from sweep.driver.delay import SHORT, waits
 from sweep.driver.intervention import Intervention
 from sweep.driver.keeper import Keeper
 from sweep.driver.logbook import Logbook
 from sweep.driver.lookahead import Lookahead
-from sweep.driver.plan import Limits, preparable
+from sweep.driver.plan import (
+    INTERRUPTED,
+    Limits,
+    pause_s,
+    preparable,
+    stuck,
+    too_often_interrupted,
+)
 from sweep.driver.saving import resumable
 from sweep.driver.stopping import StopRequest
 from sweep.driver.tabulation import Tabulation
-from sweep.errors import CheckpointError, MetricError, StoreError, UsageError
+from sweep.driver.waiting import WaitingNote
+from sweep.errors import (
+    BackendError,
+    CheckpointError,
+    MetricError,
+    StoreError,
+    SweepError,
+    UsageError,
+)
 from sweep.fsio import is_full
 from sweep.integration.relay import HURRIED_WAIT_S, Relay
 from sweep.journal.event import (
     AttemptFailed,
+    AttemptInterrupted,
     AttemptStopped,
     DriverStarted,
     DriverStopped,
@@ -63,6 +80,9 @@ from sweep.trial.outcome import Outcome
 
 _log = logging.getLogger("sweep")
 
+BACKEND_DIED = "backend died"
+"""Why a study halts that has lost what its trials run on."""
+
 TRACKERS_WAIT_S = 30.0
 """How long the end of a run waits for trackers that take their time; one that fails ends it."""
 
@@ -74,8 +94,8 @@ class DrivenStudy:
         limits: what the planner must keep to.
         error: why the study was given up, if it was.
         unsaved: trials that were stopped and could not save.
-        refused: what a checkpoint was refused with, if one was: the study must halt, since the
-            trial is not at fault and every other would meet the same.
+        refused: what a checkpoint was refused with, or what trials run on has died of, if so: the
+            study must halt, since the trial is not at fault and every other would meet the same.
         refusal: why in a word or two, for the journal.
         halted: why no more is started (a stop, a timeout), if so.
         behind: how the mirror was behind when the study ended, if it was.
@@ -91,12 +111,13 @@ class DrivenStudy:
         self._lock, self._search = lock, search
         self.error: Exception | None = None
         self.halted: str | None = None
-        self.refused: StoreError | None = None
+        self.refused: SweepError | None = None
         self.refusal = ""
         self.unsaved: set[int] = set()
         self.behind: str | None = None
         self.untracked: list[str] = []
         self._warned_of_pauses = False
+        self._interrupted: dict[int, float] = {}
         keeper = Keeper(spec, journal.state)
         self._logbook = Logbook(journal, keeper.follow)
         self._bench = Bench(spec, search, self._logbook, self.limits)
@@ -105,6 +126,7 @@ class DrivenStudy:
         self._relay = Relay(paths, spec.name, spec.trackers, self._warn) if spec.trackers else None
         self._stop = StopRequest(paths)
         self.intervention = Intervention(paths, self._logbook, self._archive, self.conclude)
+        self._waiting = WaitingNote(paths)
         self._lookahead = Lookahead(search, _ahead(spec))
 
     @property
@@ -198,6 +220,8 @@ class DrivenStudy:
         """The next attempt of a trial, recorded as dispatched."""
         trial = self.state.trials[number]
         self._bench.making_room.discard(number)
+        self._interrupted.pop(number, None)
+        self.unsaved.discard(number)  # it may do now what it could not when it was last stopped
         kept = [each for each in reversed(trial.kept) if resumable(each.record)]
         assignment = next_assignment(
             trial,
@@ -266,8 +290,45 @@ class DrivenStudy:
             case Ended():
                 self._ended(trial, message)
             case WorkerDied(reason=reason, detail=detail):
-                self._failed(trial, f"worker died: {reason}", detail)
+                self._lost(trial, f"worker died: {reason}", detail)
         return None
+
+    @property
+    def resting(self) -> set[int]:
+        """Trials that are not tried again yet, after an interruption."""
+        now = time.monotonic()
+        return {
+            number
+            for number, since in self._interrupted.items()
+            if now < since + pause_s(self.state.trials[number].setbacks)
+        }
+
+    def say_waits(self, shortage: str | None) -> None:
+        """Tell what the study waits for; ``shortage`` is what the backend lacks, if it does."""
+        lines = waits(self.state, self.limits, self.spec.resources, self.resting, shortage)
+        for line in self._waiting.say(lines):
+            if line.startswith(SHORT):  # what rests was said with its interruption
+                _log.warning("%s: %s", self.name, line)
+
+    def halt_interrupted(self) -> None:
+        """Have the study halt, since nothing but interruptions happens."""
+        number = stuck(self.state)
+        if number is not None:
+            trial = self.state.trials[number]
+            last = trial.interrupted[-1].reason
+            self.give_up(
+                BackendError(
+                    f"{self.name}: nothing but interruptions happens: trial {number} was "
+                    f"interrupted {trial.setbacks} times in a row: {last}; see to what it runs on "
+                    "(memory, nodes), then resume"
+                ),
+                INTERRUPTED,
+            )
+
+    def give_up(self, error: SweepError, reason: str) -> None:
+        """Have the study halt: what trials run on fails them. The first such error counts."""
+        if self.refused is None:
+            self.refused, self.refusal = error, reason
 
     def settle(self, show: Callable[[Entry], None]) -> None:
         """Show what has become durable, and remove files that it allows to remove.
@@ -300,6 +361,7 @@ class DrivenStudy:
         Trackers are waited for up to ``until`` on the monotonic clock (by default as long as they
         may take) or, from when on one is ``stopping``, for moments.
         """
+        self._waiting.say([])
         try:
             self._lookahead.close()
             self._logbook.record(DriverStopped(session=self.state.sessions, reason=reason))
@@ -407,9 +469,8 @@ class DrivenStudy:
                 self._finish(trial, state, message.returned or {})
 
     def _refuse(self, reason: str, *, disk_full: bool) -> None:
-        if self.refused is None:
-            self.refused = StoreError(f"{self.name}: {reason}")
-            self.refusal = "disk full" if disk_full else "checkpoint refused"
+        error = StoreError(f"{self.name}: {reason}")
+        self.give_up(error, "disk full" if disk_full else "checkpoint refused")
 
     def _failed(self, trial: Trial, reason: str, error: str, *, again: bool = True) -> None:
         reason, error = printable(reason), printable(error)
@@ -420,6 +481,18 @@ class DrivenStudy:
         )
         if not again or trial.failures > self.limits.retries:
             self._finish(trial, TrialState.FAILED, {}, reason=reason, error=error)
+
+    def _lost(self, trial: Trial, reason: str, detail: str) -> None:
+        """What an attempt ran on has died: that is no failure of the trial."""
+        reason, detail = printable(reason), printable(detail)
+        number, attempt = trial.number, trial.attempts
+        self._interrupted[number] = time.monotonic()
+        self._logbook.record(
+            AttemptInterrupted(trial=number, attempt=attempt, reason=reason, error=detail)
+        )
+        if too_often_interrupted(trial, self.limits):
+            reason += f" (interrupted {trial.interruptions} times, see interruptions)"
+            self._finish(trial, TrialState.FAILED, {}, reason=reason, error=detail)
 
     def _tell(self) -> None:
         """Let the sampler learn of the results whose turn it is."""

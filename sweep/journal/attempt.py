@@ -15,6 +15,7 @@ class End(StrEnum):
     FAILED = "failed"
     PAUSED = "paused"
     STOPPED = "stopped"
+    INTERRUPTED = "interrupted"
     KILLED = "killed"
 
 

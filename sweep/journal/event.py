@@ -343,9 +343,27 @@ class AttemptStopped(Event):
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class AttemptFailed(Event):
-    """An attempt raised or its worker died; counted against ``retries``."""
+    """An attempt raised; counted against ``retries``.
+
+    An older sweep recorded the death of a worker so, too.
+    """
 
     type: ClassVar[str] = "attempt_failed"
+    trial: int
+    attempt: int
+    reason: str
+    error: str
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class AttemptInterrupted(Event):
+    """What an attempt ran on has died: its worker, node, Ray's server, the network.
+
+    The trial is not at fault: that counts against ``interruptions``, not against ``retries``.
+    ``reason`` is what is known of it in a line, ``error`` all that Ray says.
+    """
+
+    type: ClassVar[str] = "attempt_interrupted"
     trial: int
     attempt: int
     reason: str
@@ -443,6 +461,7 @@ EVENTS: Mapping[str, type[Event]] = {
         CheckpointMigrated,
         AttemptStopped,
         AttemptFailed,
+        AttemptInterrupted,
         TrialFinished,
         TrialRetried,
         TrialStopped,

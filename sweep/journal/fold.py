@@ -16,6 +16,7 @@ from sweep.journal.event import (
     PREAMBLE,
     TRANSITIONS,
     AttemptFailed,
+    AttemptInterrupted,
     AttemptStopped,
     CheckpointDamaged,
     CheckpointMigrated,
@@ -99,6 +100,9 @@ def _driver_started(state: StudyState, event: DriverStarted, time: float) -> Non
     state.rules = event.rules
     state.sources = state.sources | event.sources
     state.idling.begin(event.slots)
+    state.setbacks.clear()
+    for trial in state.running.values():
+        trial.setbacks = 0
 
 
 def _driver_stopped(state: StudyState, event: DriverStopped, time: float) -> None:
@@ -156,7 +160,8 @@ def _begin(state: StudyState, event: TrialAsked | TrialForked, time: float) -> T
 
 def _dispatched(state: StudyState, event: TrialDispatched, time: float) -> None:
     trial = state.running[event.trial]
-    if trial.attempts > trial.failures:  # it has waited to go on, not to be tried again
+    again = trial.failures + len(trial.interrupted)
+    if trial.attempts > again:  # it has waited to go on, not to be tried again
         state.idling.began()
     trial.attempts, trial.executing = event.attempt, True
     trial.dispatched = trial.updated = time
@@ -215,6 +220,9 @@ def _reported(state: StudyState, event: TrialReported, time: float) -> None:
     if trial.executions and (known is None or known.attempt != event.attempt):
         trial.executions[-1].steps += 1
     merge_report(trial.reports, event, time)
+    if event.step > trial.furthest:
+        trial.furthest = event.step
+        _got_further(state, trial)
     if event.prune is not None:
         trial.judge(event.step, prune=event.prune)
         trial.told_to_end = event.attempt if event.prune else trial.told_to_end
@@ -234,6 +242,7 @@ def _paused(state: StudyState, event: TrialPaused, time: float) -> None:
     trial = state.running[event.trial]
     trial.rungs[event.rung]  # must have been reached
     _end_attempt(trial, time, End.PAUSED)
+    _got_further(state, trial)
     _enter(state, trial, TrialState.PAUSED)
     state.paused[event.trial] = state.running.pop(event.trial)
 
@@ -259,6 +268,8 @@ def _enter(state: StudyState, trial: Trial, entered: TrialState) -> None:
 
 def _saved(state: StudyState, event: CheckpointSaved, time: float) -> None:
     trial = state.trials[event.trial]
+    if event.checkpoint not in trial.checkpoints:
+        _got_further(state, trial)
     trial.checkpoints.pop(event.checkpoint, None)  # made again after a resume: now the newest
     trial.checkpoints[event.checkpoint] = Checkpoint(
         event.checkpoint,
@@ -292,14 +303,32 @@ def _attempt_stopped(state: StudyState, event: AttemptStopped, time: float) -> N
 def _attempt_failed(state: StudyState, event: AttemptFailed, time: float) -> None:
     trial = state.running[event.trial]
     _end_attempt(trial, time, End.FAILED)
+    _got_further(state, trial)
     trial.failed.append(event)
     trial.reason, trial.error = event.reason, event.error
+
+
+def _attempt_interrupted(state: StudyState, event: AttemptInterrupted, time: float) -> None:
+    trial = state.running[event.trial]
+    _end_attempt(trial, time, End.INTERRUPTED)
+    trial.interrupted.append(event)
+    trial.reason, trial.error = event.reason, event.error
+    trial.setbacks += 1
+    state.setbacks[event.trial] = state.setbacks.get(event.trial, 0) + 1
+
+
+def _got_further(state: StudyState, trial: Trial) -> None:
+    """Something has happened that is no interruption: what trials run on does work."""
+    trial.setbacks = 0
+    if state.setbacks:
+        state.setbacks.clear()
 
 
 def _finished(state: StudyState, event: TrialFinished, time: float) -> None:
     unfinished = state.paused if event.trial in state.paused else state.running
     trial = unfinished[event.trial]
     _end_attempt(trial, time, _ENDS[event.state])
+    _got_further(state, trial)
     _enter(state, trial, event.state)
     trial.value, trial.finished = event.value, time
     trial.values, trial.violations = event.values, event.violations
@@ -332,6 +361,9 @@ def _retried(state: StudyState, event: TrialRetried, time: float) -> None:
         violations=[],
         metrics={},
         forgiven=len(over.failed),
+        excused=len(over.interrupted),
+        setbacks=0,
+        furthest=-1,
         retried=over.retried + 1,
         turn=state.turns,
         updated=time,
@@ -405,6 +437,7 @@ _APPLY: dict[str, Callable[[StudyState, Any, float], None]] = {
         (CheckpointMigrated, _migrated),
         (AttemptStopped, _attempt_stopped),
         (AttemptFailed, _attempt_failed),
+        (AttemptInterrupted, _attempt_interrupted),
         (TrialFinished, _finished),
         (TrialRetried, _retried),
         (TrialStopped, _stopped),

@@ -6,9 +6,10 @@ import math
 from dataclasses import dataclass, field
 from typing import Any
 
-from sweep.journal.attempt import Attempt
+from sweep.journal.attempt import Attempt, End
 from sweep.journal.event import (
     AttemptFailed,
+    AttemptInterrupted,
     DriverStarted,
     DriverStopped,
     HistoryAdded,
@@ -103,6 +104,13 @@ class Trial:
     failed: list[AttemptFailed] = field(default_factory=list)
     forgiven: int = 0
     """So many of its failures came before a user had it retried, and count no more."""
+    interrupted: list[AttemptInterrupted] = field(default_factory=list)
+    excused: int = 0
+    """So many of its interruptions came before a user had it retried, and count no more."""
+    setbacks: int = 0
+    """How often it was interrupted in this session since it last got further."""
+    furthest: int = -1
+    """The highest step that it has ever reported, taken back or not."""
     executing: bool = False
     dispatched: float | None = None
     duration: float = 0.0
@@ -136,6 +144,17 @@ class Trial:
     def failures(self) -> int:
         """How many attempts have failed, since it was last retried by a user."""
         return len(self.failed) - self.forgiven
+
+    @property
+    def interruptions(self) -> int:
+        """How many attempts were interrupted, since it was last retried by a user."""
+        return len(self.interrupted) - self.excused
+
+    @property
+    def given_up(self) -> bool:
+        """Whether it has failed by interruptions alone: that says nothing of its parameters."""
+        last = self.executions[-1].end if self.executions else None
+        return self.state is TrialState.FAILED and last is End.INTERRUPTED
 
     @property
     def queued(self) -> bool:
@@ -272,6 +291,8 @@ class StudyState:
     """How often something was let run: a new trial, or a paused one once more."""
     untold: set[int] = field(default_factory=set)
     """Trials with a result that the sampler was not told yet."""
+    setbacks: dict[int, int] = field(default_factory=dict)
+    """How often each trial was interrupted since anything else happened in this session."""
     iterations: list[Iteration] = field(default_factory=list)
     front: list[int] = field(default_factory=list)
     """Trials on the Pareto front of several objectives, in the order in which they came there."""

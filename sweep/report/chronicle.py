@@ -11,6 +11,7 @@ from sweep.journal.attempt import Attempt, End
 from sweep.journal.event import (
     PREAMBLE,
     AttemptFailed,
+    AttemptInterrupted,
     AttemptStopped,
     DriverStarted,
     DriverStopped,
@@ -117,6 +118,9 @@ class Chronicle:
                 self._leave(event.trial, time, End.STOPPED)
             case AttemptFailed():
                 self._leave(event.trial, time, End.FAILED)
+                self.failures.append(Failure(event.trial, event.attempt, event.reason, event.error))
+            case AttemptInterrupted():
+                self._leave(event.trial, time, End.INTERRUPTED)
                 self.failures.append(Failure(event.trial, event.attempt, event.reason, event.error))
             case TrialPromoted():
                 self.promotions.append((time, event.trial, event.rung))

@@ -123,7 +123,10 @@ class StudySpec(Section):
     """Ends or pauses trials that do badly: {type: median}, asha, hyperband, percentile, patient,
     threshold, wilcoxon."""
     retries: Natural = 1
-    """How often a trial is tried again after an exception or the death of its worker."""
+    """How often a trial is tried again after an exception."""
+    interruptions: Natural | None = None
+    """How often a trial may lose its worker, node or Ray's server before it fails. Default: no
+    limit; pauses between attempts grow, and the study halts where nothing else happens."""
     strict_code: Flag = False
     """Refuse to go on with trials that another source of the program has begun; else warn."""
     seed: Seed = 0

@@ -6,9 +6,21 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
-from sweep.driver.plan import Ask, Conclude, Dispatch, Exploit, Halt, Limits, is_complete, plan
+from sweep.driver.plan import (
+    INTERRUPTED,
+    Ask,
+    Conclude,
+    Dispatch,
+    Exploit,
+    Halt,
+    Limits,
+    is_complete,
+    pause_s,
+    plan,
+)
 from sweep.journal.event import (
     AttemptFailed,
+    AttemptInterrupted,
     CheckpointSaved,
     DriverStarted,
     Entry,
@@ -227,3 +239,55 @@ def test_a_grid_is_counted_anew_after_a_change() -> None:
     assert Limits.of(spec).total == 3
     assert Limits.of(spec, state).total == 5
     assert Limits.of(spec.model_copy(update={"trials": 4}), state).total == 4
+
+
+def interrupted(trial: int, count: int) -> list[Event]:
+    """So many attempts of a trial, each lost with its worker."""
+    return [
+        event
+        for attempt in range(1, count + 1)
+        for event in (
+            dispatched(trial, attempt),
+            AttemptInterrupted(trial=trial, attempt=attempt, reason="died", error=""),
+        )
+    ]
+
+
+def test_pauses_grow_and_are_bounded() -> None:
+    """The first interruption costs no pause; each one after it doubles the pause, to 5 minutes."""
+    assert [pause_s(count) for count in range(7)] == [0, 0, 1, 2, 4, 8, 16]
+    assert all(pause_s(count) <= pause_s(count + 1) for count in range(60))
+    assert pause_s(60) == 300.0
+
+
+def test_resting_trial_blocks_no_other() -> None:
+    """A trial that rests after an interruption leaves its slot to one that waits, or a new one."""
+    state = state_of([asked(0), asked(1), *interrupted(0, 2)])
+    assert plan(state, 2, limits(), 9.0) == [Dispatch(0), Dispatch(1)]
+    assert plan(state, 2, limits(), 9.0, resting={0}) == [Dispatch(1), Ask()]
+    assert plan(state, 1, limits(), 9.0, resting={0}) == [Dispatch(1)]
+
+
+def test_no_new_trial_is_asked_where_all_are_interrupted() -> None:
+    """A machine that fails every trial must not use up the search: three, and no more are asked."""
+    two = [asked(0), asked(1), *interrupted(0, 1), *interrupted(1, 1)]
+    assert Ask() in plan(state_of(two), 3, limits(), 9.0, resting={0, 1})
+    three = [*two, asked(2), *interrupted(2, 1)]
+    assert plan(state_of(three), 3, limits(), 9.0, resting={0, 1, 2}) == []
+
+
+def test_nothing_but_interruptions_halts() -> None:
+    """Eight of a trial in a row halt the study, unless anything else has happened in between."""
+    assert plan(state_of([asked(0), *interrupted(0, 7)]), 1, limits(), 9.0) == [Dispatch(0)]
+    row = [asked(0), *interrupted(0, 8)]
+    assert plan(state_of(row), 1, limits(), 9.0) == [Halt(INTERRUPTED)]
+    assert plan(state_of([*row, asked(1), finished(1)]), 1, limits(), 9.0) == [Dispatch(0)]
+
+
+def test_interruptions_and_failures_are_counted_apart() -> None:
+    """Neither uses up what the spec allows of the other; no limit is the default."""
+    state = state_of([asked(0), *interrupted(0, 3)])
+    assert plan(state, 1, limits(retries=0), 9.0) == [Dispatch(0)]
+    assert plan(state, 1, limits(retries=0, interruptions=3), 9.0) == [Dispatch(0)]
+    lost = plan(state, 1, limits(retries=9, interruptions=2), 9.0)
+    assert lost[0] == Conclude(0, TrialState.FAILED)

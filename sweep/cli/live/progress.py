@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from sweep.driver.plan import Limits, elapsed
 from sweep.journal.event import (
     AttemptFailed,
+    AttemptInterrupted,
     DriverStarted,
     Entry,
     TrialFinished,
@@ -65,7 +66,7 @@ class Progress:
                 self._see(state.trials[number])
             case TrialPromoted(trial=number) | TrialRetried(trial=number):
                 self._see(state.trials[number])
-            case AttemptFailed():
+            case AttemptFailed() | AttemptInterrupted():
                 self._failed(entry.event, entry.time)
             case DriverStarted():
                 self._failures.clear()
@@ -80,7 +81,7 @@ class Progress:
         if trial.state is TrialState.COMPLETE and trial.step is not None:
             self.steps = max(self.steps or 0, trial.step + 1)
 
-    def _failed(self, event: AttemptFailed, time: float) -> None:
+    def _failed(self, event: AttemptFailed | AttemptInterrupted, time: float) -> None:
         before = self._failures.pop(event.reason, None)
         count = 1 if before is None else before.count + 1
         failure = Failure(event.trial, event.attempt, time, event.reason, count)

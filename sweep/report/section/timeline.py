@@ -144,7 +144,7 @@ def _bars(
     for each, lane in zip(attempts, lanes, strict=True):
         if lane >= count:
             continue
-        if each.end in (End.FAILED, End.KILLED):
+        if each.end in (End.FAILED, End.KILLED, End.INTERRUPTED):
             failed.append((each, lane))
         group = groups.setdefault(lane, [])
         if group and x.at(clock.at(each.ended)) - x.at(clock.at(group[0].began)) > least:
