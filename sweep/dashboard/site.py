@@ -15,11 +15,14 @@ import optuna_dashboard
 from sweep.dashboard.index import index, report_link
 from sweep.driver.glance import glance, summarised
 from sweep.errors import StudyNotFoundError, SweepError
+from sweep.journal.event import TrialState
 from sweep.journal.listing import newest_event, studies
 from sweep.journal.lock import holder
+from sweep.journal.state import StudyState
 from sweep.paths import StudyPaths
 from sweep.report.page import page
 from sweep.report.subject import Subject
+from sweep.search.importance import importances_by_objective
 from sweep.search.optuna_copy import StoreCopy
 
 _REPORTS = 16
@@ -58,6 +61,7 @@ def site(store: Path, notice: Callable[[str], None]) -> Any:
         return bottle.HTTPResponse(body, 200, {"Content-Type": "text/javascript; charset=utf-8"})
 
     app = optuna_dashboard.wsgi(copy)
+    _replace(app, "/api/studies/<study_id:int>/param_importances", Importances(copy))
     app.install(_Linked())
     app.route("/", callback=home)
     app.route("/report/<name>", callback=report)
@@ -86,6 +90,54 @@ class Reports:
     @staticmethod
     def _make(paths: StudyPaths, study_id: int | None, newest: int, running: bool) -> str:
         return page([Subject.read(paths)], home="/")
+
+
+class Importances:
+    """Those of the report, for the dashboard: from as many trials, with the same numbers."""
+
+    def __init__(self, copy: StoreCopy) -> None:
+        self._copy = copy
+        self._made: dict[int, tuple[tuple[int, int], list[dict[str, float]]]] = {}
+
+    def _shares(self, study_id: int) -> list[dict[str, float]]:
+        """Computed anew where more trials are complete, or the study has begun another session."""
+
+        def look(state: StudyState) -> list[dict[str, float]]:
+            mark = state.counts[TrialState.COMPLETE], state.sessions
+            known = self._made.get(study_id)
+            if known is None or known[0] != mark:
+                known = self._made[study_id] = mark, importances_by_objective(state)
+            return known[1]
+
+        return self._copy.read(self._copy.paths_of(study_id), look)
+
+    def __call__(self, study_id: int) -> Any:
+        """Of each objective the shares of the parameters; of none where they are not known."""
+        name = self._copy.name_of(study_id)
+        if name is None:
+            return bottle.HTTPResponse({"reason": "No such study"}, 404)
+        trials = self._copy.get_all_trials(study_id, deepcopy=False)
+        kinds = {
+            name: type(distribution).__name__
+            for trial in trials
+            for name, distribution in trial.distributions.items()
+        }
+        return {
+            "param_importances": [
+                [
+                    {"name": name, "importance": share, "distribution": kinds.get(name, "")}
+                    for name, share in each.items()
+                ]
+                for each in self._shares(study_id)
+            ]
+        }
+
+
+def _replace(app: Any, rule: str, callback: Callable[..., Any]) -> None:
+    """Have ``callback`` answer in place of the dashboard's own function."""
+    (route,) = (route for route in app.routes if route.rule == rule)
+    route.callback = callback
+    route.reset()
 
 
 class _Linked:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
@@ -16,11 +17,15 @@ from sweep.journal.table import TABLES, read_written
 from sweep.paths import StudyPaths
 from sweep.quantity import text
 from sweep.report.chronicle import Chronicle, read_chronicle
+from sweep.report.naming import shared_beginning
 from sweep.report.scale import shortened
 from sweep.spec import Goal, StudySpec
 
 if TYPE_CHECKING:
     import pandas as pd
+
+OBJECTIVES = 4
+"""Of so many objectives there are importances each."""
 
 
 @dataclass
@@ -77,6 +82,39 @@ class Subject:
         if self.spec.space_function is not None:
             return [name for name, known in values.items() if len(known) > 1]
         return [name for name, known in self.spec.space.searched(values).items() if known]
+
+    @cached_property
+    def importances(self) -> dict[str, dict[str, float]] | str:
+        """By what they matter for (each objective, and the front of several) the shares of the
+        parameters, the greatest first; or why there are none."""
+        from sweep.search.importance import importances  # start-up: Optuna, only where it is needed
+
+        objectives = self.spec.objectives
+        several = len(objectives) > 1
+        wanted: dict[str, int | None] = {"the objective": 0}
+        if several:
+            wanted = {each.name: at for at, each in enumerate(objectives[:OBJECTIVES])}
+            wanted["reaching the Pareto front"] = None
+        known = self.chronicle
+        try:
+            return {
+                what: importances(self.spec, known.latents, known.values, at)
+                for what, at in wanted.items()
+            }
+        except ValueError as error:
+            return str(error)
+
+    @cached_property
+    def ordered(self) -> list[str]:
+        """`searched`, what matters most for the first objective first, where that is known."""
+        found = self.importances
+        shares = {} if isinstance(found, str) else next(iter(found.values()))
+        return sorted(self.searched, key=lambda name: -shares.get(name, 0.0))
+
+    def shared_note(self, names: Sequence[str]) -> str:
+        """What labels of ``names`` lack, as a sentence behind others, where they lack something."""
+        shared = shared_beginning(names)
+        return f" All names begin with “{shared}”, which is left out." if shared else ""
 
     @cached_property
     def states(self) -> list[str]:
@@ -149,7 +187,7 @@ class Subject:
         )
         params = "\n".join(
             f"{name} = {shortened(text(self._params[name][place]), 40)}"
-            for name in self.searched[:12]
+            for name in self.ordered[:12]
             if self._params[name][place] is not None
         )
         return f"trial {number} ({self.states[place]})\n{values}\n{params}"

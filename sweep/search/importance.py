@@ -9,6 +9,8 @@ from typing import Any
 import optuna
 from optuna.trial import FrozenTrial, TrialState
 
+from sweep.journal.event import TrialState as Ended
+from sweep.journal.state import StudyState
 from sweep.search.latent import from_journal
 from sweep.search.storage import HistoryStorage, running_trial
 from sweep.spec import Goal, StudySpec
@@ -20,14 +22,49 @@ MOST, MOST_OF_SEVERAL = 10_000, 500
 """So many of the newest trials are looked at; of several objectives fewer, since it takes long."""
 
 
+def importances_of(
+    spec: StudySpec, state: StudyState, objective: int | None = None
+) -> dict[str, float]:
+    """`importances` of a study that has come to ``state``.
+
+    Raises:
+        ValueError: as there.
+    """
+    trials = state.trials.values()
+    return importances(
+        spec,
+        {trial.number: trial.asked.latents for trial in trials if trial.searched},
+        {
+            trial.number: trial.values or [trial.value]
+            for trial in trials
+            if trial.state is Ended.COMPLETE and trial.value is not None
+        },
+        objective,
+    )
+
+
+def importances_by_objective(state: StudyState) -> list[dict[str, float]]:
+    """Of each objective of a study the shares of its parameters; empty where they are not known."""
+    spec = StudySpec.accepted(state.spec)
+    found = []
+    for objective in range(len(spec.objectives)):
+        try:
+            found.append(importances_of(spec, state, objective))
+        except ValueError:
+            found.append({})
+    return found
+
+
 def importances(
     spec: StudySpec,
     latents: Mapping[int, Mapping[str, Sequence[Any]]],
     values: Mapping[int, Sequence[float]],
+    objective: int | None = None,
 ) -> dict[str, float]:
     """Shares that add up to 1, the greatest first (PED-ANOVA, arXiv 2304.10255).
 
-    Of several objectives: how much a parameter matters for reaching the Pareto front.
+    Of several objectives: how much a parameter matters for reaching the Pareto front; or, with
+    ``objective``, for the one in that place of the spec.
 
     Args:
         latents: of each trial, by name the value and its range, as in `TrialAsked`.
@@ -36,19 +73,23 @@ def importances(
     Raises:
         ValueError: they cannot be computed; the message says why.
     """
-    known = [number for number in values if latents.get(number)]
+    if len(spec.objectives) == 1:
+        objective = 0
+    known = sorted(number for number in values if latents.get(number))
     if len(known) < LEAST:
         raise ValueError(f"{LEAST} completed trials are needed, and there are {len(known)}")
-    most = MOST if len(spec.objectives) == 1 else MOST_OF_SEVERAL
+    most = MOST_OF_SEVERAL if objective is None else MOST
+    aims = [each for at, each in enumerate(spec.objectives) if objective in (None, at)]
     storage = HistoryStorage(spec.name)
     storage.directions = [
         optuna.study.StudyDirection.MAXIMIZE
         if each.goal is Goal.MAXIMIZE
         else optuna.study.StudyDirection.MINIMIZE
-        for each in spec.objectives
+        for each in aims
     ]
     for place, number in enumerate(known[-most:]):
-        storage.put(_frozen(place, latents[number], values[number]))
+        told = values[number] if objective is None else [values[number][objective]]
+        storage.put(_frozen(place, latents[number], told))
     study = optuna.load_study(study_name=spec.name, storage=storage)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # it warns of what the page says in words

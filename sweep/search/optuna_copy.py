@@ -116,6 +116,14 @@ class StoreCopy(ReadOnlyStorage):
         """The study with an id, or None where there is none."""
         return next((s.paths.name for s in self._now() if s.study_id == study_id), None)
 
+    def paths_of(self, study_id: int) -> StudyPaths:
+        """The study with an id.
+
+        Raises:
+            KeyError: there is none.
+        """
+        return self._study(study_id).paths
+
     def id_of(self, name: str) -> int | None:
         """The id of the study ``name``, or None where it cannot be read."""
         return next((study.study_id for study in self._now() if study.paths.name == name), None)

@@ -7,6 +7,7 @@ import math
 from sweep.quantity import counted, text
 from sweep.report.chart import Frame, figure, key, label, line, path
 from sweep.report.element import Markup, join
+from sweep.report.naming import short_names
 from sweep.report.scale import Scale, scale_of, shortened, value_scale
 from sweep.report.section.slice import log_of, nothing_drawn
 from sweep.report.subject import Subject
@@ -21,6 +22,9 @@ FAVOURED = 100
 AXES = 10
 """So many parameters have an axis."""
 
+AXIS = 16
+"""So many characters of a name are above an axis."""
+
 SHADES = 5
 """So many shades tell good values from bad ones."""
 
@@ -34,7 +38,7 @@ def coordinates(subject: Subject) -> Markup:
         if state == "pruned" and math.isfinite(values[at])
     ]
     complete, places = len(subject.ranked), [*subject.ranked, *pruned]
-    params = {name: subject.param(name) for name in subject.searched}
+    params = {name: subject.param(name) for name in subject.ordered}
     having = [name for name in params if any(params[name][at] is not None for at in places)]
     names = having[:AXES]
     if not names:
@@ -66,13 +70,16 @@ def coordinates(subject: Subject) -> Markup:
         class_ = f"line shade{shade}" if rank[at] < complete else "line thin pruned"
         lines.append(path(points, class_, subject.tip(at)))
     objective = subject.spec.objective.name
+    short = short_names(having, AXIS)
+    shown = [*(short[name] for name in names), shortened(objective, AXIS)]
     axes = [
-        _axis(x, scale, shortened(name, 16), low, high)
-        for x, scale, name in zip(xs, [*scales, final], [*names, objective], strict=True)
+        _axis(x, scale, name, low, high)
+        for x, scale, name in zip(xs, [*scales, final], shown, strict=True)
     ]
     hidden = len(having) - len(names)
     note = shown_text(drawn, places, "trial", f"the best {FAVOURED}, others at even distances")
     note += f" {counted(hidden, 'more parameter')} not drawn." if hidden else ""
+    note += subject.shared_note(having)
     lacking = any(params[name][at] is None for name in names for at in drawn)
     note += " A line meets an axis below its end where the trial lacks it." if lacking else ""
     title = f"{counted(len(drawn), 'trial')} over {counted(len(names), 'parameter')}"

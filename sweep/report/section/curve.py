@@ -24,24 +24,36 @@ FAVOURED = 50
 POINTS = 100
 """So many reports of a trial are drawn."""
 
-METRICS = 4
-"""So many objectives are."""
+METRICS = 16
+"""So many metrics have a chart."""
+
+CURVES_OF_OTHERS = 60
+"""So many trials are drawn of a metric that is no objective."""
 
 
 def curves(subject: Subject) -> Markup:
-    """A chart for each objective that is reported while a trial runs."""
+    """A chart for each metric that is reported while a trial runs, the objectives first."""
+    objectives = [each.name for each in subject.spec.objectives]
+    columns = [str(name) for name in subject.reports.columns]
+    others = [name.removeprefix("metrics.") for name in columns if name.startswith("metrics.")]
     names = [
-        each.name
-        for each in subject.spec.objectives
-        if f"metrics.{each.name}" in subject.reports
-        and subject.reports[f"metrics.{each.name}"].notna().any()
+        name
+        for name in dict.fromkeys([*objectives, *others])
+        if f"metrics.{name}" in subject.reports and subject.reports[f"metrics.{name}"].notna().any()
     ]
     if not names:
-        return element("p", "No trial has reported the objective while it ran.")
-    return join(_chart(subject, name) for name in names[:METRICS])
+        return element("p", "No trial has reported a metric while it ran.")
+    charts = [
+        _chart(subject, name, CURVES if name in objectives else CURVES_OF_OTHERS)
+        for name in names[:METRICS]
+    ]
+    if len(names) > METRICS:
+        hidden = ", ".join(names[METRICS:])
+        charts.append(element("p", f"Not drawn: {hidden}", class_="note"))
+    return join(charts)
 
 
-def _chart(subject: Subject, name: str) -> Markup:
+def _chart(subject: Subject, name: str, most: int) -> Markup:
     reports = subject.reports[["trial", "attempt", "step", f"metrics.{name}"]]
     reports = reports[reports[f"metrics.{name}"].notna()]
     numbers = subject.column("number")
@@ -49,9 +61,7 @@ def _chart(subject: Subject, name: str) -> Markup:
     indices: dict[Any, Any] = dict(reports.groupby("trial").indices)
     groups = {int(number): rows for number, rows in indices.items()}
     known = [number for number in groups if number in places]
-    drawn = favouring(
-        known, CURVES, lambda number: (subject.loss(places[number]), number), FAVOURED
-    )
+    drawn = favouring(known, most, lambda number: (subject.loss(places[number]), number), FAVOURED)
     taken = {number: reports.iloc[_thinned(groups[number])] for number in drawn}
     values = [value for rows in taken.values() for value in rows[f"metrics.{name}"]]
     frame = Frame(height=380)

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 from sweep.quantity import counted
 from sweep.report.chart import Frame, figure, label, number
-from sweep.report.element import Markup, element
-from sweep.report.scale import shortened
+from sweep.report.element import Markup, element, join
+from sweep.report.naming import short_names
 from sweep.report.subject import Subject
 
 BARS = 30
@@ -16,22 +18,22 @@ ROUGH = 50
 
 
 def importance(subject: Subject) -> Markup:
-    """Bars, or why there are none."""
-    from sweep.search.importance import importances  # start-up: Optuna, only where it is needed
+    """Bars for each objective, and of several for the front; or why there are none."""
+    if isinstance(subject.importances, str):
+        return element("p", f"Not computed: {subject.importances}.")
+    return join(_figure(subject, what, shares) for what, shares in subject.importances.items())
 
-    chronicle = subject.chronicle
-    try:
-        shares = importances(subject.spec, chronicle.latents, chronicle.values)
-    except ValueError as error:
-        return element("p", f"Not computed: {error}.")
+
+def _figure(subject: Subject, what: str, shares: Mapping[str, float]) -> Markup:
     shown = dict(list(shares.items())[:BARS])
+    labels = short_names(list(shares), 32)
     frame = Frame(height=26 * len(shown) + 12, left=220, right=70)
     bars = []
     for place, (name, share) in enumerate(shown.items()):
         y = 6 + 26 * place
         width = (frame.x[1] - frame.x[0]) * share / (max(shown.values()) or 1.0)
         bars += [
-            label(shortened(name, 32), frame.left - 8, y + 14, "end"),
+            label(labels[name], frame.left - 8, y + 14, "end"),
             element(
                 "rect",
                 x=frame.left,
@@ -43,10 +45,11 @@ def importance(subject: Subject) -> Markup:
             ),
             label(f"{share:.1%}", frame.left + width + 6, y + 14, "start"),
         ]
-    count = len(chronicle.values)
-    what = "the objective" if len(subject.spec.objectives) == 1 else "reaching the Pareto front"
+    count = len(subject.chronicle.values)
     note = f"PED-ANOVA, from {counted(count, 'completed trial')}: what matters for {what}."
     note += " So few give a rough estimate." if count < ROUGH else ""
     note += f" {len(shares) - len(shown)} more not drawn." if len(shares) > len(shown) else ""
+    note += subject.shared_note(list(shares))
     title = "; ".join(f"{name} {share:.0%}" for name, share in shown.items())
-    return figure("Importance", frame.drawing(title, *bars), note=note)
+    caption = "Importance" if len(subject.spec.objectives) == 1 else f"Importance for {what}"
+    return figure(caption, frame.drawing(title, *bars), note=note)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from sweep.quantity import counted
 from sweep.report.chart import Frame, dot, figure, key
 from sweep.report.element import Markup, element, join
+from sweep.report.naming import short_names
 from sweep.report.scale import Names, outside, scale_of, value_scale
 from sweep.report.subject import Subject
 from sweep.report.thinning import favouring, shown_text
@@ -19,6 +20,9 @@ DOTS_OF_ALL = 8000
 FAVOURED = 200
 """So many of these are the best."""
 
+CAPTION = 44
+"""So many characters of a name are above a slice."""
+
 SLICES = 24
 """So many parameters have one."""
 
@@ -28,13 +32,15 @@ def slices(subject: Subject) -> Markup:
     values, known = subject.values(0), subject.results
     if not known or not subject.searched:
         return nothing_drawn(subject)
-    names = subject.searched[:SLICES]
+    names = subject.ordered[:SLICES]
+    labels = short_names(subject.ordered, CAPTION)
     limit = min(DOTS, DOTS_OF_ALL // len(names))
     drawn = favouring(known, limit, subject.loss, FAVOURED)
-    charts = [_slice(subject, name, drawn, values) for name in names]
+    charts = [_slice(subject, name, labels[name], drawn, values) for name in names]
     hidden = len(subject.searched) - len(charts)
     note = shown_text(drawn, known, "trial", f"the best {FAVOURED}, others at even distances")
     note += f" {counted(hidden, 'more parameter')} not drawn." if hidden else ""
+    note += subject.shared_note(subject.ordered)
     far = outside(scale_of((values[at] for at in drawn), 0, 1), (values[at] for at in drawn))
     note += f" {counted(far, 'value')} beyond the axis drawn at its edge." if far else ""
     keys = [key(dot(10, 7, "complete"), "complete"), key(dot(10, 7, "pruned"), "pruned")]
@@ -53,7 +59,9 @@ def nothing_drawn(subject: Subject) -> Markup:
     return element("p", lacking)
 
 
-def _slice(subject: Subject, name: str, places: list[int], values: list[float]) -> Markup:
+def _slice(
+    subject: Subject, name: str, caption: str, places: list[int], values: list[float]
+) -> Markup:
     params = subject.param(name)
     having = [at for at in places if params[at] is not None]
     frame = Frame(width=368, height=230, left=62, right=12)
@@ -72,7 +80,7 @@ def _slice(subject: Subject, name: str, places: list[int], values: list[float]) 
     ]
     objective = subject.spec.objective.name
     title = f"{objective} against {name}, {counted(len(having), 'trial')}"
-    return figure(name, frame.drawing(title, frame.axes(x, y, "", objective), *dots))
+    return figure(caption, frame.drawing(title, frame.axes(x, y, "", objective), *dots))
 
 
 def log_of(subject: Subject, name: str) -> bool | None:

@@ -10,12 +10,16 @@ from typing import Any
 from sweep.quantity import bytes_text, counted, duration_text, text
 from sweep.report.chart import table
 from sweep.report.element import Markup, element, join
+from sweep.report.naming import shared_beginning, short_names
 from sweep.report.scale import shortened
 from sweep.report.subject import Subject
 from sweep.spec.suggestion import plain
 
 LISTED = 100
 """So many trials are in the table."""
+
+HEADER = 24
+"""So many characters of a name are above a column."""
 
 COLUMNS = 8
 """So many parameters are."""
@@ -45,7 +49,8 @@ def summary(subject: Subject) -> Markup:
 def trials(subject: Subject) -> Markup:
     """The best trials, then the newest others, as a table that can be sorted."""
     places = _listed(subject)
-    names = subject.searched[:COLUMNS]
+    names = subject.ordered[:COLUMNS]
+    labels = short_names(subject.ordered, HEADER)
     objectives = [each.name for each in subject.spec.objectives]
     values = [subject.values(index) for index in range(len(objectives))]
     params = [subject.param(name) for name in names]
@@ -67,11 +72,16 @@ def trials(subject: Subject) -> Markup:
     hidden = len(subject.searched) - len(names)
     more = f"; {counted(hidden, 'more parameter')} not shown" if hidden > 0 else ""
     return table(
-        f"{what}, {order}{more}",
-        ["trial", "state", *objectives, *names, "steps", "time"],
+        f"{what}, {order}{more}{_shared(subject)}",
+        ["trial", "state", *objectives, *(labels[name] for name in names), "steps", "time"],
         rows,
         sortable=True,
     )
+
+
+def _shared(subject: Subject) -> str:
+    shared = shared_beginning(subject.ordered)
+    return f"; all parameters begin with {shared}" if shared else ""
 
 
 def _state(subject: Subject, at: int) -> str:
@@ -116,7 +126,7 @@ def _best(subject: Subject) -> str:
             " and keeps the constraints" if subject.spec.constraints else ""
         )
     at = subject.ranked[0]
-    params = {name: subject.param(name)[at] for name in subject.searched}
+    params = {name: subject.param(name)[at] for name in subject.ordered}
     said = ", ".join(
         f"{name} = {shortened(text(value), 200)}"
         for name, value in params.items()
