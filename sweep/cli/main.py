@@ -377,12 +377,15 @@ def pull(
         ),
     ],
     store: StoreOption = RUNS,
+    aside: Annotated[
+        bool, typer.Option("--aside", help="Move a study of that name away first; it is kept.")
+    ] = False,
     as_json: JsonOption = False,
 ) -> None:
     """Fetch a study out of its mirror, to go on with it here."""
     from sweep.cli import pull as command
 
-    raise typer.Exit(command.pull(mirror, store, output.Output(as_json)))
+    raise typer.Exit(command.pull(mirror, store, output.Output(as_json), aside=aside))
 
 
 @app.command()

@@ -14,8 +14,10 @@ from sweep.errors import StoreError, SweepError
 from sweep.quantity import bytes_text, counted
 
 
-def pull(uri: str, store: Path, out: Output) -> int:
+def pull(uri: str, store: Path, out: Output, *, aside: bool = False) -> int:
     """Fetch the study at ``uri`` into ``store``, or list the studies where it holds several.
+
+    ``aside``: a study of that name that is there is moved away.
 
     The exit code: 3 where checkpoints are missing.
 
@@ -25,7 +27,7 @@ def pull(uri: str, store: Path, out: Output) -> int:
     """
     try:
         inside = mirrored(uri)
-        pulled = None if inside else fetch(uri, store)
+        pulled = None if inside else fetch(uri, store, aside=aside)
     except OSError as problem:
         if isinstance(problem, SweepError):
             raise
@@ -64,9 +66,12 @@ def _print_pulled(pulled: Pulled, store: Path, out: Output) -> None:
                 "checkpoints": pulled.checkpoints,
                 "bytes": pulled.bytes,
                 "missing": pulled.missing,
+                "aside": None if pulled.aside is None else str(pulled.aside),
             }
         )
         return
+    if pulled.aside is not None:
+        out.line(f"{name}: what was there before lies in {pulled.aside}")
     fetched = counted(pulled.checkpoints, "checkpoint")
     out.line(f"{name}: pulled: {fetched}, {bytes_text(pulled.bytes)}")
     out.line(f"{name}: go on with: sweep resume {name}{store_option(store)}")

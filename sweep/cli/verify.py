@@ -10,6 +10,7 @@ from sweep.cli.output import Output, store_option
 from sweep.cli.place import find_study, not_begun
 from sweep.driver import repair as mending
 from sweep.driver import verification
+from sweep.driver.recovery import mirror_of
 from sweep.driver.repair import Repair
 from sweep.driver.verification import Verification
 from sweep.journal.lock import holder
@@ -38,6 +39,8 @@ def verify(store: Path, name: str, out: Output, *, repair: bool) -> int:
         _print_found(paths, found, store, out, running=running)
         if mended is not None:
             _print_mended(paths, mended, store, out)
+        elif found.bad:
+            _print_way(paths, store, out)
     return 0 if (found.whole if mended is None else mended.lossless) else 1
 
 
@@ -64,7 +67,18 @@ def _print_found(
         )
 
 
+def _print_way(paths: StudyPaths, store: Path, out: Output) -> None:
+    mirror = mirror_of(paths)
+    source = "what is whole" if mirror is None else f"the mirror {mirror} and what is whole"
+    command = f"sweep verify {paths.name} --repair{store_option(store)}"
+    out.line(f"{paths.name}: `{command}` mends it from {source}")
+
+
 def _print_mended(paths: StudyPaths, mended: Repair, store: Path, out: Output) -> None:
+    for segment in mended.recovered:
+        out.line(f"{segment}: is back, from the mirror; the damaged one lies in {_aside(paths)}")
+    if mended.mirror is not None:
+        out.line(f"{paths.name}: nothing can be had from the mirror: {mended.mirror}")
     for checkpoint in mended.repaired:
         out.line(f"{checkpoint}: repaired")
     for checkpoint in mended.adopted:
@@ -72,7 +86,7 @@ def _print_mended(paths: StudyPaths, mended: Repair, store: Path, out: Output) -
     for checkpoint, reason in mended.quarantined:
         out.line(f"{checkpoint}: set aside: {reason}")
     for segment in mended.segments:
-        out.line(f"{segment}: set aside in {paths.quarantine / 'journal'}")
+        out.line(f"{segment}: set aside in {_aside(paths)}")
     go_on = f"go on with: sweep resume {paths.name}{store_option(store)}"
     if mended.lossless:
         out.line(f"{paths.name}: mended, nothing was lost; {go_on}")
@@ -80,6 +94,10 @@ def _print_mended(paths: StudyPaths, mended: Repair, store: Path, out: Output) -
         out.line(
             f"{paths.name}: what was set aside is lost to the study, the rest is whole; {go_on}"
         )
+
+
+def _aside(paths: StudyPaths) -> Path:
+    return paths.quarantine / "journal"
 
 
 def _progress(done: int, total: int, size: int) -> None:

@@ -12,6 +12,7 @@ from sweep import fsio
 from sweep.driver.claim import Claim
 from sweep.driver.mirroring import check_mirror
 from sweep.driver.plan import Limits, is_complete, timed_out
+from sweep.driver.recovery import read_or_recover
 from sweep.driver.study import DrivenStudy
 from sweep.driver.warm_start import new_histories
 from sweep.errors import (
@@ -23,7 +24,7 @@ from sweep.errors import (
 )
 from sweep.integration.tracker import check_library
 from sweep.journal.event import HistoryAdded, StudyCreated
-from sweep.journal.journal import Journal, first_event, read_state
+from sweep.journal.journal import Journal, first_event
 from sweep.journal.lock import holder
 from sweep.journal.state import StudyState
 from sweep.journal.table import drop_newer
@@ -275,7 +276,7 @@ def _look(paths: StudyPaths) -> StudyState | None:
             f"{paths.root}: is being run by {other}; wait for it, or end it with "
             f"`sweep stop {paths.name}`"
         )
-    state = read_state(paths.journal)
+    state = read_or_recover(paths)
     return None if state.seq < 0 else state
 
 

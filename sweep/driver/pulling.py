@@ -10,7 +10,7 @@ import os
 import shutil
 from collections.abc import Iterator
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path, PurePosixPath
 from urllib.parse import urlsplit
 
@@ -22,17 +22,15 @@ from sweep.checkpoint.mirror import Mirror
 from sweep.checkpoint.place import below, place_at
 from sweep.checkpoint.pool import Pool, is_whole
 from sweep.driver.mirroring import Lag, write_lag
+from sweep.driver.recovery import fetch_journal
 from sweep.errors import (
     CheckpointDamagedError,
     CheckpointError,
-    MirrorError,
     StudyNotFoundError,
     UsageError,
 )
 from sweep.journal.journal import read_state
-from sweep.journal.listing import arrange
 from sweep.journal.lock import Lock
-from sweep.journal.segment import changed_events
 from sweep.journal.state import StudyState
 from sweep.paths import StudyPaths
 from sweep.spec import StudySpec, dump_spec
@@ -43,12 +41,16 @@ ATTEMPTS = 5
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Pulled:
-    """What came: ``missing`` are manifests that the mirror's journal names and it does not have."""
+    """What came: ``missing`` are manifests that the mirror's journal names and it does not have.
+
+    ``aside`` is where a study lies now that was there before.
+    """
 
     paths: StudyPaths
     checkpoints: int
     bytes: int
     missing: dict[str, str]
+    aside: Path | None = None
 
 
 def mirrored(uri: str) -> list[str]:
@@ -71,11 +73,16 @@ def mirrored(uri: str) -> list[str]:
     return found
 
 
-def pull(uri: str, store: Path) -> Pulled:
+def pull(uri: str, store: Path, *, aside: bool = False) -> Pulled:
     """Fetch the study at ``uri``, a study's folder in a mirror, into ``store``.
+
+    Args:
+        aside: a study of that name that is there is moved away once the other one is complete, to
+            a name with a dot; nothing of it is lost.
 
     Raises:
         UsageError: the store has a study of that name already.
+        StudyLockedError: it is to be moved, and a driver runs it.
         StudyNotFoundError: there is none in the mirror.
         MirrorError: its journal is not whole.
         OSError: the mirror cannot be reached; what came stays for the next pull.
@@ -84,8 +91,12 @@ def pull(uri: str, store: Path) -> Pulled:
     final = StudyPaths.of(store, name)
     if not name or name.startswith("."):
         raise UsageError(f"{uri}: ends with no study's name; it is .../STUDY")
-    if final.root.exists():
-        raise UsageError(f"{final.root}: is there already; move it away, or give another --store")
+    if final.root.exists() and not aside:
+        raise UsageError(
+            f"{final.root}: is there already. If it is damaged, `sweep verify {name} --repair` "
+            "takes from the mirror what it lacks; --aside moves it to a hidden name beside it and "
+            "pulls; or give another --store"
+        )
     mirror = Mirror(place_at(uri))
     if mirror.owner() is None:
         raise StudyNotFoundError(f"{uri}: there is no study in the mirror")
@@ -97,16 +108,35 @@ def pull(uri: str, store: Path) -> Pulled:
             leftover.unlink()
         pulled = _fetch(mirror, partial, final)
         write_lag(partial, Lag(to=uri, seq=read_state(partial.journal).seq))
+        moved = _set_aside(final) if final.root.exists() else None
         partial.root.rename(final.root)
         fsio.sync_directory(final.root.parent)
-        return pulled
+        return replace(pulled, aside=moved)
+    finally:
+        lock.release()
+
+
+def _set_aside(paths: StudyPaths) -> Path:
+    """Move a study that nobody runs to a name that is no study's; the new place.
+
+    Raises:
+        StudyLockedError: a driver runs it.
+    """
+    lock = Lock(paths.lock)
+    try:
+        number = 1
+        while (target := paths.root.with_name(f".{paths.name}.aside-{number}")).exists():
+            number += 1
+        paths.root.rename(target)
+        return target
     finally:
         lock.release()
 
 
 def _fetch(mirror: Mirror, partial: StudyPaths, final: StudyPaths) -> Pulled:
     for attempt in range(ATTEMPTS):
-        state = _fetch_journal(mirror, partial)
+        fetch_journal(mirror, partial.journal)
+        state = read_state(partial.journal)
         missing: dict[str, str] = {}
         kept = _kept(state)
         fetched = 0
@@ -130,25 +160,6 @@ def _kept(state: StudyState) -> list[str]:
         for trial in state.trials.values()
         for checkpoint in trial.kept
     ]
-
-
-def _fetch_journal(mirror: Mirror, partial: StudyPaths) -> StudyState:
-    while True:
-        shutil.rmtree(partial.journal, ignore_errors=True)
-        fsio.make_directory(partial.journal)
-        paths = [Path(name) for name in mirror.names("journal")]
-        segments, _ = arrange([path for path in paths if path.suffix == ".parquet"])
-        try:
-            for segment in segments:
-                data = mirror.read(segment.path.as_posix())
-                fsio.write_bytes(partial.journal / segment.path.name, data)
-        except FileNotFoundError:
-            continue  # compacted meanwhile
-        break
-    changed = changed_events(partial.journal)
-    if changed:
-        raise MirrorError(f"the mirror's journal is damaged: event {changed[0]} is not as written")
-    return read_state(partial.journal)
 
 
 def _fetch_checkpoint(

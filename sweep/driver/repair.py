@@ -13,8 +13,9 @@ from sweep import fsio
 from sweep.checkpoint.audit import Auditor, Flaw
 from sweep.checkpoint.record import CheckpointRecord
 from sweep.checkpoint.store import CheckpointStore
+from sweep.driver.recovery import recover
 from sweep.driver.verification import Unknown, flaws, store_of, unknown
-from sweep.errors import CheckpointDamagedError, JournalError
+from sweep.errors import CheckpointDamagedError, JournalError, JournalVersionError
 from sweep.journal.event import (
     CheckpointDamaged,
     CheckpointMigrated,
@@ -41,6 +42,10 @@ class Repair:
     """These were set aside."""
     segments: list[str] = field(default_factory=list)
     """Files of the journal that were set aside."""
+    recovered: list[str] = field(default_factory=list)
+    """Files of the journal that came back from the mirror."""
+    mirror: str | None = None
+    """Why nothing could be had from the mirror, where something was wrong with it."""
 
     @property
     def lossless(self) -> bool:
@@ -50,7 +55,8 @@ class Repair:
 def repair(paths: StudyPaths) -> Repair:
     """Mend an idle study.
 
-    1. The first bad file of the journal and all that follow it are set aside; what comes before is
+    1. What is damaged of the journal comes from the mirror, where it fits what is whole. Of what is
+       damaged still, the first bad file and all that follow it are set aside; what comes before is
        a prefix of what happened, from which the study can go on.
     2. Whole checkpoints that the journal lacks are journaled again. One of a trial that is not
        finished brings the last report that it contains; earlier ones that were lost stay lost.
@@ -78,6 +84,13 @@ def repair(paths: StudyPaths) -> Repair:
 
 
 def _cut(paths: StudyPaths, done: Repair) -> None:
+    try:
+        recovered = recover(paths)
+        done.recovered += [] if recovered is None else recovered.segments
+    except JournalVersionError:
+        raise
+    except OSError as error:
+        done.mirror = str(error)
     journal = survey(paths.journal)
     aside = list(dict.fromkeys([*(path for path, _ in journal.bad), *journal.beyond]))
     if journal.state.seq < 0:
@@ -85,7 +98,8 @@ def _cut(paths: StudyPaths, done: Repair) -> None:
         raise JournalError(
             f"{paths.journal}: not even its beginning can be read ({why}); nothing "
             "was changed. The checkpoints are untouched: each manifest names the trial, its "
-            "parameters and metrics. Restore the journal from a backup"
+            "parameters and metrics. Restore the journal from a backup, or pull the study from "
+            "a mirror (sweep pull MIRROR/STUDY --aside)"
         )
     if not aside:
         return

@@ -209,7 +209,8 @@ def _open(segment: Segment) -> Iterator[pq.ParquetFile]:
             raise
         raise JournalError(
             f"{segment.path}: torn or no Parquet file ({_line(error)}); "
-            "nothing was changed; restore the file from a backup"
+            f"nothing was changed; `sweep verify {segment.path.parent.parent.name} --repair` takes "
+            "it from the study's mirror, if there is one, or keeps what came before it"
         ) from error
 
 
