@@ -21,6 +21,7 @@
         +-- CheckpointError              a checkpoint cannot be saved or restored
             +-- CheckpointDamagedError   a file is missing or its bytes are not those saved
             +-- CheckpointMismatchError  a checkpoint of something else: names both sides
+                +-- CheckpointVersionError  ... written by a newer sweep: nothing was changed
 
 A message says what is wrong, where, and what to do next. Control flow of a trial (pruned, stopped)
 is not an error: see `sweep.trial.outcome`.
@@ -135,4 +136,8 @@ class CheckpointDamagedError(CheckpointError):
 
 
 class CheckpointMismatchError(CheckpointError):
+    pass
+
+
+class CheckpointVersionError(CheckpointMismatchError):
     pass

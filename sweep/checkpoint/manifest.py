@@ -16,7 +16,11 @@ from sweep.checkpoint.codec import Captured, decode, encode
 from sweep.checkpoint.digest import checked
 from sweep.checkpoint.record import CheckpointRecord, Content, Kind, manifest_name
 from sweep.checkpoint.seal import is_whole, sealed
-from sweep.errors import CheckpointDamagedError, CheckpointMismatchError
+from sweep.errors import (
+    CheckpointDamagedError,
+    CheckpointMismatchError,
+    CheckpointVersionError,
+)
 from sweep.quantity import counted
 
 FORMAT = "sweep-checkpoint"
@@ -233,7 +237,7 @@ def load(data: bytes, where: str) -> Manifest:
 
     Raises:
         CheckpointDamagedError: not one byte of it may differ.
-        CheckpointMismatchError: it was written by a newer version of this package.
+        CheckpointVersionError: it was written by a newer version of this package.
     """
     if not is_whole(data):
         raise CheckpointDamagedError(f"{where}: its content is not what was saved")
@@ -245,7 +249,7 @@ def load(data: bytes, where: str) -> Manifest:
     except (KeyError, TypeError, ValueError, RecursionError) as error:
         raise CheckpointDamagedError(f"{where}: is no manifest of a checkpoint: {error}") from error
     if version > VERSION:
-        raise CheckpointMismatchError(
+        raise CheckpointVersionError(
             f"{where}: has format {version}, written by a newer sweep; this one reads up to "
             f"{VERSION}: update sweep"
         )

@@ -8,6 +8,8 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any
 
+from sweep.errors import CheckpointVersionError
+
 
 class Kind(StrEnum):
     """Why a checkpoint was saved."""
@@ -101,9 +103,17 @@ class CheckpointRecord:
         """The record that `to_json` made ``data`` of.
 
         Raises:
-            TypeError: a field is missing or unknown.
-            ValueError: the kind or the content is unknown.
+            TypeError: a field is missing.
+            CheckpointVersionError: a field, the kind or the content is unknown: a newer version of
+                this package wrote it.
         """
+        if not data.keys() <= _FIELDS or not (
+            data.get("kind") in set(Kind) and data.get("content", Content.FULL) in set(Content)
+        ):
+            raise CheckpointVersionError(
+                f"checkpoint {data.get('id')}: is described in a way that this sweep does not "
+                "know: it was written by a newer one; update sweep"
+            )
         return cls(
             **{
                 **data,
@@ -113,6 +123,9 @@ class CheckpointRecord:
                 "shared": tuple((name, size) for name, size in data.get("shared", ())),
             }
         )
+
+
+_FIELDS = {field.name for field in dataclasses.fields(CheckpointRecord)}
 
 
 def identifier(

@@ -12,6 +12,7 @@ from sweep import fsio
 from sweep.driver.claim import Claim
 from sweep.driver.mirroring import check_mirror
 from sweep.driver.plan import Limits, is_complete, timed_out
+from sweep.driver.readable import check_readable
 from sweep.driver.recovery import read_or_recover
 from sweep.driver.study import DrivenStudy
 from sweep.driver.warm_start import new_histories
@@ -277,6 +278,8 @@ def _look(paths: StudyPaths) -> StudyState | None:
             f"`sweep stop {paths.name}`"
         )
     state = read_or_recover(paths)
+    if state.seq >= 0:
+        check_readable(paths, state)
     return None if state.seq < 0 else state
 
 

@@ -20,6 +20,7 @@ _FIELDS = {name: tuple(f.name for f in fields(kind)) for name, kind in EVENTS.it
 _PAYLOAD = {
     name: tuple(field for field in names if field not in COLUMNS) for name, names in _FIELDS.items()
 }
+_KNOWN = {name: frozenset(names) for name, names in _PAYLOAD.items()}
 _CELLS = {
     name: tuple((place, field) for place, field in enumerate(COLUMNS) if field in names)
     for name, names in _FIELDS.items()
@@ -64,10 +65,15 @@ def decode_rows(columns: Mapping[str, Sequence[Any]]) -> Iterator[Entry]:
         if kind is None or version > kind.version:
             raise JournalVersionError(
                 f"event {seq} is a {name!r} of version {version}, which this sweep does not know: "
-                "it was written by a newer one; upgrade sweep to read it"
+                "it was written by a newer one; update sweep to read it"
             )
         try:
             values = json.loads(payload) if isinstance(payload, str) else payload
+            if not values.keys() <= _KNOWN[name]:
+                raise JournalVersionError(
+                    f"event {seq} is a {name!r} with {', '.join(values.keys() - _KNOWN[name])}, "
+                    "which this sweep does not know: it was written by a newer one; update sweep"
+                )
             for place, field_name in _CELLS[name]:
                 values[field_name] = cells[place]
             if "state" in values:

@@ -223,7 +223,7 @@ def _check_form(segment: Segment, schema: pa.Schema) -> None:
     if int(version) > FORMAT:
         raise JournalVersionError(
             f"{segment.path}: a journal of format {int(version)}, this sweep reads {FORMAT}; "
-            "upgrade sweep to read it"
+            "update sweep to read it"
         )
     if schema.names != SCHEMA.names or schema.types != SCHEMA.types:
         raise JournalError(f"{segment.path}: its columns are not those of a journal")

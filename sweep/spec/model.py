@@ -153,7 +153,8 @@ class StudySpec(Section):
             first = problems_of(error, cls, content)[0]
             raise JournalVersionError(
                 f"{content.get('name')}: its spec is of another version of sweep: "
-                f"{dotted(first.path)}: {first.message}; read it with the one that wrote it"
+                f"{dotted(first.path)}: {first.message}; read it with the one that wrote it, "
+                "or update sweep"
             ) from error
 
     @property

@@ -23,6 +23,7 @@ from sweep.errors import (
     CheckpointDamagedError,
     CheckpointError,
     CheckpointMismatchError,
+    CheckpointVersionError,
     ProgramError,
     RankError,
 )
@@ -278,7 +279,12 @@ def close(session: Session | None) -> None:
 
 
 def failure(error: BaseException) -> Ended:
-    """The last word of an attempt that was ended by ``error``."""
+    """The last word of an attempt that was ended by ``error``.
+
+    What a newer version saved is no failure of the trial: the study halts, as for a full disk.
+    """
+    if isinstance(error, CheckpointVersionError):
+        return Ended(outcome=Outcome.UNSAVED, reason=str(error))
     if (
         isinstance(error, CheckpointError)
         and isinstance(error.__cause__, OSError)

@@ -11,6 +11,8 @@ import dataclasses
 from dataclasses import dataclass, field
 from typing import Any
 
+from sweep.errors import CheckpointVersionError
+
 
 @dataclass(kw_only=True, slots=True)
 class Position:
@@ -61,6 +63,17 @@ class Position:
 
     @classmethod
     def from_tree(cls, tree: dict[str, Any]) -> Position:
+        """The position that `to_tree` made ``tree`` of.
+
+        Raises:
+            CheckpointVersionError: it has what this version does not know.
+        """
+        unknown = tree.keys() - {field.name for field in dataclasses.fields(cls)}
+        if unknown:
+            raise CheckpointVersionError(
+                f"the position of the trial has {', '.join(sorted(unknown))}, which this sweep "
+                "does not know: it was saved by a newer one; update sweep"
+            )
         return cls(**tree)
 
 

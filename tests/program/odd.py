@@ -95,3 +95,14 @@ def tracks_another(trial: sweep.Trial) -> None:
         if epoch == 2 and trial.number == 0 and not changed.exists():
             changed.touch()
             raise RuntimeError("once")
+
+
+def stops_itself(trial: sweep.Trial) -> None:
+    """The process of the first attempt is told to end, in the middle of trial 0."""
+    trial.track()
+    for epoch in trial.epochs(4):
+        marker = Path(__file__).with_name("stopped")
+        if epoch == 2 and not marker.exists():
+            marker.touch()
+            os.kill(os.getpid(), signal.SIGTERM)
+        trial.report(loss=float(epoch))
