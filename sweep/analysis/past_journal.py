@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from sweep.journal.event import (
+    Cause,
     DriverStarted,
     DriverStopped,
     StudyCreated,
@@ -114,22 +115,27 @@ def _reported(spec: StudySpec, number: int, report: ImportedReport) -> TrialRepo
 
 
 def _finished(spec: StudySpec, trial: Trial, one: ImportedTrial, source: str) -> TrialFinished:
-    from sweep.search.result import known, values_of, violations_of
+    from sweep.search.result import infinite_win, known, told_as_worst, values_of, violations_of
 
-    failed = one.state is TrialState.FAILED
-    values = [] if failed else list(known(values_of(spec, trial, one.metrics)))
+    found = values_of(spec, trial, one.metrics)
+    infinite = None if one.state is TrialState.FAILED else infinite_win(spec, found)
+    failed = one.state is TrialState.FAILED or infinite is not None
+    cause = None if infinite is None else Cause.NAN
+    values = [] if failed else list(known(found))
     violations = [] if failed else list(known(violations_of(spec, trial, one.metrics)))
     return TrialFinished(
         trial=trial.number,
         attempt=1,
-        state=one.state,
+        state=TrialState.FAILED if failed else one.state,
         value=values[0] if values else None,
         values=values if len(values) > 1 else None,
         violations=violations,
         checkpoint=None,
         metrics=one.metrics,
-        reason=(one.reason or f"failed in {source}") if failed else None,
+        reason=(infinite or one.reason or f"failed in {source}") if failed else None,
         error=one.error,
+        cause=cause,
+        worst=told_as_worst(spec, cause),
     )
 
 

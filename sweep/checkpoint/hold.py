@@ -62,9 +62,11 @@ def by_value(
 ) -> list[CheckpointRecord]:
     """Those that hold a state of which ``metric`` was measured, the best first, then the newer."""
     measured = [
-        (-value if maximize else value, -place)
+        (loss, -place)
         for place, record in enumerate(records)
-        if record.content is not Content.LIGHT and (value := record.value(metric)) is not None
+        if record.content is not Content.LIGHT
+        and (value := record.value(metric)) is not None
+        and (loss := -value if maximize else value) > -math.inf  # else none could beat it
     ]
     return [records[-place] for _, place in sorted(measured)]
 

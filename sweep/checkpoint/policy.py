@@ -121,8 +121,11 @@ def tuned(before: Tuning | None, cost: float, overhead: float) -> Tuning:
 
 
 def improves(value: float, best: float | None, *, maximize: bool) -> bool:
-    """True where ``value`` is better than ``best``, or the first; NaN never is."""
-    if math.isnan(value):
+    """True where ``value`` is better than ``best``, or the first.
+
+    NaN never is, nor an infinity that no value could beat: it would be the best for ever.
+    """
+    if math.isnan(value) or value == (math.inf if maximize else -math.inf):
         return False
     return best is None or (value > best if maximize else value < best)
 

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from sweep.journal.event import TrialState
+from sweep.journal.event import Cause, TrialState
 from sweep.journal.state import Trial
 from sweep.search.population import EXPLOITED
-from sweep.search.result import known, values_of, violations_of
-from sweep.search.search import is_objective
+from sweep.search.result import infinite_win, known, values_of, violations_of
 from sweep.spec import StudySpec
 
 STOPPED = "stopped by a user"
@@ -27,8 +27,8 @@ class Conclusion:
     """Those of all objectives; none where it has failed."""
     violations: tuple[float, ...] = ()
     """Those of the constraints; none where it has failed, or was pruned before they were known."""
-    unreported: bool = False
-    """Whether it failed only since it has never reported a metric."""
+    cause: Cause | None = None
+    """What failed it, if it has failed."""
 
     @classmethod
     def of(
@@ -38,14 +38,15 @@ class Conclusion:
         returned: Mapping[str, float],
         spec: StudySpec,
         reason: str | None,
+        cause: Cause | None = None,
     ) -> Conclusion:
-        """Of a trial that ended in ``state`` for ``reason``.
+        """Of a trial that ended in ``state`` for ``reason``; ``cause`` is what failed it.
 
         Without all objectives it has failed, and so has a completed one that does not say whether
         it keeps the constraints.
         """
         if state is TrialState.FAILED:
-            return cls(state, reason)
+            return cls(state, reason, cause=cause)
         values = values_of(spec, trial, returned)
         violations = violations_of(spec, trial, returned)
         if reason in (EXPLOITED, STOPPED):  # for a NaN, maybe: that is what makes way first
@@ -62,9 +63,12 @@ class Conclusion:
         for (path, name), value in needed.items():
             if value is None:
                 missing = _missing(trial, path, name, returned)
-                return cls(TrialState.FAILED, missing, unreported=True)
-            if not is_objective(value):
-                return cls(TrialState.FAILED, f"{name} is NaN")
+                return cls(TrialState.FAILED, missing, cause=Cause.UNREPORTED)
+            if math.isnan(value):
+                return cls(TrialState.FAILED, f"{name} is NaN", cause=Cause.NAN)
+        infinite = infinite_win(spec, values)
+        if infinite is not None:
+            return cls(TrialState.FAILED, infinite, cause=Cause.NAN)
         return cls(state, reason, known(values), known(violations))
 
 

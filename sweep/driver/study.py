@@ -46,6 +46,7 @@ from sweep.journal.event import (
     AttemptFailed,
     AttemptInterrupted,
     AttemptStopped,
+    Cause,
     DriverStarted,
     DriverStopped,
     Entry,
@@ -63,6 +64,7 @@ from sweep.paths import StudyPaths
 from sweep.quantity import counted, printable
 from sweep.search.population import EXPLOITED
 from sweep.search.promotion import Candidate
+from sweep.search.result import told_as_worst
 from sweep.search.rules import CURRENT
 from sweep.search.search import Search
 from sweep.spec import StudySpec
@@ -260,7 +262,15 @@ class DrivenStudy:
                 reason = STOPPED
             elif trial.state is TrialState.PAUSED:
                 reason = f"not promoted from the rung at {counted(trial.held_at or 0, 'step')}"
-            self._finish(trial, state, metrics, reason=reason, error=trial.error)
+            failed = trial.failed[-1].cause if trial.failures > self.limits.retries else None
+            self._finish(
+                trial,
+                state,
+                metrics,
+                reason=reason,
+                error=trial.error,
+                cause=failed or Cause.MACHINERY,
+            )
 
     def handle(self, key: Key, message: Message | WorkerDied) -> Verdict | None:
         """Record what an attempt said. The verdict, where it waits for one.
@@ -446,7 +456,7 @@ class DrivenStudy:
             case Outcome.STOPPED:
                 saved = any(resumable(each.record) for each in trial.kept)
                 if not saved and trial.number in self._bench.making_room:
-                    self._failed(trial, _UNSAVED, "", again=False)
+                    self._failed(trial, _UNSAVED, "", Cause.MACHINERY, again=False)
                     return
                 self._logbook.record(AttemptStopped(trial=trial.number, attempt=trial.attempts))
                 if not saved:
@@ -456,9 +466,9 @@ class DrivenStudy:
                 self.unsaved.add(trial.number)
                 self._refuse(f"trial {trial.number}: {message.reason}", disk_full=message.disk_full)
             case Outcome.FAILED:
-                self._failed(
-                    trial, message.reason or "failed", message.error or "", again=message.again
-                )
+                cause = Cause.EXCEPTION if message.again else Cause.MACHINERY
+                reason, error = message.reason or "failed", message.error or ""
+                self._failed(trial, reason, error, cause, again=message.again)
             case Outcome.PAUSED:
                 self._pause(trial)
             case Outcome.PRUNED:
@@ -472,15 +482,23 @@ class DrivenStudy:
         error = StoreError(f"{self.name}: {reason}")
         self.give_up(error, "disk full" if disk_full else "checkpoint refused")
 
-    def _failed(self, trial: Trial, reason: str, error: str, *, again: bool = True) -> None:
+    def _failed(
+        self, trial: Trial, reason: str, error: str, cause: Cause, *, again: bool = True
+    ) -> None:
         reason, error = printable(reason), printable(error)
         if not again:
             reason += " (not tried again: it would fail alike)"
         self._logbook.record(
-            AttemptFailed(trial=trial.number, attempt=trial.attempts, reason=reason, error=error)
+            AttemptFailed(
+                trial=trial.number,
+                attempt=trial.attempts,
+                reason=reason,
+                error=error,
+                cause=cause,
+            )
         )
         if not again or trial.failures > self.limits.retries:
-            self._finish(trial, TrialState.FAILED, {}, reason=reason, error=error)
+            self._finish(trial, TrialState.FAILED, {}, reason=reason, error=error, cause=cause)
 
     def _lost(self, trial: Trial, reason: str, detail: str) -> None:
         """What an attempt ran on has died: that is no failure of the trial."""
@@ -492,7 +510,14 @@ class DrivenStudy:
         )
         if too_often_interrupted(trial, self.limits):
             reason += f" (interrupted {trial.interruptions} times, see interruptions)"
-            self._finish(trial, TrialState.FAILED, {}, reason=reason, error=detail)
+            self._finish(
+                trial,
+                TrialState.FAILED,
+                {},
+                reason=reason,
+                error=detail,
+                cause=Cause.MACHINERY,
+            )
 
     def _tell(self) -> None:
         """Let the sampler learn of the results whose turn it is."""
@@ -507,10 +532,12 @@ class DrivenStudy:
         *,
         reason: str | None = None,
         error: str | None = None,
+        cause: Cause | None = None,
     ) -> None:
+        """Record the end of a trial; ``cause`` is what failed it, if it has failed."""
         if state is TrialState.PRUNED and self.limits.population and reason != STOPPED:
             reason = EXPLOITED
-        conclusion = Conclusion.of(trial, state, returned, self.spec, reason)
+        conclusion = Conclusion.of(trial, state, returned, self.spec, reason, cause)
         values = list(conclusion.values)
         last = trial.measured_with(self.spec.objective.name, values[0] if values else None)
         self._logbook.record(
@@ -525,11 +552,15 @@ class DrivenStudy:
                 metrics=returned,
                 reason=conclusion.reason,
                 error=error,
+                cause=conclusion.cause,
+                worst=told_as_worst(self.spec, conclusion.cause),
             )
         )
         self._tell()
         self._archive.finished(trial.number)
-        if conclusion.unreported and not (self.state.iterations or self.state.untold):
+        if conclusion.cause is Cause.UNREPORTED and not (
+            self.state.iterations or self.state.untold
+        ):
             raise MetricError(f"{self.name}: {conclusion.reason}")
 
 

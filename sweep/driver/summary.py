@@ -64,6 +64,7 @@ def trial_record(trial: Trial) -> dict[str, Any]:
         "source": None if trial.fork is None else trial.fork.source,
         "exploits": None if trial.fork is None else trial.fork.exploits,
         "reason": trial.reason,
+        "cause": trial.cause,
         "reuses": trial.reuses,
     }
 

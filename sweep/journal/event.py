@@ -27,6 +27,19 @@ class TrialState(StrEnum):
         return self in (TrialState.COMPLETE, TrialState.PRUNED, TrialState.FAILED)
 
 
+class Cause(StrEnum):
+    """What failed a trial or an attempt."""
+
+    EXCEPTION = "exception"
+    """The user's code raised."""
+    NAN = "nan"
+    """An objective or a constraint is no number to compare: NaN, or an infinity that would win."""
+    UNREPORTED = "unreported"
+    """The trial ended without an objective or a constraint."""
+    MACHINERY = "machinery"
+    """What runs trials: the worker died, say, or the checkpoint did not fit. Never told."""
+
+
 TRANSITIONS: Mapping[TrialState, frozenset[TrialState]] = {
     TrialState.RUNNING: frozenset(TrialState) - {TrialState.RUNNING},
     TrialState.PAUSED: frozenset({TrialState.RUNNING, TrialState.PRUNED, TrialState.FAILED}),
@@ -345,14 +358,16 @@ class AttemptStopped(Event):
 class AttemptFailed(Event):
     """An attempt raised; counted against ``retries``.
 
-    An older sweep recorded the death of a worker so, too.
+    An older sweep recorded the death of a worker so, too. ``cause`` is None in events of version 1.
     """
 
     type: ClassVar[str] = "attempt_failed"
+    version: ClassVar[int] = 2
     trial: int
     attempt: int
     reason: str
     error: str
+    cause: Cause | None = None
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -378,10 +393,14 @@ class TrialFinished(Event):
     Of several objectives ``values`` has all in the order of the spec, and ``value`` is the first;
     of one it is None. ``violations`` says of each constraint how much it is exceeded (0 or less: it
     is kept); it is empty where there is none, or where a pruned trial never came to measure it.
+
+    ``cause`` says what failed it, and ``worst`` that the sampler takes it for worse than all it
+    knows (`on_failure`, `on_nan`). Events before version 3 have neither: samplers did not know of
+    failed trials.
     """
 
     type: ClassVar[str] = "trial_finished"
-    version: ClassVar[int] = 2
+    version: ClassVar[int] = 3
     trial: int
     attempt: int
     state: TrialState
@@ -392,6 +411,8 @@ class TrialFinished(Event):
     error: str | None = None
     values: list[float] | None = None
     violations: list[float] = field(default_factory=list)
+    cause: Cause | None = None
+    worst: bool = False
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -423,6 +444,7 @@ class TrialTold(Event):
     The incumbent after it is ``best_trial`` with ``best_value`` and its ``checkpoint``. Several
     objectives have no incumbent, but a Pareto front: ``values`` are those of the trial, ``entered``
     says whether it is on the front now, and ``left`` holds the trials that it displaced from there.
+    A trial that has failed is told as the worst: it has no value.
     """
 
     type: ClassVar[str] = "trial_told"

@@ -333,9 +333,9 @@ def _finished(state: StudyState, event: TrialFinished, time: float) -> None:
     trial.value, trial.finished = event.value, time
     trial.values, trial.violations = event.values, event.violations
     trial.checkpoint, trial.metrics = event.checkpoint, event.metrics
-    trial.reason, trial.error = event.reason, event.error
+    trial.reason, trial.error, trial.cause = event.reason, event.error, event.cause
     del unfinished[event.trial]
-    if event.state is not TrialState.FAILED and trial.searched:
+    if (event.state is not TrialState.FAILED or event.worst) and trial.searched:
         state.untold.add(event.trial)
 
 
@@ -384,6 +384,7 @@ _UNDONE: dict[str, Any] = {
     "checkpoint": None,
     "reason": None,
     "error": None,
+    "cause": None,
     "stopped": False,
 }
 """What an end has set, as it is before one."""

@@ -11,7 +11,7 @@ from dataclasses import fields
 from typing import Any
 
 from sweep.errors import JournalError, JournalVersionError
-from sweep.journal.event import EVENTS, Entry, SpecChanged, StudyCreated, TrialState
+from sweep.journal.event import EVENTS, Cause, Entry, SpecChanged, StudyCreated, TrialState
 
 COLUMNS = ("trial", "attempt", "step", "state", "value", "checkpoint")
 """Fields of events that are columns of their own."""
@@ -78,6 +78,8 @@ def decode_rows(columns: Mapping[str, Sequence[Any]]) -> Iterator[Entry]:
                 values[field_name] = cells[place]
             if "state" in values:
                 values["state"] = TrialState(values["state"])
+            if values.get("cause") is not None:
+                values["cause"] = Cause(values["cause"])
             if version == 1 and kind in (StudyCreated, SpecChanged):
                 _stopping(values["spec"].get("early_terminate"))
             yield Entry(seq=seq, time=time / 1e6, event=kind(**values))

@@ -10,6 +10,7 @@ from sweep.journal.attempt import Attempt, End
 from sweep.journal.event import (
     AttemptFailed,
     AttemptInterrupted,
+    Cause,
     DriverStarted,
     DriverStopped,
     HistoryAdded,
@@ -123,6 +124,8 @@ class Trial:
     """How often a user had it run again after it was over."""
     stopped: bool = False
     """Whether a user wants it to end where it is, or it has ended so."""
+    cause: Cause | None = None
+    """What failed it, where that is known."""
     successor: int | None = None
     """The trial that took its place in a population."""
 
@@ -188,13 +191,16 @@ class Trial:
         return max(self.reports, default=None)
 
     def best_report(self, metric: str, maximize: bool) -> tuple[int, float] | None:
-        """The step and the value of the best report of ``metric``, of equals the first."""
+        """The step and the value of the best report of ``metric``, of equals the first.
+
+        Neither NaN nor an infinity that no value could beat is the best.
+        """
+        sign = -1.0 if maximize else 1.0
         values = (
             (step, value)
             for step, report in self.reports.items()
-            if (value := report.metrics.get(metric)) is not None and not math.isnan(value)
+            if (value := report.metrics.get(metric)) is not None and sign * value > -math.inf
         )
-        sign = -1.0 if maximize else 1.0
         return min(values, key=lambda each: (sign * each[1], each[0]), default=None)
 
     @property

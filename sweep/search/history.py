@@ -10,7 +10,7 @@ from sweep.journal.event import HistoryAdded, TrialState
 from sweep.journal.state import StudyState, Trial
 from sweep.search.define import DefinedSpace
 from sweep.search.fitting import fitted
-from sweep.search.result import violations_of
+from sweep.search.result import infinite_win, violations_of
 from sweep.spec import Space, StudySpec
 from sweep.spec.suggestion import listed
 
@@ -47,6 +47,10 @@ def _taken(trial: Trial, spec: StudySpec, space: Space | DefinedSpace) -> dict[s
     Raises:
         ValueError: it does not fit.
     """
+    named = dict(zip((each.name for each in spec.objectives), _values(trial), strict=True))
+    infinite = infinite_win(spec, named)
+    if infinite is not None:
+        raise ValueError(infinite)
     latents = fitted(space, trial.params, spec.defaults)
     defaults = {name: value for name, value in spec.defaults.items() if name in latents}
     filled = replace(trial, asked=replace(trial.asked, params=defaults | trial.params))
@@ -61,10 +65,14 @@ def _taken(trial: Trial, spec: StudySpec, space: Space | DefinedSpace) -> dict[s
         "state": str(trial.state),
         "params": trial.params,
         "latents": latents,
-        "values": trial.values or [trial.value],
+        "values": _values(trial),
         "violations": violations,
         "report": None if step is None else [step, trial.reports[step].value],
     }
+
+
+def _values(trial: Trial) -> list[float | None]:
+    return [*trial.values] if trial.values else [trial.value]
 
 
 def _check(source: str, theirs: StudySpec, other: StudyState, spec: StudySpec) -> None:

@@ -33,7 +33,7 @@ from sweep.search.define import space_of
 from sweep.search.fitting import fitted
 from sweep.search.fork import vary
 from sweep.search.promotion import Candidate
-from sweep.search.result import known, values_of, violations_of
+from sweep.search.result import known, told_as_worst, values_of, violations_of
 from sweep.search.search import Search
 from sweep.spec import StudySpec
 
@@ -233,7 +233,11 @@ def _compare(found: Replay, state: StudyState, search: Search, entry: Entry, ahe
             paused = state.trials[event.trial].state is TrialState.PAUSED
             if paused and not state.trials[event.trial].stopped:
                 _check_nothing_waits(found, state, search, seq, event.trial)
-            if event.state is not TrialState.FAILED:
+            if event.state is TrialState.FAILED:
+                spec = StudySpec.accepted(state.spec)
+                worst = told_as_worst(spec, event.cause)
+                _check(found, seq, event.trial, "told as worst", event.worst, worst)
+            else:
                 _check_result(found, state, seq, event)
         case TrialTold():
             found.tellings += 1

@@ -5,8 +5,9 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 
+from sweep.journal.event import Cause
 from sweep.journal.state import Trial
-from sweep.spec import Constraint, StudySpec
+from sweep.spec import Constraint, Failing, Goal, StudySpec
 
 
 def measured(trial: Trial, metric: str, returned: Mapping[str, float]) -> float | None:
@@ -48,6 +49,29 @@ def _violation(
     else:
         value = measured(trial, bound.name, returned)
     return None if value is None else bound.violation(value)
+
+
+def infinite_win(spec: StudySpec, values: Mapping[str, float | None]) -> str | None:
+    """Why ``values`` of `values_of` are no result, if one is an infinity that nothing could beat.
+
+    It comes from a division by zero or an overflow, and would be the best for ever.
+    """
+    for each in spec.objectives:
+        value = values[each.name]
+        if value == (math.inf if each.goal is Goal.MAXIMIZE else -math.inf):
+            return f"{each.name} is {value}, which no result could beat (goal: {each.goal})"
+    return None
+
+
+def told_as_worst(spec: StudySpec, cause: Cause | None) -> bool:
+    """Whether the sampler is told of a trial that failed of ``cause``."""
+    match cause:
+        case Cause.NAN:
+            return spec.on_nan is Failing.WORST
+        case Cause.EXCEPTION | Cause.UNREPORTED:
+            return spec.on_failure is Failing.WORST
+        case _:
+            return False
 
 
 def known(found: Mapping[str, float | None]) -> tuple[float, ...]:

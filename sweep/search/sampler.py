@@ -21,6 +21,7 @@ from sweep import reference
 from sweep.errors import ProgramError, SweepError
 from sweep.search.cmaes import Cmaes
 from sweep.search.intersection import quicken
+from sweep.search.penalty import seen_state
 from sweep.spec import Choice, Crossover, Factory, Method, StudySpec
 from sweep.spec.latent import Fixed
 
@@ -45,6 +46,9 @@ class SamplerSource:
             ProgramError: the factory cannot be had, or does not take its options.
         """
         self._seed, self._options = spec.seed, spec.method.options
+        blind = (Method.RANDOM, Method.QMC, Method.PBT)
+        self.learns = not spec.method.ends and spec.method.name not in blind
+        """Whether samplers look at results at all."""
         self._what, self._project = f"method {str(spec.method.name)!r}", project
         self._make = self._maker(spec, project)
 
@@ -73,6 +77,11 @@ class SamplerSource:
         """Whether the sampler may write something down when it learns of a result."""
         kind = type(self.at(0))
         return kind.after_trial is not samplers.BaseSampler.after_trial
+
+    @cached_property
+    def failure_state(self) -> optuna.trial.TrialState:
+        """How the sampler is to see a failed trial."""
+        return seen_state(self.at(0))
 
     @cached_property
     def founding(self) -> dict[str, Any]:

@@ -8,10 +8,10 @@ has no effect until it is applied.
 from __future__ import annotations
 
 import copy
-import math
+import itertools
 import warnings
-from collections.abc import Mapping, Sequence
-from contextlib import AbstractContextManager, nullcontext
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -42,6 +42,7 @@ from sweep.search.define import DefinedSpace, space_of
 from sweep.search.horizon import Horizon
 from sweep.search.intersection import Signatures
 from sweep.search.past import Fit, Past, Tried
+from sweep.search.penalty import Penalty, spare
 from sweep.search.promotion import Promotion
 from sweep.search.proposal import Proposal, Proposer
 from sweep.search.pruner import as_at, make_pruner
@@ -100,6 +101,10 @@ class Search:
         """Ids of trials from before a change, which are still to be held against the space."""
         self._outside: set[int] = set()
         """Trials outside of the space: to samplers they are failed ones."""
+        self._failed: set[int] = set()
+        """Trials that have failed, and that samplers take for the worst."""
+        self._penalty: Penalty | None = None
+        """What these are held for, while a sampler is asked or told."""
         self._halted: set[int] = set()
         """Trials that were paused, and not promoted since."""
         self._ranges: dict[str, optuna.distributions.BaseDistribution] = {}
@@ -227,6 +232,8 @@ class Search:
         twin._past = self._past.snapshot()
         twin._study = twin._loaded()
         twin._ranges = dict(self._ranges)
+        if self._failed and self.prepare().learns:
+            twin._failed = set(self._failed)
         twin._proposer = self._proposer.over(twin._storage, twin._past)
         return Ahead(twin, self._standing(state))
 
@@ -262,7 +269,7 @@ class Search:
     def _propose(self, standing: Standing) -> TrialAsked:
         if not self._spec.method.ends:
             self.prepare()  # all of the history may have to be fitted, before some of it is hidden
-        with self._horizon.before():
+        with self._horizon.before(), self._failures_as_worst():
             made = self._made(standing.place)
         return TrialAsked(
             trial=standing.number,
@@ -351,7 +358,7 @@ class Search:
         return self._storage.seen_as(lambda trial: as_at(trial, step))
 
     def tell(self, state: StudyState, trial: Trial) -> TrialTold:
-        """Tell a trial that was completed or pruned, and say who is the incumbent now.
+        """Tell a trial that is finished, and say who is the incumbent now.
 
         Of several objectives: how the Pareto front changes.
 
@@ -427,6 +434,10 @@ class Search:
                 values = series(self._storage.get_trial(event.trial)).until(keep)
                 self._storage.change(event.trial, intermediate_values=values)
             case TrialFinished():
+                if event.worst:
+                    self._failed.add(event.trial)
+                else:
+                    self._failed.discard(event.trial)
                 told = event.values or (None if event.value is None else [event.value])
                 known = event.trial not in self._outside
                 state = _STATES[event.state] if known else OptunaState.FAIL
@@ -444,18 +455,48 @@ class Search:
 
     def _after_trial(self, trial: Trial) -> dict[str, dict[str, Any]]:
         """What the sampler writes when it learns of a result."""
-        with self._storage.aside(trial.number) as written, self.prepare().guarded():
+        with (
+            self._failures_as_worst(),
+            self._storage.aside(trial.number) as written,
+            self.prepare().guarded(),
+        ):
+            told = self._storage.get_trial(trial.number)
             # A sampler learns of it before the trial is finished; the journal has it finished.
             self._storage.change(trial.number, state=OptunaState.RUNNING, values=None)
             study = self.study_at(trial.number)
-            values = trial.values or (None if trial.value is None else [trial.value])
             running = self._storage.get_trial(trial.number)
-            study.sampler.after_trial(study, running, _STATES[trial.state], values)
+            study.sampler.after_trial(study, running, told.state, told.values)
             return written()
+
+    @contextmanager
+    def _failures_as_worst(self) -> Iterator[None]:
+        """Show samplers the failed trials as worse than all results that are shown."""
+        failed = self._failed - self._outside
+        if not failed or not self.prepare().learns:
+            yield
+            return
+        storage = self._storage
+        known = itertools.chain(storage.trials, storage.imported)
+        penalty = Penalty.of(known, storage.directions)
+        if penalty is None:
+            yield
+            return
+        seen = storage.trials.snapshot()
+        for number in failed:
+            if number < len(seen):
+                seen[number] = penalty.imposed(seen[number], self.prepare().failure_state)
+        self._penalty = penalty
+        try:
+            with storage.showing(seen):
+                yield
+        finally:
+            self._penalty = None
 
     def study_at(self, number: int) -> optuna.Study:
         """The study with the sampler of ask ``number``."""
-        self._study.sampler = self.prepare().at(number)
+        sampler = self._study.sampler = self.prepare().at(number)
+        if self._penalty is not None:
+            spare(sampler, self._penalty.results, len(self._maximize))
         return self._study
 
     def _put_begun(self, event: TrialAsked | TrialForked) -> None:
@@ -508,8 +549,3 @@ class Ahead:
 def _deciding(spec: StudySpec) -> tuple[Any, ...]:
     """The parts of a spec that decide what a sampler knows of a trial."""
     return spec.parameters, spec.space_function, spec.method
-
-
-def is_objective(value: float | None) -> bool:
-    """True for a value that may be told: NaN is the value of a failed trial."""
-    return value is not None and not math.isnan(value)

@@ -97,10 +97,13 @@ def successor(old: StudySpec, new: StudySpec) -> StudySpec:
 
 
 def inheriting(old: StudySpec, new: StudySpec) -> StudySpec:
-    """The new spec, in which a study goes on to end trials as it did where that is not written.
+    """The new spec, in which a study goes on as it did where that is not written: the defaults
+    are for studies that begin.
 
-    So are ``mode`` at rungs and ``min_trials``, whose defaults are for studies that begin.
+    So are ``mode`` at rungs and ``min_trials``, and what the sampler is told of failures.
     """
+    unwritten = {"on_failure", "on_nan"} - new.model_fields_set
+    new = new.model_copy(update={name: getattr(old, name) for name in unwritten})
     was, now = old.early_terminate, new.early_terminate
     updated = _inheriting(was, now)
     return new if updated is now else new.model_copy(update={"early_terminate": updated})

@@ -36,7 +36,14 @@ from sweep.spec.parameter import Parameter
 from sweep.spec.population import training_problems
 from sweep.spec.problem import Problem, Section, dotted, problems_of, wrong, wrongs
 from sweep.spec.rule import wrong_name
-from sweep.spec.section import CheckpointSpec, Duplicates, Metric, Names, Resources
+from sweep.spec.section import (
+    CheckpointSpec,
+    Duplicates,
+    Failing,
+    Metric,
+    Names,
+    Resources,
+)
 from sweep.spec.space import Space
 from sweep.spec.suggestion import brief
 from sweep.spec.termination import Termination
@@ -127,6 +134,11 @@ class StudySpec(Section):
     interruptions: Natural | None = None
     """How often a trial may lose its worker, node or Ray's server before it fails. Default: no
     limit; pauses between attempts grow, and the study halts where nothing else happens."""
+    on_failure: Annotated[Failing, BeforeValidator(choice(Failing))] = Failing.WORST
+    """What the sampler is told of a trial whose code raised, its retries spent, or that never
+    reported the metric: worst (it is worse than all results) or ignore."""
+    on_nan: Annotated[Failing, BeforeValidator(choice(Failing))] = Failing.WORST
+    """The same for a trial whose metric is NaN, or an infinity that no result could beat."""
     strict_code: Flag = False
     """Refuse to go on with trials that another source of the program has begun; else warn."""
     seed: Seed = 0
@@ -148,7 +160,7 @@ class StudySpec(Section):
             JournalVersionError: it is none here: a newer sweep knows more keys, say.
         """
         try:
-            return cls.model_validate(content)
+            return cls.model_validate(_as_it_was(content))
         except ValidationError as error:
             first = problems_of(error, cls, content)[0]
             raise JournalVersionError(
@@ -221,6 +233,13 @@ class StudySpec(Section):
         if problems:
             raise wrongs(problems)
         return self
+
+
+def _as_it_was(content: Mapping[str, Any]) -> Mapping[str, Any]:
+    """A journal's spec with what an older sweep did, where it had no key for that."""
+    if "on_failure" in content:
+        return content
+    return {"on_failure": Failing.IGNORE, "on_nan": Failing.IGNORE, **content}
 
 
 def study_problems(

@@ -223,13 +223,14 @@ def test_mismatch_is_not_tried_again(project: Project) -> None:
 
 
 def test_nan_is_a_failed_trial(project: Project) -> None:
-    """A NaN objective fails its trial, is not told, and is not tried again."""
+    """A NaN objective fails its trial, is told as the worst, and is not tried again."""
     spec = project.spec("s", program="odd:is_nan", trials=4)
     assert project.call("run", "--inline", spec).returncode == 1
     study = sweep.open_study(project.store / "s")
     assert list(study.trials["state"]) == ["COMPLETE", "FAILED", "COMPLETE", "FAILED"]
     assert list(study.trials["attempts"]) == [1, 1, 1, 1]
-    assert list(study.iterations["trial"]) == [0, 2]
+    assert list(study.iterations["trial"]) == [0, 1, 2, 3]
+    assert list(study.iterations["best_trial"]) == [0, 0, 0, 0]
 
 
 def test_resume_needs_no_yaml(project: Project) -> None:

@@ -15,6 +15,7 @@ from test_search import PARAMETERS, Study, spelled, tampered
 
 from sweep.driver.conclusion import Conclusion
 from sweep.journal.event import (
+    Cause,
     Entry,
     TrialAsked,
     TrialFinished,
@@ -288,7 +289,7 @@ def test_conclusion_without_a_metric_of_a_constraint() -> None:
     trial = study.state.trials[study.ask()]
     missing = Conclusion.of(trial, TrialState.COMPLETE, {"loss": 1.0}, study.spec, None)
     assert missing.state is TrialState.FAILED
-    assert missing.unreported
+    assert missing.cause is Cause.UNREPORTED
     assert missing.reason == (
         "constraints: trial 0 finished and never reported 'latency'; it reported loss"
     )
