@@ -19,7 +19,7 @@ from sweep.errors import StoreError, SweepError, UsageError
 EXIT_CODES = (
     "Exit codes: 0 complete; 1 complete, but trials failed; 2 usage or spec; 3 store; "
     "4 what trials run on died (Ray, a cluster's head), resumable; "
-    "124 its timeout is reached; "
+    "5 halted, since trials fail, resumable; 124 its timeout is reached; "
     "130 or 143 interrupted (129, 138, 140: by SIGHUP, SIGUSR1, SIGUSR2), and resumable."
 )
 

@@ -22,10 +22,11 @@ from sweep.cli.standing import (
     values_text,
     waited_text,
 )
+from sweep.driver.failing import Halting, alike, failing_text
 from sweep.driver.plan import INTERRUPTED, pause_s
 from sweep.driver.saving import resumable
 from sweep.driver.study import BACKEND_DIED, DrivenStudy
-from sweep.driver.summary import trial_record
+from sweep.driver.summary import note_text, trial_record
 from sweep.journal.event import (
     AttemptFailed,
     AttemptInterrupted,
@@ -40,6 +41,7 @@ from sweep.journal.state import StudyState
 from sweep.paths import StudyPaths
 from sweep.quantity import counted
 from sweep.spec import StudySpec
+from sweep.spec.suggestion import listed
 
 
 class QuietObserver:
@@ -211,7 +213,7 @@ def conclude(conclusion: Conclusion, out: Output, *, store: Path) -> None:
     if out.as_json:
         out.data(
             summary_record(conclusion.paths, conclusion.spec, conclusion.state)
-            | {"reason": conclusion.reason}
+            | {"reason": conclusion.reason, "note": note_text(conclusion.spec, conclusion.state)}
         )
         return
     name, state = conclusion.spec.name, conclusion.state
@@ -228,6 +230,9 @@ def conclude(conclusion: Conclusion, out: Output, *, store: Path) -> None:
         out.line(f"{name}: {more_time(conclusion.spec, store)}")
     if conclusion.reason in ("complete", "timeout"):
         return
+    if conclusion.reason in list(Halting):
+        _say_failures(conclusion, out, store_option(store))
+        return
     lead = "free space, then" if conclusion.reason == "disk full" else "go on with"
     out.line(f"{name}: {lead}: sweep resume {name}{store_option(store)}")
 
@@ -241,12 +246,35 @@ def more_time(spec: StudySpec, store: Path) -> str:
     return f"for more time: {resume}={seconds / size:.15g}{unit} (or without a limit: timeout=null)"
 
 
+def _say_failures(conclusion: Conclusion, out: Output, store: str) -> None:
+    """The traceback that failed trials have in common, once, and the ways on."""
+    name, state = conclusion.spec.name, conclusion.state
+    if conclusion.reason == Halting.ALIKE:
+        trials = alike(state)
+        numbers = listed([str(each.number) for each in trials])
+        out.line(f"{name}: trials {numbers}: {trials[-1].reason}")
+        for line in (trials[-1].error or "").splitlines():
+            out.line(f"  {line}")
+    out.line(f"{name}: once the cause is mended: sweep retry {name}{store}")
+    out.line(
+        f"{name}: or let more trials fail: sweep resume {name}{store} --set max_failures="
+        + ("none" if conclusion.reason == Halting.ALIKE else f"{_more(conclusion)}")
+    )
+
+
+def _more(conclusion: Conclusion) -> int:
+    return 2 * conclusion.state.counts[TrialState.FAILED]
+
+
 def _headline(conclusion: Conclusion) -> str:
     match conclusion.reason:
         case "complete":
             return "already complete" if conclusion.already else "complete"
         case "timeout":
             return "its timeout is reached"
+        case Halting():
+            why = failing_text(conclusion.state, conclusion.spec.max_failures)
+            return f"halted, since {why}, {_saved(conclusion)}"
         case "SIGINT" | "SIGTERM" | "SIGHUP" | "SIGUSR1" | "SIGUSR2":
             return f"interrupted ({conclusion.reason}), {_saved(conclusion)}"
         case "stopped":

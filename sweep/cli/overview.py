@@ -21,6 +21,9 @@ def list_studies(store: Path, out: Output) -> None:
     else:
         columns = ["study", "status", "trials", "metric", "best", "parameters"]
         out.table(columns, [_row(record) for record in records])
+        for record in records:
+            if record.get("note") is not None:
+                out.line(f"{record['study']}: {record['note']}")
 
 
 def _value(best: dict[str, Any] | None) -> float | None:

@@ -15,6 +15,7 @@ from sweep.cli.standing import progress_text
 from sweep.driver.backend import Backend
 from sweep.driver.claim import Claim, claimed
 from sweep.driver.driver import Driver, Result
+from sweep.driver.failing import Halting
 from sweep.driver.inline import InlineBackend
 from sweep.driver.mirroring import catch_up, is_behind, study_mirror
 from sweep.driver.plan import Limits
@@ -50,6 +51,9 @@ TIMED_OUT = 124
 
 INTERRUPTED = tuple(128 + number for number in SIGNALS)
 """Exit codes of a run that was told to end."""
+
+HALTED = 5
+"""The exit code where a study has halted since its trials fail."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -153,7 +157,7 @@ def _look_around(store: Path) -> tuple[list[Request], int]:
 
 
 def _is_over(request: Request) -> bool:
-    return request.complete or request.timed_out
+    return request.complete or request.timed_out or request.halting is not None
 
 
 def drive(requests: Sequence[Request], options: Options, out: Output) -> int:
@@ -175,7 +179,8 @@ def drive(requests: Sequence[Request], options: Options, out: Output) -> int:
     codes = [_report_over(request, options, out) for request in over]
     if open_requests:
         codes += _run_open(open_requests, options, out)
-    return next((code for code in (3, 2, 4, *INTERRUPTED, TIMED_OUT, 1) if code in codes), 0)
+    order = (3, 2, 4, *INTERRUPTED, TIMED_OUT, HALTED, 1)
+    return next((code for code in order if code in codes), 0)
 
 
 def _warn_of_method(request: Request) -> None:
@@ -207,7 +212,7 @@ def _warn_of_method(request: Request) -> None:
 def _report_over(request: Request, options: Options, out: Output) -> int:
     if request.state is None:
         raise UsageError(f"{request.paths.name}: has no trials to run")
-    reason = "complete" if request.complete else "timeout"
+    reason = "complete" if request.complete else request.halting or "timeout"
     if request.changes or request.histories:
         # What is kept, say: it is accepted and applied, though nothing is run.
         study = open_study(request)
@@ -226,7 +231,7 @@ def _report_over(request: Request, options: Options, out: Output) -> int:
     notes = [read_note(request.paths, tracker.name) for tracker in request.spec.trackers]
     behind = [line for note in notes if (line := note.behind(newest_event(request.paths.journal)))]
     _warn_of_trackers(request.paths.name, behind, options.store)
-    return TIMED_OUT if reason == "timeout" else _code_of_state(request.state)
+    return _code_of(reason, request.state)
 
 
 def _was_killed(state: StudyState) -> bool:
@@ -384,13 +389,15 @@ def _code(result: Result, store: Path) -> int:
     match result.reason:
         case "stopped":
             return 128 + signal.SIGTERM
-        case "timeout":
-            return TIMED_OUT
         case reason if reason in signal.Signals.__members__:
             return 128 + signal.Signals[reason]
-        case _:
-            return _code_of_state(result.study.state)
+        case reason:
+            return _code_of(reason, result.study.state)
 
 
-def _code_of_state(state: StudyState) -> int:
+def _code_of(reason: str, state: StudyState) -> int:
+    if reason == "timeout":
+        return TIMED_OUT
+    if reason in list(Halting):
+        return HALTED
     return 1 if state.counts[TrialState.FAILED] else 0

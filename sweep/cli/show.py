@@ -25,7 +25,7 @@ from sweep.cli.standing import (
 )
 from sweep.driver.mirroring import Lag, read_lag
 from sweep.driver.plan import elapsed
-from sweep.driver.summary import spent, total_of, trial_record
+from sweep.driver.summary import note_text, spent, total_of, trial_record
 from sweep.driver.waiting import read_waits
 from sweep.integration.note import Note, read_note
 from sweep.journal.event import AttemptFailed, AttemptInterrupted
@@ -70,6 +70,7 @@ def _study_record(
         "status": status,
         "waits": read_waits(paths) if status == "running" else [],
         "total": total_of(spec, state),
+        "note": note_text(spec, state),
         "sessions": state.sessions,
         "disk": asdict(usage(paths.checkpoints)),
         "trackers": [note.record(state.seq) for note in _notes(paths, spec)],
@@ -92,12 +93,14 @@ def _print_study(
     out: Output,
 ) -> None:
     lag, waited = _lag(paths, spec), waited_text(spec, state)
+    note = note_text(spec, state)
     out.pairs(
         {
             "study": f"{spec.name} ({status})",
             "program": spec.program,
             "method": plain(spec.model_dump(mode="json")["method"]),
             "trials": f"{counts_text(state, status)} of {total_of(spec, state)}",
+            **({} if note is None else {"note": note}),
             "front" if state.several else "best": best_text(spec, state),
             **_knowledge(state),
             "sessions": f"{state.sessions}, {duration_text(elapsed(state, state.time))} in all",

@@ -11,6 +11,7 @@ from functools import partial
 from typing import Protocol
 
 from sweep.driver.backend import Backend, Key, WorkerDied
+from sweep.driver.failing import failing
 from sweep.driver.plan import (
     INTERRUPTED,
     Ask,
@@ -211,6 +212,8 @@ class Driver:
                     self._halt(study, "stopped")
                 elif timed_out(study.state, study.limits, study.now):
                     self._halt(study, "timeout")
+                elif (why := failing(study.state, study.limits.max_failures)) is not None:
+                    self._halt(study, why)
             if study.halted is not None:
                 self._press(study)
             else:

@@ -15,7 +15,7 @@ from sweep.search.configuration import total
 from sweep.search.population import Population
 from sweep.search.promotion import Candidate
 from sweep.search.rounds import population_of
-from sweep.spec import StudySpec
+from sweep.spec import MaxFailures, StudySpec
 
 LONGEST_PAUSE_S = 300.0
 """No trial rests longer than that after an interruption."""
@@ -91,6 +91,7 @@ class Limits:
     timeout: float | None
     retries: int
     interruptions: int | None = None
+    max_failures: MaxFailures = "none"
     population: Population | None = None
     lag: int | None = None
     """How many turns back the newest result is that a trial is asked with; None: any."""
@@ -104,6 +105,7 @@ class Limits:
             timeout=spec.timeout,
             retries=spec.retries,
             interruptions=spec.interruptions,
+            max_failures=spec.max_failures,
             population=population_of(spec),
             lag=spec.lag,
         )

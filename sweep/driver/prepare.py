@@ -10,6 +10,7 @@ from pathlib import Path
 
 from sweep import fsio
 from sweep.driver.claim import Claim
+from sweep.driver.failing import Halting, failing
 from sweep.driver.mirroring import check_mirror
 from sweep.driver.plan import Limits, is_complete, timed_out
 from sweep.driver.readable import check_readable
@@ -85,6 +86,13 @@ class Request:
         return self.state is not None and timed_out(
             self.state, Limits.of(self.spec, self.state), self.state.time
         )
+
+    @property
+    def halting(self) -> Halting | None:
+        """Why it would halt at once, since its trials fail."""
+        if self.state is None or self.retries:
+            return None
+        return failing(self.state, self.spec.max_failures)
 
 
 def request_run(store: Path, spec: StudySpec, project: str, *, accept: bool = False) -> Request:

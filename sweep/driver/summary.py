@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from typing import Any
 
+from sweep.driver.failing import failing, failing_text
 from sweep.driver.plan import Limits, is_complete, timed_out
 from sweep.journal.state import StudyState, Trial
 from sweep.spec import StudySpec
 
 QUEUED = "queued"
+HALTED = "halted"
 
 
 def summary(spec: StudySpec, state: StudyState) -> dict[str, Any]:
@@ -17,21 +19,31 @@ def summary(spec: StudySpec, state: StudyState) -> dict[str, Any]:
         "status": idle_status(spec, state),
         "total": total_of(spec, state),
         "updated": state.time,
+        "note": note_text(spec, state),
         "searched": None if state.best is None else spec.space.searched(state.best.params),
     }
 
 
 def idle_status(spec: StudySpec, state: StudyState) -> str:
-    """``complete``, ``timed out``, ``queued`` (nothing is left but forks that were never begun), or
-    ``interrupted``."""
+    """``complete``, ``timed out``, ``halted`` (trials fail), ``queued`` (nothing is left but forks
+    that were never begun), or ``interrupted``."""
     limits = Limits.of(spec, state)
     if is_complete(state, limits):
         return "complete"
     if timed_out(state, limits, state.time):
         return "timed out"
+    if failing(state, limits.max_failures) is not None:
+        return HALTED
     forks = all(each.queued and each.fork is not None for each in state.unfinished.values())
     waits = state.asked >= limits.total and forks
     return QUEUED if waits else "interrupted"
+
+
+def note_text(spec: StudySpec, state: StudyState) -> str | None:
+    """Why a study does not run to its last trial, where its trials decide that."""
+    if is_complete(state, Limits.of(spec, state)):
+        return None
+    return failing_text(state, spec.max_failures)
 
 
 def total_of(spec: StudySpec, state: StudyState) -> int:

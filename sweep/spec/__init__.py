@@ -13,6 +13,7 @@ from sweep.spec.difference import (
 from sweep.spec.distribution import Distribution
 from sweep.spec.domain import Domain
 from sweep.spec.dump import dump_spec
+from sweep.spec.failure import Failing, MaxFailures
 from sweep.spec.latent import Choice, Fixed, Integer, Latent, Real
 from sweep.spec.load import load_spec, parse_spec
 from sweep.spec.method import Crossover, Factory, Method, Pbt, Sampler
@@ -23,7 +24,6 @@ from sweep.spec.section import (
     CheckpointSpec,
     Duplicates,
     Every,
-    Failing,
     Goal,
     Keep,
     Metric,
@@ -63,6 +63,7 @@ __all__ = [
     "Integer",
     "Keep",
     "Latent",
+    "MaxFailures",
     "MedianPruning",
     "Method",
     "Metric",

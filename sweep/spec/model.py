@@ -20,6 +20,7 @@ from sweep.errors import JournalVersionError
 from sweep.spec.condition import condition_problems, grid_problems
 from sweep.spec.constraint import Constraint, Constraints
 from sweep.spec.enqueue import enqueue_problems
+from sweep.spec.failure import Failing, MaxFailures
 from sweep.spec.field import (
     Count,
     Flag,
@@ -39,7 +40,6 @@ from sweep.spec.rule import wrong_name
 from sweep.spec.section import (
     CheckpointSpec,
     Duplicates,
-    Failing,
     Metric,
     Names,
     Resources,
@@ -139,6 +139,9 @@ class StudySpec(Section):
     reported the metric: worst (it is worse than all results) or ignore."""
     on_nan: Annotated[Failing, BeforeValidator(choice(Failing))] = Failing.WORST
     """The same for a trial whose metric is NaN, or an infinity that no result could beat."""
+    max_failures: MaxFailures = "alike"
+    """The study halts after so many failed trials; with alike (the default) where no trial came to
+    a result and three failed with the same traceback; with none never."""
     strict_code: Flag = False
     """Refuse to go on with trials that another source of the program has begun; else warn."""
     seed: Seed = 0
@@ -239,7 +242,8 @@ def _as_it_was(content: Mapping[str, Any]) -> Mapping[str, Any]:
     """A journal's spec with what an older sweep did, where it had no key for that."""
     if "on_failure" in content:
         return content
-    return {"on_failure": Failing.IGNORE, "on_nan": Failing.IGNORE, **content}
+    older = {"on_failure": Failing.IGNORE, "on_nan": Failing.IGNORE, "max_failures": "none"}
+    return older | dict(content)
 
 
 def study_problems(

@@ -52,15 +52,6 @@ class Duplicates(StrEnum):
     """The sampler is asked again."""
 
 
-class Failing(StrEnum):
-    """What the sampler is told of a trial that has failed."""
-
-    WORST = "worst"
-    """It counts as worse than all results, so that its neighbourhood is avoided."""
-    IGNORE = "ignore"
-    """Nothing."""
-
-
 class Resources(Section):
     """What one running trial holds."""
 

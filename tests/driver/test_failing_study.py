@@ -17,7 +17,12 @@ def test_failures_are_failures_everywhere(project: Project, method: str) -> None
     """Told as the worst, shown as what they are; an infinity is never the best; it replays."""
     parameters = {name: {"min": 0.0, "max": 1.0} for name in "xy"}
     spec = project.spec(
-        "s", program="failing:in_quarters", method=method, parameters=parameters, trials=24
+        "s",
+        program="failing:in_quarters",
+        method=method,
+        parameters=parameters,
+        trials=24,
+        max_failures="none",
     )
     ran = project.call("run", "--inline", spec, "--json")
     assert ran.returncode == 1, ran.stderr
@@ -44,3 +49,80 @@ def test_failures_are_failures_everywhere(project: Project, method: str) -> None
     assert [each["value"] for each in best] == sorted(results)
     replayed = project.call("replay", "s")
     assert replayed.returncode == 0, replayed.stderr
+
+
+def test_trials_that_fail_alike_halt_the_study(project: Project) -> None:
+    """After the third one: once with the traceback, with a code of its own, and resumable."""
+    spec = project.spec("s", program="failing:alike", trials=30, retries=0)
+    ran = project.call("run", "--inline", spec)
+    assert ran.returncode == 5
+    state = state_of(project, "s")
+    assert state.counts[TrialState.FAILED] == len(state.trials) == 3
+    assert state.stopped is not None
+    assert state.stopped.reason == "trials fail alike"
+    assert ran.stdout.count("Traceback") == 1
+    assert "3 trials failed alike, and none has come to a result" in ran.stdout
+    assert "sweep retry s" in ran.stdout
+    again = project.call("resume", "s", "--inline")
+    assert again.returncode == 5
+    assert "sweep retry s" in again.stdout
+    assert len(state_of(project, "s").trials) == 3
+    (listed,) = json.loads(project.call("ls", "--json").stdout)
+    assert listed["status"] == "halted"
+    assert listed["note"] == "3 trials failed alike, and none has come to a result"
+    assert listed["note"] in project.call("ls").stdout
+    assert listed["note"] in project.call("show", "s").stdout
+    record = json.loads(project.call("resume", "s", "--inline", "--json").stdout.splitlines()[-1])
+    assert (record["reason"], record["note"]) == ("trials fail alike", listed["note"])
+    raised = project.call("resume", "s", "--inline", "--set", "max_failures=5")
+    assert raised.returncode == 5
+    assert "5 trials failed, and max_failures is 5" in raised.stdout
+    assert len(state_of(project, "s").trials) == 5
+    assert project.call("resume", "s", "--inline", "--set", "max_failures=none").returncode == 1
+    assert len(state_of(project, "s").trials) == 30
+    assert project.call("replay", "s").returncode == 0
+
+
+def test_a_retry_goes_on_where_the_code_is_mended(project: Project) -> None:
+    """The trials that halted a study run again, and the study to its end."""
+    spec = project.spec("s", program="failing:unless_mended", trials=6)
+    assert project.call("run", "--inline", spec).returncode == 5
+    (project.root / "mended").touch()
+    assert project.call("retry", "s", "--inline").returncode == 0
+    state = state_of(project, "s")
+    assert state.counts[TrialState.COMPLETE] == 6
+    assert project.call("replay", "s").returncode == 0
+
+
+def test_a_retry_that_fails_alike_halts_again(project: Project) -> None:
+    """What was tried in vain is said again, and no new trial is begun."""
+    spec = project.spec("s", program="failing:unless_mended", trials=6, retries=0)
+    assert project.call("run", "--inline", spec).returncode == 5
+    assert project.call("retry", "s", "--inline").returncode == 5
+    assert len(state_of(project, "s").trials) == 3
+
+
+@pytest.mark.parametrize("function", ["first_ones", "at_many_places"])
+def test_a_program_that_works_or_fails_variously_goes_on(project: Project, function: str) -> None:
+    """One result shows that the program works; other tracebacks are other faults."""
+    spec = project.spec("s", program=f"failing:{function}", trials=8, retries=0)
+    assert project.call("run", "--inline", spec).returncode == 1
+    assert len(state_of(project, "s").trials) == 8
+
+
+def test_max_failures_counts_all_that_failed(project: Project) -> None:
+    """Also beside results, and of whatever they have failed."""
+    spec = project.spec("s", program="failing:in_quarters", trials=40, retries=0, max_failures=4)
+    ran = project.call("run", "--inline", spec)
+    assert ran.returncode == 5
+    state = state_of(project, "s")
+    assert state.counts[TrialState.FAILED] == 4
+    assert "4 trials failed, and max_failures is 4" in ran.stdout
+
+
+def test_a_complete_study_is_complete(project: Project) -> None:
+    """Where nothing is left to run, nothing is halted."""
+    spec = project.spec("s", program="failing:alike", trials=3, retries=0)
+    assert project.call("run", "--inline", spec).returncode == 1
+    (listed,) = json.loads(project.call("ls", "--json").stdout)
+    assert (listed["status"], listed["note"]) == ("complete", None)
