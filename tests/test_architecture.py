@@ -54,6 +54,7 @@ ONLY_HERE = {
         "search/optuna_space.py",
         "search/optuna_study.py",
         "search/optuna_trials.py",
+        "search/penalty.py",
         "search/proposal.py",
         "search/pruner.py",
         "search/sampler.py",
