@@ -86,6 +86,11 @@ class Curves:
             curve.steps.append(step)
             curve.values.append(value)
 
+    def forget(self, trial: int) -> None:
+        """A trial begins anew: it has reported nothing."""
+        self.count(trial, 0)
+        self._curves.pop(trial, None)
+
     def reports(self, trial: int) -> int:
         """How many reports of a trial are known."""
         return len(self._curves[trial].steps) if trial in self._curves else 0

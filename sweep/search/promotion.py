@@ -31,6 +31,7 @@ from sweep.journal.event import (
     TrialPaused,
     TrialPromoted,
     TrialReported,
+    TrialRetried,
 )
 from sweep.journal.state import Trial
 from sweep.search.curves import Curves, Mark, Standing
@@ -189,6 +190,8 @@ class Promotion:
         match event:
             case DriverStarted():
                 self._rules = event.rules
+            case TrialRetried(from_scratch=True):
+                self._forget(event.trial)
             case TrialAsked(bracket=int(bracket)):
                 self._brackets[event.trial] = bracket
             case TrialForked() if event.parent in self._brackets:
@@ -212,7 +215,7 @@ class Promotion:
         match event:
             case TrialPromoted() if not self._last[event.trial].over:
                 pass  # at once: the turn goes on
-            case TrialAsked() | TrialForked() | TrialPromoted():
+            case TrialAsked() | TrialForked() | TrialPromoted() | TrialRetried():
                 known = self._curves.reports(event.trial)
                 self._last[event.trial] = turn = _Turn(event.trial, reports=(known, known))
                 self._turns.append(turn)
@@ -226,6 +229,16 @@ class Promotion:
                 self._end(self._last.pop(event.trial))
             case _:
                 pass
+
+    def _forget(self, trial: int) -> None:
+        """It begins anew, so that it stands at no rung: it will reach them once more."""
+        self._reached.pop(trial, None)
+        self._curves.forget(trial)
+        for turn in self._turns:
+            if turn.trial == trial:
+                turn.place, turn.value, turn.reports = None, None, (0, 0)
+        for place, standings in self._standings.items():
+            self._standings[place] = [each for each in standings if each.trial != trial]
 
     def _end(self, turn: _Turn) -> None:
         turn.over = True
