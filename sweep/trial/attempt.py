@@ -8,6 +8,7 @@ import logging
 import socket
 import traceback
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from pathlib import Path
 from types import TracebackType
 from typing import Any
@@ -33,9 +34,10 @@ from sweep.trial.isolation import isolated
 from sweep.trial.message import Assignment, Ended, Forked, Link, Restored, Saved
 from sweep.trial.once import Once
 from sweep.trial.origin import check_origin
-from sweep.trial.outcome import Outcome, TrialExit
+from sweep.trial.outcome import Outcome, StartsAnew, TrialExit
 from sweep.trial.program import load_program
 from sweep.trial.ranks import Ranks
+from sweep.trial.restoration import WAY_OUT
 from sweep.trial.seeding import on_import, trial_seed
 from sweep.trial.session import Session
 from sweep.trial.setting import Setting
@@ -70,6 +72,7 @@ def _attempt(assignment: Assignment, link: Link) -> Ended:
         level=assignment.level,
     )
     session: Session | None = None
+    log = make_logger(f"sweep.trial.{assignment.trial}")
 
     def library_loaded(library: str) -> None:
         if session is None:
@@ -88,7 +91,6 @@ def _attempt(assignment: Assignment, link: Link) -> Ended:
             function = load_program(assignment.program, assignment.project)
             limit_threads(assignment.threads)  # the program has loaded more, maybe
             rng.seed(seed)
-            log = make_logger(f"sweep.trial.{assignment.trial}")
             setting = make_setting(assignment, seed)
             if restored is not None:
                 _warn_of_source(restored, setting, log)
@@ -99,10 +101,15 @@ def _attempt(assignment: Assignment, link: Link) -> Ended:
             return call(function, trial, session, assignment)
         except KeyboardInterrupt:
             raise
+        except StartsAnew as error:
+            why = str(error)
         except BaseException as error:  # noqa: BLE001  user code may raise anything
             return failure(error)
         finally:
             close(session)
+    log.warning("%s: the trial starts from scratch; %s", why, WAY_OUT)
+    link.send(Restored(checkpoint=None))
+    return _attempt(replace(assignment, restore=()), link)
 
 
 def call(

@@ -35,12 +35,15 @@ class Deliberation:
         self._saving, self._reporting, self._forking = saving, reporting, forking
         self._warned = False
 
-    def at_safe_point(self, *, resumable: bool, patient: bool, over: bool) -> Decision:
+    def at_safe_point(
+        self, *, resumable: bool, patient: bool, over: bool, alone: bool = False
+    ) -> Decision:
         """At a step, a report or the end of an epoch. Forks that are wanted are asked for.
 
         ``resumable``: the code that runs now would be found again from what is saved here.
         ``patient``: a save that is due may wait for the one in flight.
         ``over``: the loop is at its end; a trial that ends there is complete rather than paused.
+        ``alone``: what is due by the policy waits for another safe point.
         """
         saves = resumable and self._inventory.savable
         if self._position.prune and not self._position.within:
@@ -53,19 +56,17 @@ class Deliberation:
             return Decision(Demand(kind=Kind.STOP) if saves else None, Outcome.STOPPED)
         if self._position.forks and resumable:
             self._forking.save()
-        demand = self._saving.demand(patient=patient)
+        demand = None if alone else self._saving.demand(patient=patient)
         if demand is None:
             return GO_ON
         if not resumable:
             self._warn()
         return Decision(demand) if saves else GO_ON
 
-    def at_checkpoint(self) -> Decision:
+    def at_checkpoint(self, *, resumable: bool) -> Decision:
         """Where the user asks for a checkpoint: one, if the code that runs now is found again."""
-        inventory, position = self._inventory, self._position
-        begun = bool(inventory.state) or position.global_step > 0
-        found_again = inventory.in_flight if position.looped else begun
-        return Decision(Demand(kind=Kind.MANUAL)) if found_again and inventory.savable else GO_ON
+        saves = resumable and self._inventory.savable
+        return Decision(Demand(kind=Kind.MANUAL)) if saves else GO_ON
 
     def at_end(self) -> Decision:
         """Where the trial's function has returned."""

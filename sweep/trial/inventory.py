@@ -14,6 +14,7 @@ from sweep.checkpoint.policy import Scope
 from sweep.checkpoint.record import Content, Kind
 from sweep.checkpoint.store import Checkpoint
 from sweep.errors import UsageError
+from sweep.trial.gradients import Gradients
 from sweep.trial.measurement import Measurement
 from sweep.trial.position import Position
 from sweep.trial.registry import Registry
@@ -27,6 +28,7 @@ class Inventory:
         position: where the trial stands.
         state: the user's own values.
         tracker: the tracked objects.
+        gradients: those of the tracked objects that wait for the optimizer's step.
         measurement: which metrics are of the state that all of it is in.
         loaders: the loaders that the trial has made.
         returned: what the trial's function has returned, once it has.
@@ -57,6 +59,7 @@ class Inventory:
             _begin_fork(self.position, restored.manifest.parent)
             self.tracker.refit(tree.get("born", {}), log.warning)
         self.measurement = Measurement(self.position, self.tracker)
+        self.gradients = Gradients(log, tree.get("gradients", {}))
         self.loaders = Registry(resumed)
         self.loaders.restore(tree.get("loaders", {}), self.position.looped)
         self.returned: dict[str, float] = {}
@@ -95,6 +98,8 @@ class Inventory:
             "rng": rng.capture() if full else {},
             "returned": self.returned,
         }
+        if full and (gradients := self.gradients.capture(self.tracker.objects)):
+            tree["gradients"] = gradients
         if parts:
             tree["excluded"] = [list(keys) for keys in parts]
         skeleton = {name: encoder.encode(item, child(root, name)) for name, item in tree.items()}

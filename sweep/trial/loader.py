@@ -39,8 +39,9 @@ class Scope(Protocol):
     def epoch(self) -> int | None:
         """The epoch that runs, None outside of `Trial.epochs`."""
 
-    def resumed(self) -> None:
-        """A pass is about to go on in the middle: all generators go back to the checkpoint."""
+    def resumed(self, number: int) -> None:
+        """A pass, the ``number``-th, is about to go on in the middle: all generators go back to the
+        checkpoint."""
 
 
 class Loader(StatefulDataLoader):  # type: ignore[misc]
@@ -145,7 +146,7 @@ class Loader(StatefulDataLoader):  # type: ignore[misc]
         state = rng.capture()
         batches = self._open(start)
         rng.restore(state, self._seed)
-        self._scope.resumed()
+        self._scope.resumed(start.number)
         return batches
 
     def release(self, start: Start | None = None) -> None:

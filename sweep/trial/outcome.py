@@ -50,6 +50,13 @@ class TrialPaused(TrialExit):
     outcome = Outcome.PAUSED
 
 
+class StartsAnew(BaseException):
+    """Leaves an attempt whose function has begun anew, though its state is not that of a beginning.
+
+    The attempt calls it again, from scratch. A `BaseException` for the same reason.
+    """
+
+
 def leaving(outcome: Outcome) -> TrialExit:
     """What leaves the trial function with ``outcome``."""
     kinds = {kind.outcome: kind for kind in (TrialPruned, TrialPaused, TrialStopped)}

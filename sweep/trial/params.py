@@ -12,8 +12,8 @@ class Params(Mapping[str, Any]):
 
     A group of them is such a mapping itself: ``params.optimizer.lr``, ``params["optimizer"]["lr"]``
     and ``params["optimizer.lr"]`` are the same. To go through all of them gives the full names.
-    Read-only. A conditional parameter that does not apply is absent. A name that is also a method
-    of mappings (``keys``, ``items``, ``values``, ``get``) is reached as an item only.
+    Read-only. A conditional parameter that does not apply is absent. A name that is a method
+    (``keys``, ``items``, ``values``, ``get``, ``to_dict``) is reached as an item only.
     """
 
     __slots__ = ("_grouped", "_values")
@@ -34,6 +34,20 @@ class Params(Mapping[str, Any]):
         if name.startswith("__") or name not in self:
             raise AttributeError(self._missing(name))
         return self[name]
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain and nested: ``{"lr": 0.1, "optimizer": {"momentum": 0.9}}``, a group in each.
+
+        ``dict(params)`` has the full names instead, ``{"lr": 0.1, "optimizer.momentum": 0.9}``.
+        """
+        nested: dict[str, Any] = {}
+        for name, value in self._values.items():
+            *groups, last = name.split(".")
+            place = nested
+            for group in groups:
+                place = place.setdefault(group, {})
+            place[last] = value
+        return nested
 
     def __setattr__(self, name: str, value: Any) -> None:
         raise AttributeError(f"parameters cannot be changed, and {name} was about to be")

@@ -170,6 +170,11 @@ class LoaderPosition:
         """Whether a pass of the checkpoint is, or is to be, taken up in its middle."""
         return any(passes.in_flight for passes in self._saved.values())
 
+    @property
+    def in_first_pass(self) -> bool:
+        """Whether the first pass outside of epochs is under way: it is its own place."""
+        return self._outside.in_flight and len(self._outside.stepped) == 1
+
     def capture(self, inner: Any, source: Any) -> dict[str, Any]:
         """A tree for a checkpoint; ``inner`` is what the loader itself needs to go on."""
         return {

@@ -23,6 +23,8 @@ class Registry:
         self._positions: dict[str, LoaderPosition] = {}
         self._loaders: WeakValueDictionary[str, Loader] = WeakValueDictionary()
         self._made = 0
+        self.first_pass = False
+        """Whether the trial goes on in the middle of the first pass over a loader."""
         self.waiting: str | None = None
         """The loader in whose middle the trial goes on, until it does."""
 
@@ -57,8 +59,9 @@ class Registry:
     def owns(self, value: Any) -> bool:
         return any(loader is value for loader in self._loaders.values())
 
-    def resumed(self) -> None:
+    def resumed(self, number: int) -> None:
         self.waiting = None
+        self.first_pass |= number == 0
         if self._resumed is not None:
             resumed, self._resumed = self._resumed, None
             resumed()
@@ -79,6 +82,11 @@ class Registry:
     def in_flight(self) -> bool:
         """Whether a pass that was begun in this epoch is not over."""
         return any(position.in_flight for position in self._positions.values())
+
+    @property
+    def in_first_pass(self) -> bool:
+        """Whether the first pass over a loader outside of epochs is not over."""
+        return any(position.in_first_pass for position in self._positions.values())
 
     def check(self, checkpoint: str | None) -> None:
         """At the first safe point after a restore in the middle of an epoch.

@@ -17,6 +17,7 @@ from sweep.trial.inventory import Inventory
 from sweep.trial.message import Link, Reported
 from sweep.trial.metric import Report
 from sweep.trial.outcome import Outcome, TrialExit, TrialStopped, leaving
+from sweep.trial.own_loop import OwnLoop
 from sweep.trial.reporting import Reporting
 from sweep.trial.restoration import Restoration
 from sweep.trial.saving import Saving
@@ -39,6 +40,7 @@ class Session:
 
         ``agreement`` is with the other processes of the trial, where there are any.
         """
+        self.metric = setting.metric or "objective"
         self._link, self._agreement = link, agreement or Alone()
         inventory = self._inventory = Inventory(setting.scope, log, restored, self.rewind)
         self.position, self.state = inventory.position, inventory.state
@@ -59,6 +61,7 @@ class Session:
         )
         self._loop, self._over = 0, self.position.loops
         self._began_at = self.position.global_step
+        self._own_loop = OwnLoop(inventory, self._restoration, log, saves=saver is not None)
         self._exit: TrialExit | None = None
         self._theirs: dict[str, float] | None = None
 
@@ -72,9 +75,28 @@ class Session:
         """See `Restoration.rewind`."""
         self._restoration.rewind()
 
+    def track(self, objects: Mapping[str, Any]) -> None:
+        """See `Trial.track`."""
+        self.tracker.track(
+            {name: value for name, value in objects.items() if not self.loaders.owns(value)}
+        )
+        if self._saving.possible:
+            self._inventory.gradients.watch()
+        self.rewind()
+
     def state_read(self) -> None:
         """See `Restoration.read_state`."""
         self._restoration.read_state()
+
+    @property
+    def start(self) -> int:
+        """See `Trial.start`."""
+        return self._own_loop.start()
+
+    @property
+    def global_step(self) -> int:
+        """See `Trial.global_step`."""
+        return self._own_loop.global_step()
 
     # ---- progress
 
@@ -106,17 +128,25 @@ class Session:
         self.position.global_step += 1
         self._inventory.measurement.stepped()
         self.loaders.step()
-        resumable = not self.position.looped or self._inventory.in_flight
+        resumable = self._inventory.in_flight
+        if not self.position.looped:
+            resumable = self._own_loop.step_is_safe
+            self._own_loop.advise()
         self._safe_point("trial.step()", resumable=resumable, patient=False)
 
     def report(self, metrics: dict[str, float]) -> None:
         """See `Trial.report`."""
-        self._reporting.report(metrics)
         position = self.position
-        if not (position.within or position.looped):
-            # Before any training, a report is one of a preamble, which is executed again.
-            resumable = bool(self.state) or position.global_step > 0
-            self._safe_point("trial.report()", resumable=resumable)
+        if not position.within:  # before the driver hears of what would be taken back
+            self._restoration.check_loop(self._agreement.size, found=self._own_loop.found)
+        self._reporting.report(metrics)
+        if not (position.within or position.looped or self._own_loop.counts_steps):
+            self._own_loop.advise()
+            self._own_loop.reported()
+            # The first may be one of a preamble to epochs: what is due waits for the second, but
+            # who leaves is saved.
+            alone = self._own_loop.may_be_preamble
+            self._safe_point("trial.report()", resumable=True, alone=alone)
 
     def fork(self, changes: Mapping[str, Any]) -> None:
         """See `Trial.fork`."""
@@ -167,7 +197,8 @@ class Session:
         if not self._saving.possible:
             return None
         decision = self._agreement.reach(
-            self._place("trial.checkpoint()"), self._deliberation.at_checkpoint
+            self._place("trial.checkpoint()"),
+            lambda: self._deliberation.at_checkpoint(resumable=self._own_loop.resumable),
         )
         if decision.demand is None and not self._inventory.savable:
             return None
@@ -181,6 +212,11 @@ class Session:
         return identifier
 
     @property
+    def resumed_from(self) -> str | None:
+        """See `Trial.resumed_from`."""
+        return self._restoration.id
+
+    @property
     def last_checkpoint(self) -> str | None:
         """See `Trial.last_checkpoint`."""
         return self._saving.last or self._restoration.id
@@ -192,6 +228,7 @@ class Session:
             CheckpointError: it could not be saved.
         """
         self.loaders.close()
+        self._inventory.gradients.close()
         self._saving.close()
 
     # ---- for `sweep.trial.ranks`
@@ -264,12 +301,19 @@ class Session:
     # ---- safe points
 
     def _safe_point(
-        self, at: str, *, resumable: bool, patient: bool = True, over: bool = False
+        self,
+        at: str,
+        *,
+        resumable: bool,
+        patient: bool = True,
+        over: bool = False,
+        alone: bool = False,
     ) -> None:
         """``resumable``: the code that runs now would be found again from what is saved here.
 
         ``patient``: a save that is due may wait for the one in flight. ``over``: the loop has come
-        to its end, and with it the trial, maybe.
+        to its end, and with it the trial, maybe. ``alone``: a save that is due waits for another
+        safe point.
         """
         if self._exit is not None:
             raise type(self._exit)
@@ -279,7 +323,7 @@ class Session:
         decision = self._agreement.reach(
             self._place(at),
             lambda: self._deliberation.at_safe_point(
-                resumable=resumable, patient=patient, over=over
+                resumable=resumable, patient=patient, over=over, alone=alone
             ),
         )
         if decision.leave is not None:
@@ -295,7 +339,7 @@ class Session:
         return Place(at, position.epoch, position.global_step, position.reports)
 
     def _settle(self) -> None:
-        self._restoration.settle(self._agreement.size)
+        self._restoration.settle(self._agreement.size, found=self._own_loop.found)
 
     def _leave(self, exit_: TrialExit, demand: Demand | None) -> NoReturn:
         if demand is not None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, Protocol, runtime_checkable
 
 from sweep.checkpoint.exclusion import Keys, completed
@@ -56,6 +56,24 @@ class Tracker:
         self.used = False
         """Whether `track` was called, be it with nothing."""
 
+    def named(self, objects: Iterable[Any]) -> dict[str, Any]:
+        """``objects`` by the names of their classes.
+
+        Raises:
+            UsageError: two are of one class.
+        """
+        named: dict[str, Any] = {}
+        for value in objects:
+            name = type(value).__name__
+            for other in (named.get(name, value), self._originals.get(name, value)):
+                if other is not value:
+                    raise UsageError(
+                        f"trial.track: two objects are a {name}: give them names, as in "
+                        f"trial.track(first=..., second=...)"
+                    )
+            named[name] = value
+        return named
+
     def track(self, objects: Mapping[str, Any]) -> None:
         """Track ``objects``.
 
@@ -88,6 +106,11 @@ class Tracker:
     def capture(self) -> dict[str, Any]:
         """The states now; they may share memory with the objects."""
         return {name: stateful.state_dict() for name, stateful in self._objects.items()}
+
+    @property
+    def objects(self) -> Mapping[str, Any]:
+        """What is tracked, as it was given."""
+        return self._originals
 
     def written(self) -> int | None:
         """How often the weights of the tracked modules were written to, as torch counts; None where

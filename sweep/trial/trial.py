@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
 from sweep.checkpoint.metric import as_metrics
+from sweep.errors import UsageError
 from sweep.trial.metric import Report
 from sweep.trial.once import Once, Scope
 from sweep.trial.params import Params
@@ -52,8 +53,8 @@ class Trial:
     - What changes during training is tracked, or lies in `state`. Local variables, such as a sum
       over the batches of an epoch, begin anew; `state` is the place for one that must not.
     - The code before the loop is the same each time. It may draw random numbers.
-    - `step` is the last thing done for a batch; gradients are not saved, so where several batches
-      are accumulated it is called once for all of them, after the optimizer's step.
+    - `step` is the last thing done for a batch. Gradients that wait for the optimizer's step, since
+      several batches are accumulated, are saved with a checkpoint that is taken in between.
 
     The function may return nothing, a mapping of final metrics, or a number, which is the study's
     metric. An exception fails the attempt; it is repeated from the last checkpoint if the study
@@ -119,10 +120,12 @@ class Trial:
             session, params, once=once, number=0, seed=own, log=log, directory=make, spawn=spawn
         )
 
-    def track(self, **objects: Any) -> None:
+    def track(self, *unnamed: Any, **objects: Any) -> None:
         """Save these objects with every checkpoint; on a resume, restore them now.
 
         Args:
+            unnamed: objects that are named by their classes: ``trial.track(model, optimizer)``.
+                A dict is one of objects by name.
             objects: what has ``state_dict()`` and ``load_state_dict()``, under names of your
                 choice: modules, optimizers, schedules, gradient scalers, averaged models. Also
                 ``numpy.random.Generator`` and ``torch.Generator``. Loaders made by `loader` are
@@ -135,14 +138,22 @@ class Trial:
 
         Raises:
             TypeError: an object has no ``state_dict``.
+            UsageError: two objects have one name, or two without a name one class.
             CheckpointMismatchError: the checkpoint does not fit the object. A difference in names
                 is found at the first safe point.
         """
-        loaders = self._session.loaders
-        self._session.tracker.track(
-            {name: value for name, value in objects.items() if not loaders.owns(value)}
+        given = {
+            name: value for each in unnamed if type(each) is dict for name, value in each.items()
+        }
+        owns = self._session.loaders.owns
+        alone = [each for each in unnamed if type(each) is not dict and not owns(each)]
+        by_class = self._session.tracker.named(alone)
+        twice = (given.keys() & by_class.keys()) | (
+            (given.keys() | by_class.keys()) & objects.keys()
         )
-        self._session.rewind()
+        if twice:
+            raise UsageError(f"trial.track: {min(twice)!r} is the name of two objects")
+        self._session.track({**given, **by_class, **objects})
 
     def epochs(self, count: int) -> Epochs:
         """Iterate over the epochs 0 to ``count`` - 1 that are still to be done.
@@ -209,22 +220,32 @@ class Trial:
         """Id of the newest durable checkpoint, the one gone on from included; None without one."""
         return self._session.last_checkpoint
 
-    def report(self, **metrics: Any) -> None:
-        """Report metrics, such as ``trial.report(loss=0.3, accuracy=0.9)``.
+    def report(self, values: Mapping[str, Any] | Any = None, /, **metrics: Any) -> None:
+        """Report metrics: ``trial.report(loss=0.3, accuracy=0.9)``, or ``trial.report(metrics)``.
 
         Inside of `epochs` they belong to the epoch: its index is the step, and several reports in
         one epoch are merged. Without epochs steps count up from 0, one for each report, and every
         report is a safe point.
 
         Args:
+            values: a mapping of metrics; or a number, which is the study's metric (the first of
+                several; ``objective`` in a trial that is `offline`).
             metrics: numbers, or tensors or arrays with one element. NaN is allowed.
 
         Raises:
             TypeError: a metric is no number; names it.
         """
-        if not metrics:
+        given = values
+        if values is None:
+            given = {}
+        elif not isinstance(values, Mapping):
+            given = {self._session.metric: values}
+        twice = given.keys() & metrics.keys()
+        if twice:
+            raise TypeError(f"trial.report: {min(twice, key=str)} is given twice")
+        if not (given or metrics):
             raise TypeError("trial.report: at least one metric is needed, as in report(loss=0.3)")
-        self._session.report(as_metrics(metrics))
+        self._session.report(as_metrics({**given, **metrics}))
 
     def fork(self, **params: Any) -> None:
         """Add a trial that goes on from here with other parameters: ``trial.fork(lr=0.01)``.
@@ -393,9 +414,35 @@ class Trial:
         return self._session.state
 
     @property
+    def start(self) -> int:
+        """How many reports were made without `epochs` before this attempt: 0 from scratch.
+
+        A loop of your own begins here, with one report in each of its turns::
+
+            for epoch in range(trial.start, 20):
+                ...
+                trial.report(loss=loss)
+
+        Track first, and read it right before the loop. After each report the trial can then be
+        resumed. Where steps count rather than reports, begin at `global_step`. A loop that asks for
+        neither, and reads no `state`, starts from scratch when it is resumed, and a warning says
+        so: it would repeat with trained weights what was done.
+        """
+        return self._session.start
+
+    @property
+    def resumed_from(self) -> str | None:
+        """Id of the checkpoint that this attempt goes on from; None where it began from scratch."""
+        return self._session.resumed_from
+
+    @property
     def global_step(self) -> int:
-        """How often `step` was called, interrupted attempts included."""
-        return self._session.position.global_step
+        """How often `step` was called, interrupted attempts included.
+
+        A loop of single steps begins here: ``for step in range(trial.global_step, 1000)``. Its
+        reports come before `step`, which is the last thing in it and its only safe point.
+        """
+        return self._session.global_step
 
     @property
     def reports(self) -> Sequence[Report]:
@@ -408,6 +455,16 @@ class Trial:
         if self._directory is None:
             self._directory = self._make_directory()
         return self._directory
+
+    def __getitem__(self, name: str) -> Any:
+        """A hyperparameter: ``trial["lr"]`` is ``trial.params["lr"]``."""
+        return self.params[name]
+
+    def __contains__(self, name: object) -> bool:
+        return name in self.params
+
+    __iter__ = None
+    """Not iterable: `params` is."""
 
     def __repr__(self) -> str:
         return f"Trial(number={self.number}, params={dict(self.params)!r})"

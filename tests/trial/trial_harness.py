@@ -121,6 +121,7 @@ class Runner:
                 steps = {record.id: record.step for record in self._records}
                 step = steps.get(message.checkpoint or "")
                 keep = -1 if step is None else step
+                fresh.clear()
                 self.reports = {at: old for at, old in self.reports.items() if at <= keep}
             elif isinstance(message, Reported):
                 older = self.reports[message.step] if message.step in fresh else {}
