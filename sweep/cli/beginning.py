@@ -7,6 +7,7 @@ from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, Any
 
 from sweep.cli.output import Output
+from sweep.cli.rungs import rungs_record, rungs_text
 from sweep.journal.event import HistoryAdded
 from sweep.journal.state import StudyState
 from sweep.quantity import counted
@@ -29,6 +30,9 @@ def report_begin(request: Request, state: StudyState, out: Output) -> None:
             record["changes"] = changes_record(change.texts for change in request.changes)
         if respaced:
             record["left_out"] = left_out
+        if request.state is None or request.changes:
+            rungs = rungs_record(request.spec)
+            record |= {} if rungs is None else {"rungs": rungs}
         if request.histories:
             record["warm_start"] = [history_record(each) for each in request.histories]
         if record:
@@ -37,6 +41,9 @@ def report_begin(request: Request, state: StudyState, out: Output) -> None:
     name = request.paths.name
     for change in request.changes:
         out.line(f"{name}: {change}")
+    rungs_line = rungs_text(request.spec)
+    if rungs_line is not None:
+        out.line(f"{name}: rungs at {rungs_line}")
     if left_out:
         out.line(f"{name}: {left_out_text(state)}")
     for history in request.histories:

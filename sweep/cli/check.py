@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from sweep.cli.output import Output, error
+from sweep.cli.rungs import rungs_record, rungs_text
 from sweep.cli.standing import progress_text
 from sweep.driver.prepare import Request
 from sweep.driver.rehearsal import doubts, rehearse
@@ -81,6 +82,7 @@ def _record(found: Finding) -> dict[str, Any]:
         "problems": found.problems,
         "warnings": found.warnings,
         "changes": [] if request is None else [str(change) for change in request.changes],
+        "rungs": None if found.spec is None else rungs_record(_spec(found, found.spec)),
     }
 
 
@@ -93,12 +95,20 @@ def _print(found: Finding, out: Output) -> None:
         return
     out.line(f"{found.file}: ok: {_described(found.spec)}")
     request, name = found.request, found.spec.name
+    rungs = rungs_text(_spec(found, found.spec))
+    if rungs is not None:
+        out.line(f"{name}: rungs at {rungs}")
     if request is None:
         out.line(f"{name}: a driver runs it now")
     elif request.state is not None:
         for change in request.changes:
             out.line(f"{name}: {change}")
         out.line(f"{name}: would resume: {progress_text(request.spec, request.state)}")
+
+
+def _spec(found: Finding, spec: StudySpec) -> StudySpec:
+    """What would be run: a study that exists goes on with some of what it was begun with."""
+    return spec if found.request is None else found.request.spec
 
 
 def _described(spec: StudySpec) -> str:

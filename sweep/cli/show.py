@@ -12,6 +12,7 @@ from sweep.checkpoint.usage import Usage, usage
 from sweep.cli.beginning import history_record, history_text, left_out_text, left_out_trials
 from sweep.cli.output import Output, duration_text, store_option
 from sweep.cli.place import find_trial, read_study
+from sweep.cli.rungs import rungs_record, rungs_text
 from sweep.cli.standing import (
     best_text,
     counts_text,
@@ -79,6 +80,7 @@ def _study_record(
         "lost": state.idling.share if spec.deterministic else None,
         "warm_start": [history_record(history) for history in state.histories],
         "left_out": left_out_trials(state),
+        "rungs": rungs_record(spec),
         "spec": state.spec,
         "trial_records": [trial_record(trial) for trial in state.trials.values()],
     }
@@ -94,11 +96,13 @@ def _print_study(
 ) -> None:
     lag, waited = _lag(paths, spec), waited_text(spec, state)
     note = note_text(spec, state)
+    rungs = rungs_text(spec)
     out.pairs(
         {
             "study": f"{spec.name} ({status})",
             "program": spec.program,
             "method": plain(spec.model_dump(mode="json")["method"]),
+            **({} if rungs is None else {"rungs": rungs}),
             "trials": f"{counts_text(state, status)} of {total_of(spec, state)}",
             **({} if note is None else {"note": note}),
             "front" if state.several else "best": best_text(spec, state),

@@ -9,7 +9,7 @@ from bisect import bisect_right
 from dataclasses import dataclass
 from itertools import accumulate
 
-from sweep.spec import AshaPruning, HyperbandPruning, PruningMode, Termination
+from sweep.spec import AshaPruning, HyperbandPruning, PatientPruning, PruningMode, Termination
 
 _GOLDEN = 0x9E3779B97F4A7C15
 """2 ** 64 over the golden ratio."""
@@ -36,9 +36,20 @@ class Ladder:
         """The ladder of a study; None where its trials are not paused."""
         if not isinstance(wanted, AshaPruning | HyperbandPruning):
             return None
-        if wanted.mode is not PruningMode.PAUSE:
+        return cls.described(wanted) if wanted.mode is PruningMode.PAUSE else None
+
+    @classmethod
+    def described(cls, wanted: Termination) -> Ladder | None:
+        """The ladder whether trials are paused or stopped at it; None where there is none.
+
+        Those that are stopped have no top: Optuna's pruners judge them for as long as they report.
+        """
+        if isinstance(wanted, PatientPruning):
+            return cls.described(wanted.then)
+        if not isinstance(wanted, AshaPruning | HyperbandPruning):
             return None
-        factor, top = wanted.reduction_factor, wanted.max_resource
+        factor = wanted.reduction_factor
+        top = wanted.max_resource if wanted.mode is PruningMode.PAUSE else None
         if isinstance(wanted, AshaPruning):
             lowest = wanted.min_resource * factor**wanted.min_early_stopping_rate
             return cls((lowest,), factor, top, (1,))
@@ -49,6 +60,17 @@ class Ladder:
             top,
             tuple(bracket_size(wanted.possible_brackets, factor, rate) for rate in rates),
         )
+
+    def rungs(self, bracket: int, most: int) -> list[int]:
+        """The rungs of a bracket, in steps; the first ``most`` of them where nobody knows the end.
+
+        There is one more behind each, then.
+        """
+        found, rung = list[int](), self.lowest[bracket]
+        while rung < self.top if self.top is not None else len(found) < most:
+            found.append(rung)
+            rung *= self.factor
+        return found
 
     def bracket(self, place: int) -> int | None:
         """The bracket of the trial that is asked at ``place``, from 0; None where there is one.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections import Counter
 from pathlib import Path
 from typing import Any
@@ -137,3 +138,25 @@ def test_rungs_are_taken_away(project: Project) -> None:
     assert state_of(project).counts[TrialState.COMPLETE] == 6
     assert set(executed(project).values()) == {1}
     assert project.call("replay", "s").returncode == 0
+
+
+def test_rungs_are_shown_before_and_while_it_runs(project: Project) -> None:
+    """By `check`, `run` and `show`, as text and as JSON; nothing where there are none."""
+    hyperband = {"type": "hyperband", "min_iter": 5, "s": 2}
+    spec = spec_of(project, early_terminate=hyperband, trials=2)
+    line = "rungs at 5, 15, 45, 135, 405, 1215, ... steps: 1 trial of 3 goes on"
+    brackets = [{"bracket": 0, "rungs": [5, 15, 45, 135, 405, 1215], "endless": True}]
+    assert line in project.call("check", spec).stdout
+    assert line in project.call("run", spec, "--dry-run").stdout
+    assert json.loads(project.call("check", spec, "--json").stdout)["rungs"]["brackets"] == brackets
+    done = project.call("run", "--inline", spec, "--json")
+    first = json.loads(done.stdout.splitlines()[0])
+    assert first["rungs"]["brackets"] == brackets
+    assert "5, 15, 45" in project.call("show", "s").stdout
+    assert json.loads(project.call("show", "s", "--json").stdout)["rungs"]["mode"] == "pause"
+    several = spec_of(project, "h", early_terminate={"type": "hyperband", "max_resource": 9})
+    done = project.call("run", "--inline", several)
+    assert "bracket 0: 1, 3; bracket 1: 3; bracket 2: none" in done.stdout.splitlines()[0]
+    plain = spec_of(project, "p", early_terminate=None, trials=1)
+    assert "rungs at" not in project.call("check", plain).stdout
+    assert json.loads(project.call("check", plain, "--json").stdout)["rungs"] is None

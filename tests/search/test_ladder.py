@@ -79,3 +79,22 @@ def test_brackets_come_in_proportion_from_the_beginning() -> None:
             assert abs(counts[bracket] - (place + 1) * size / sum(made.weights)) < 2
     assert ladder("asha").bracket(3) is None
     assert ladder("hyperband", max_resource=81, brackets=1).bracket(3) is None
+
+
+@pytest.mark.parametrize(
+    ("options", "expected"),
+    [
+        ({"type": "asha", "max_resource": 64}, [[1, 4, 16]]),
+        ({"type": "asha"}, [[1, 4, 16, 64]]),
+        ({"type": "asha", "mode": "stop"}, [[1, 4, 16, 64]]),
+        ({"type": "hyperband", "max_resource": 9}, [[1, 3], [3], []]),
+        ({"type": "hyperband", "min_iter": 5, "s": 2}, [[5, 15, 45, 135]]),
+        ({"type": "patient", "patience": 2, "then": {"type": "asha"}}, [[1, 4, 16, 64]]),
+    ],
+)
+def test_all_rungs_can_be_named(options: dict[str, Any], expected: list[list[int]]) -> None:
+    """Before anything runs; where nobody knows the end, the first ones."""
+    made = Ladder.described(spec_of("random", options).early_terminate)
+    assert made is not None
+    assert [made.rungs(bracket, 4) for bracket in range(len(made.lowest))] == expected
+    assert Ladder.described(spec_of("random", {"type": "median"}).early_terminate) is None

@@ -2,12 +2,23 @@
 
 from __future__ import annotations
 
+import json
+import warnings
 from typing import Any
 
 import pytest
+from hypothesis import example, given, settings
+from hypothesis import strategies as st
+from jsonschema import ValidationError
 from test_termination import read
 
 from sweep.errors import SpecError
+from sweep.search.ladder import Ladder
+
+with warnings.catch_warnings():
+    warnings.simplefilter("ignore")  # it was written for pydantic 1 and an older jsonref
+    from sweeps.hyperband_stopping import hyperband_stop_runs
+    from sweeps.run import RunState, SweepRun
 
 FIELDS = ("min_resource", "max_resource", "reduction_factor", "brackets", "mode")
 
@@ -24,12 +35,73 @@ FIELDS = ("min_resource", "max_resource", "reduction_factor", "brackets", "mode"
         ("{type: hyperband, max_iter: 27, s: 9, eta: 3.0}", (1, 27, 3, 1, "pause")),
         ("{type: hyperband, min_iter: 3, mode: stop}", (3, None, 3, 1, "stop")),
         ("{type: hyperband, max_resource: 27, eta: 2}", (1, 27, 2, None, "pause")),
+        ("{type: hyperband, min_iter: 5, s: 2}", (5, None, 3, 1, "pause")),
+        ("{type: hyperband, min_iter: 4, max_iter: 27, s: 2}", (3, 27, 3, 1, "pause")),
     ],
 )
 def test_hyperband_of_wandb(written: str, fields: tuple[Any, ...]) -> None:
     """W&B's hyperband is one bracket here, with the rungs that W&B calls brackets."""
     found = read(written)
     assert tuple(getattr(found, name) for name in FIELDS) == fields
+
+
+def theirs(options: dict[str, Any]) -> list[int] | None:
+    """The rungs that W&B's own package makes of ``options``, up to 1,000; None if it refuses."""
+    config = {
+        "method": "random",
+        "metric": {"name": "loss", "goal": "minimize"},
+        "parameters": {"lr": {"values": [1]}},
+        "early_terminate": {"type": "hyperband", **options},
+    }
+    run = SweepRun(name="a", state=RunState.running, history=[{"loss": 1.0}])
+    try:
+        hyperband_stop_runs([run], config, validate=True)
+    except (ValueError, KeyError, TypeError, ValidationError):
+        return None
+    assert run.early_terminate_info is not None
+    return [rung for rung in run.early_terminate_info["bands"] if rung < 1000]
+
+
+def ours(options: dict[str, Any]) -> list[int] | None:
+    """The same of ours."""
+    try:
+        found = read(json.dumps({"type": "hyperband", **options}))
+    except SpecError:
+        return None
+    ladder = Ladder.of(found)
+    assert ladder is not None
+    return [rung for rung in ladder.rungs(0, 20) if rung < 1000]
+
+
+@given(
+    st.fixed_dictionaries(
+        {},
+        optional={
+            "min_iter": st.integers(1, 40),
+            "max_iter": st.sampled_from([1, 2, 8, 9, 16, 27, 64, 81, 256, 729]),
+            "s": st.integers(0, 6),
+            "eta": st.sampled_from([2, 3, 4]),
+        },
+    )
+)
+@example({"min_iter": 5, "s": 2})
+@example({"min_iter": 5, "s": 2, "eta": 2})
+@example({"min_iter": 50, "max_iter": 27, "s": 2})
+@settings(deadline=None, max_examples=150)
+def test_what_wandb_takes_is_taken_and_means_the_same(options: dict[str, int]) -> None:
+    """Whichever keys stand together; but each rung is here a multiple of the lowest one."""
+    wanted = theirs(options)
+    if wanted is None:
+        return  # what it breaks off with, as min_iter beside max_iter alone, may mean something
+    found, factor = ours(options), options.get("eta", 3)
+    assert found is not None
+    assert len(found) == len(wanted)
+    assert found[0] == wanted[0]
+    assert all(
+        0 <= other - one < factor ** len(wanted) for one, other in zip(found, wanted, strict=True)
+    )
+    if "max_iter" not in options or options["max_iter"] % factor ** len(wanted) == 0:
+        assert found == wanted
 
 
 def test_asha_knows_the_names() -> None:
@@ -43,8 +115,8 @@ def test_asha_knows_the_names() -> None:
     ("written", "message"),
     [
         ("{type: hyperband, max_iter: 27}", "s.yaml:1: early_terminate.s: is required with max_i"),
-        ("{type: hyperband, s: 2}", "early_terminate.s: goes with max_iter alone"),
-        ("{type: hyperband, min_iter: 1, max_iter: 9, s: 2}", "s: goes with max_iter alone"),
+        ("{type: hyperband, s: 2}", "early_terminate.s: needs max_iter, below which so many rungs"),
+        ("{type: hyperband, max_iter: 9, s: 0}", "s: must be 1 or more with max_iter, not 0"),
         ("{type: hyperband, max_iter: 2, s: 1}", "max_iter: must be 3 or more, not 2"),
         ("{type: hyperband, min_iter: 3, min_resource: 3}", "min_iter: means the same as min_re"),
         ("{type: hyperband, min_iter: three}", "min_iter: must be a whole number, not three"),
