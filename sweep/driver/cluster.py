@@ -29,6 +29,7 @@ if "ray" not in sys.modules and (Path.home() / ".ray" / "auth_token").exists():
     os.environ.setdefault("RAY_AUTH_MODE", "token")
 
 import ray
+from ray.exceptions import NodeDiedError, OutOfMemoryError
 
 import sweep
 from sweep.driver import heap
@@ -171,7 +172,8 @@ class RayServer:
         try:
             return ray.get(call, timeout=_RESULT_S)
         except Exception as error:  # whatever it is, nothing came of the call
-            raise LostError(_cause(error), str(error)) from error
+            blameless = isinstance(error, OutOfMemoryError | NodeDiedError)
+            raise LostError(_cause(error), str(error), blameless=blameless) from error
 
     def end(self, actor: Any) -> None:
         if self._broken is not None or not self.answers or self._head_is_dead():

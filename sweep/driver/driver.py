@@ -135,7 +135,7 @@ class Driver:
             return
         self._waits_due = time.monotonic() + WAITS_S
         for study in self._unfinished():
-            study.say_waits(self._backend.shortage(study.spec.resources))
+            study.interruptions.say_waits(self._backend.shortage(study.spec.resources))
 
     def _share(self, study: DrivenStudy) -> tuple[int, float, int]:
         """Slots that a study holds, and slot time that it had in this run."""
@@ -147,7 +147,12 @@ class Driver:
         resources = study.spec.resources
         capacity = int(self._backend.room(resources, study.state.project))
         for action in plan(
-            study.state, capacity, study.limits, study.now, study.candidate, study.resting
+            study.state,
+            capacity,
+            study.limits,
+            study.now,
+            study.candidate,
+            study.interruptions.resting,
         ):
             with self._guarded(study):
                 match action:

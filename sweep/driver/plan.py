@@ -21,10 +21,10 @@ LONGEST_PAUSE_S = 300.0
 """No trial rests longer than that after an interruption."""
 
 IN_A_ROW = 8
-"""So many interruptions of one trial halt a study in which nothing else happens."""
+"""So many interruptions of each trial that is left halt the study."""
 
 TROUBLE = 3
-"""After so many interruptions, and nothing else, no new trial is asked."""
+"""After so many trials were interrupted, and nothing else happened, no new one is asked."""
 
 INTERRUPTED = "interruptions"
 """Why a study halts in which nothing but interruptions happens."""
@@ -137,7 +137,7 @@ def plan(
     """
     if timed_out(state, limits, now):
         return [Halt("timeout")]
-    if stuck(state) is not None:
+    if candidate is None and stuck(state, limits) is not None:
         return [Halt(INTERRUPTED)]
     waiting = [trial for trial in state.running.values() if not trial.executing]
     population = limits.population
@@ -176,14 +176,20 @@ def pause_s(setbacks: int) -> float:
     return 0.0 if setbacks < 2 else min(2.0 ** (setbacks - 2), LONGEST_PAUSE_S)
 
 
-def stuck(state: StudyState) -> int | None:
-    """A trial that was interrupted `IN_A_ROW` times while nothing else happened in the study."""
-    return next((number for number, count in state.setbacks.items() if count >= IN_A_ROW), None)
+def stuck(state: StudyState, limits: Limits) -> int | None:
+    """A trial that was interrupted `IN_A_ROW` times without getting further, where the same holds
+    for all that are left and no new one is to be asked; None where anything else can happen."""
+    left = list(state.running.values())
+    if any(trial.executing or trial.setbacks < IN_A_ROW for trial in left):
+        return None
+    if askable(state, limits) and not _troubled(state):
+        return None
+    return max(left, key=lambda trial: trial.setbacks).number if left else None
 
 
 def _troubled(state: StudyState) -> bool:
     """Whether interruptions are all that happens: a new trial would end as those before it."""
-    return sum(state.setbacks.values()) >= TROUBLE
+    return len(state.setbacks) >= TROUBLE
 
 
 def askable(state: StudyState, limits: Limits) -> bool:

@@ -104,7 +104,7 @@ class Pool:
         asked = [slot.asked for slot in self._slots if slot.resources == resources]
         unplaced = not any(slot.node for slot in self._slots if slot.resources == resources)
         if asked and unplaced and time.monotonic() - min(asked) > PLACE_S:
-            return f"{self._server.where} has {nodes_text(self._nodes)}, and others hold it"
+            return f"{self._server.where} has {nodes_text(self._nodes)}, and no room on them"
         return None
 
     def dispatch(self, assignment: Assignment, resources: Resources) -> None:
@@ -183,6 +183,10 @@ class Pool:
             slot.node, problem = self._server.result(call)
         except LostError as lost:
             self._check_server()
+            if lost.blameless:
+                raise BackendError(
+                    f"{self._server.where}: a worker died before it was of use: {lost.reason}"
+                ) from lost
             raise ProgramError(
                 f"program: {program}: the worker died importing it: {lost.reason}"
             ) from lost

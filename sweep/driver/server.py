@@ -24,10 +24,11 @@ class LostError(Exception):
     Raised by `Server.result` and handled in the pool; no user sees it.
     """
 
-    def __init__(self, reason: str, detail: str = "") -> None:
-        """``reason`` in a line; ``detail`` is all that the server says."""
+    def __init__(self, reason: str, detail: str = "", *, blameless: bool = False) -> None:
+        """``reason`` in a line; ``detail`` is all that the server says; ``blameless`` where it is
+        certain that nothing which the worker ran is at fault."""
         super().__init__(reason)
-        self.reason, self.detail = reason, detail
+        self.reason, self.detail, self.blameless = reason, detail, blameless
 
 
 class Server(Protocol):

@@ -15,7 +15,7 @@ from sweep.driver.assignment import next_assignment
 from sweep.driver.backend import Key, WorkerDied
 from sweep.driver.bench import Bench
 from sweep.driver.conclusion import STOPPED, Conclusion
-from sweep.driver.delay import SHORT, waits
+from sweep.driver.interruption import Interruptions
 from sweep.driver.intervention import Intervention
 from sweep.driver.keeper import Keeper
 from sweep.driver.logbook import Logbook
@@ -23,17 +23,13 @@ from sweep.driver.lookahead import Lookahead
 from sweep.driver.plan import (
     INTERRUPTED,
     Limits,
-    pause_s,
     preparable,
-    stuck,
     too_often_interrupted,
 )
 from sweep.driver.saving import resumable
 from sweep.driver.stopping import StopRequest
 from sweep.driver.tabulation import Tabulation
-from sweep.driver.waiting import WaitingNote
 from sweep.errors import (
-    BackendError,
     CheckpointError,
     MetricError,
     StoreError,
@@ -44,7 +40,6 @@ from sweep.fsio import is_full
 from sweep.integration.relay import HURRIED_WAIT_S, Relay
 from sweep.journal.event import (
     AttemptFailed,
-    AttemptInterrupted,
     AttemptStopped,
     Cause,
     DriverStarted,
@@ -119,7 +114,6 @@ class DrivenStudy:
         self.behind: str | None = None
         self.untracked: list[str] = []
         self._warned_of_pauses = False
-        self._interrupted: dict[int, float] = {}
         keeper = Keeper(spec, journal.state)
         self._logbook = Logbook(journal, keeper.follow)
         self._bench = Bench(spec, search, self._logbook, self.limits)
@@ -128,7 +122,7 @@ class DrivenStudy:
         self._relay = Relay(paths, spec.name, spec.trackers, self._warn) if spec.trackers else None
         self._stop = StopRequest(paths)
         self.intervention = Intervention(paths, self._logbook, self._archive, self.conclude)
-        self._waiting = WaitingNote(paths)
+        self.interruptions = Interruptions(paths, spec, self.limits, self._logbook)
         self._lookahead = Lookahead(search, _ahead(spec))
 
     @property
@@ -222,7 +216,7 @@ class DrivenStudy:
         """The next attempt of a trial, recorded as dispatched."""
         trial = self.state.trials[number]
         self._bench.making_room.discard(number)
-        self._interrupted.pop(number, None)
+        self.interruptions.over(number)
         self.unsaved.discard(number)  # it may do now what it could not when it was last stopped
         kept = [each for each in reversed(trial.kept) if resumable(each.record)]
         assignment = next_assignment(
@@ -303,37 +297,11 @@ class DrivenStudy:
                 self._lost(trial, f"worker died: {reason}", detail)
         return None
 
-    @property
-    def resting(self) -> set[int]:
-        """Trials that are not tried again yet, after an interruption."""
-        now = time.monotonic()
-        return {
-            number
-            for number, since in self._interrupted.items()
-            if now < since + pause_s(self.state.trials[number].setbacks)
-        }
-
-    def say_waits(self, shortage: str | None) -> None:
-        """Tell what the study waits for; ``shortage`` is what the backend lacks, if it does."""
-        lines = waits(self.state, self.limits, self.spec.resources, self.resting, shortage)
-        for line in self._waiting.say(lines):
-            if line.startswith(SHORT):  # what rests was said with its interruption
-                _log.warning("%s: %s", self.name, line)
-
     def halt_interrupted(self) -> None:
         """Have the study halt, since nothing but interruptions happens."""
-        number = stuck(self.state)
-        if number is not None:
-            trial = self.state.trials[number]
-            last = trial.interrupted[-1].reason
-            self.give_up(
-                BackendError(
-                    f"{self.name}: nothing but interruptions happens: trial {number} was "
-                    f"interrupted {trial.setbacks} times in a row: {last}; see to what it runs on "
-                    "(memory, nodes), then resume"
-                ),
-                INTERRUPTED,
-            )
+        error = self.interruptions.error()
+        if error is not None:
+            self.give_up(error, INTERRUPTED)
 
     def give_up(self, error: SweepError, reason: str) -> None:
         """Have the study halt: what trials run on fails them. The first such error counts."""
@@ -371,7 +339,7 @@ class DrivenStudy:
         Trackers are waited for up to ``until`` on the monotonic clock (by default as long as they
         may take) or, from when on one is ``stopping``, for moments.
         """
-        self._waiting.say([])
+        self.interruptions.end()
         try:
             self._lookahead.close()
             self._logbook.record(DriverStopped(session=self.state.sessions, reason=reason))
@@ -503,11 +471,7 @@ class DrivenStudy:
     def _lost(self, trial: Trial, reason: str, detail: str) -> None:
         """What an attempt ran on has died: that is no failure of the trial."""
         reason, detail = printable(reason), printable(detail)
-        number, attempt = trial.number, trial.attempts
-        self._interrupted[number] = time.monotonic()
-        self._logbook.record(
-            AttemptInterrupted(trial=number, attempt=attempt, reason=reason, error=detail)
-        )
+        self.interruptions.record(trial, reason, detail)
         if too_often_interrupted(trial, self.limits):
             reason += f" (interrupted {trial.interruptions} times, see interruptions)"
             self._finish(

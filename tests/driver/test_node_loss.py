@@ -64,12 +64,12 @@ def test_what_waits_for_a_lost_node_is_said(project: Project, ray_node: Start) -
     driver = project.start("run", spec, "--address", head.address)
     one_has_got_further(project)
     node.kill()
-    until(lambda: "waits" in project.call("ls").stdout)
-    said = json.loads(project.call("show", "s", "--json").stdout)["waits"]
-    assert said == [
+    said = [
         "waits for resources: 1 trial needs cpu=2, "
         f"the cluster at {head.address} has 1 node with cpu=1"
     ]
+    until(lambda: json.loads(project.call("show", "s", "--json").stdout)["waits"] == said)
+    assert "running, waits" in project.call("ls").stdout
     assert said[0] in project.call("show", "s").stdout
     ray_node(2, head.address)
     one_has_got_further(project)

@@ -277,11 +277,16 @@ def test_no_new_trial_is_asked_where_all_are_interrupted() -> None:
 
 
 def test_nothing_but_interruptions_halts() -> None:
-    """Eight of a trial in a row halt the study, unless anything else has happened in between."""
-    assert plan(state_of([asked(0), *interrupted(0, 7)]), 1, limits(), 9.0) == [Dispatch(0)]
+    """Eight in a row of each trial that is left halt the study, unless another one executes or can
+    be asked."""
+    one = limits(total=1)
+    assert plan(state_of([asked(0), *interrupted(0, 7)]), 1, one, 9.0) == [Dispatch(0)]
     row = [asked(0), *interrupted(0, 8)]
-    assert plan(state_of(row), 1, limits(), 9.0) == [Halt(INTERRUPTED)]
-    assert plan(state_of([*row, asked(1), finished(1)]), 1, limits(), 9.0) == [Dispatch(0)]
+    assert plan(state_of(row), 1, one, 9.0) == [Halt(INTERRUPTED)]
+    assert plan(state_of(row), 1, limits(), 9.0, resting={0}) == [Ask()]
+    two = [*row, asked(1)]
+    assert plan(state_of([*two, dispatched(1)]), 1, limits(total=2), 9.0) == [Dispatch(0)]
+    assert plan(state_of([*two, finished(1)]), 1, limits(total=2), 9.0) == [Halt(INTERRUPTED)]
 
 
 def test_interruptions_and_failures_are_counted_apart() -> None:
