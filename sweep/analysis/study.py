@@ -18,6 +18,7 @@ from sweep.analysis.loading import Loaded
 from sweep.analysis.selection import LATEST, find_trial, remark, select
 from sweep.checkpoint.store import Checkpoint, CheckpointStore
 from sweep.errors import CheckpointDamagedError, JournalError, StudyNotFoundError, UsageError
+from sweep.journal.damage import foreign
 from sweep.journal.journal import beginning_of, read_state
 from sweep.journal.listing import newest_event, reading
 from sweep.journal.lock import holder
@@ -74,7 +75,8 @@ class Study:
     @property
     def spec(self) -> StudySpec:
         """The accepted spec."""
-        return StudySpec.accepted(self._state.spec)
+        with foreign(self.paths.journal):
+            return StudySpec.accepted(self._state.spec)
 
     @cached_property
     def trials(self) -> pd.DataFrame:
@@ -318,8 +320,9 @@ class Study:
 
     def _frame(self, name: str) -> pd.DataFrame:
         table = None if "_state" in self.__dict__ else self._written(name)
-        table = TABLES[name](self._state) if table is None else table
-        return frame_of(table, self.spec if name == "trials" else None)
+        with foreign(self.paths.journal):
+            table = TABLES[name](self._state) if table is None else table
+            return frame_of(table, self.spec if name == "trials" else None)
 
     def _written(self, name: str) -> pa.Table | None:
         """The table that the driver has left, where it is of the newest event or can be made so."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from sweep.errors import StudyNotFoundError, UsageError
+from sweep.journal.damage import foreign
 from sweep.journal.journal import read_state
 from sweep.journal.listing import is_study, studies
 from sweep.journal.lock import holder
@@ -60,7 +61,8 @@ def read_study(paths: StudyPaths) -> tuple[StudySpec, StudyState]:
     state = read_state(paths.journal)
     if state.seq < 0:
         raise not_begun(paths)
-    return StudySpec.accepted(state.spec), state
+    with foreign(paths.journal):
+        return StudySpec.accepted(state.spec), state
 
 
 def find_trial(store: Path, name: str) -> tuple[StudyPaths, int | None]:

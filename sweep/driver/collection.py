@@ -163,7 +163,7 @@ class GcRequests:
             return None
         self._due = now + LOOK_S
         try:
-            name = self._paths.gc.read_text()
+            name = self._paths.gc.read_text(errors="replace")
             self._paths.gc.unlink()
         except OSError:
             return None
@@ -191,13 +191,16 @@ def read_answer(paths: StudyPaths, name: str) -> Collected | None:
         StoreError: the driver could not do it.
     """
     try:
-        answer = json.loads(paths.gc_answer.read_text())
+        answer = dict(json.loads(paths.gc_answer.read_text()))
     except FileNotFoundError:
         return None
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, TypeError, RecursionError) as error:
         raise StoreError(f"{paths.gc_answer}: cannot be read: {error}") from error
-    if answer.pop("request") != name:
+    if answer.pop("request", None) != name:
         return None
     if "error" in answer:
         raise StoreError(f"{paths.name}: the driver cannot clean up: {answer['error']}")
-    return Collected(**answer)
+    try:
+        return Collected(**answer)
+    except TypeError as error:
+        raise StoreError(f"{paths.gc_answer}: cannot be read: {error}") from error

@@ -11,7 +11,8 @@ from typing import Any
 
 from sweep.driver.waiting import read_waits
 from sweep.errors import SweepError
-from sweep.journal.listing import looks_whole, newest_event
+from sweep.journal.damage import foreign
+from sweep.journal.listing import looks_whole, newest_event, reading
 from sweep.journal.lock import holder
 from sweep.journal.state import StudyState
 from sweep.journal.summary import read_summary
@@ -26,11 +27,12 @@ def glance(
     One that is ``damaged`` has an ``error`` instead, one that has ``not begun`` nothing. ``make``
     gives the record where the one that a driver has left is old; by default from the journal.
     """
-    driver = holder(paths.lock)
-    if not paths.begun():
-        return {"study": paths.name, "status": "not begun" if driver is None else driver.status}
     try:
-        known = _kept(paths) or (make or _made)(paths)
+        driver = holder(paths.lock)
+        if not paths.begun():
+            return {"study": paths.name, "status": "not begun" if driver is None else driver.status}
+        with foreign(paths.journal), reading(paths.journal):
+            known = _kept(paths) or (make or _made)(paths)
     except SweepError as error:
         return {"study": paths.name, "status": "damaged", "error": str(error)}
     running: dict[str, Any] = {}

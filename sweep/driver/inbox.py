@@ -179,9 +179,11 @@ def ask(paths: StudyPaths, wish: Wish, deadline: float) -> dict[str, Any] | None
 def _answer(path: Path) -> dict[str, Any] | None:
     try:
         content = json.loads(path.read_bytes())
+        if not isinstance(content, dict) or not content.keys() & {"refused", "done"}:
+            raise ValueError("it is no answer")
     except FileNotFoundError:
         return None
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise StoreError(f"{path}: cannot be read: {error}") from error
     if "refused" in content:
         raise UsageError(content["refused"])

@@ -15,6 +15,8 @@ from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import asdict, dataclass
 
+from pydantic import TypeAdapter
+
 from sweep import fsio
 from sweep.checkpoint.mirror import Mirror, Owner
 from sweep.checkpoint.place import below, place_at
@@ -70,8 +72,10 @@ def study_mirror(spec: StudySpec) -> str | None:
 def read_lag(paths: StudyPaths) -> Lag | None:
     """How far the mirror was when the driver last said so; None where there is none."""
     try:
-        return Lag(**json.loads((paths.root / "mirror.json").read_bytes()))
-    except (OSError, TypeError, ValueError):
+        data = (paths.root / "mirror.json").read_bytes()
+        found: Lag = TypeAdapter(Lag).validate_json(data, strict=True)
+        return found
+    except (OSError, ValueError):
         return None
 
 

@@ -7,6 +7,8 @@ import time
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
+from pydantic import TypeAdapter
+
 from sweep import fsio
 from sweep.paths import StudyPaths
 from sweep.quantity import counted
@@ -61,8 +63,10 @@ class Note:
 def read_note(paths: StudyPaths, name: str) -> Note:
     """The note on the tracker called ``name``, or that nothing was sent yet."""
     try:
-        return Note(**json.loads((paths.trackers / f"{name}.json").read_bytes()))
-    except (OSError, TypeError, ValueError):
+        data = (paths.trackers / f"{name}.json").read_bytes()
+        found: Note = TypeAdapter(Note).validate_json(data, strict=True)
+        return found
+    except (OSError, ValueError):
         return Note(name=name, to="")
 
 

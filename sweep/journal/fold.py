@@ -72,6 +72,10 @@ def apply(state: StudyState, entry: Entry) -> None:
         raise JournalError(
             f"event {entry.seq} ({event.type}) names {error}, which the journal does not know"
         ) from error
+    except (TypeError, ValueError, AttributeError, LookupError, ArithmeticError) as error:
+        raise JournalError(
+            f"event {entry.seq} ({event.type}) cannot be what was written: {error}"
+        ) from error
     state.seq = entry.seq
     state.time = entry.time
     if event.type not in PREAMBLE:

@@ -18,6 +18,7 @@ from pathlib import Path
 from sweep import fsio
 from sweep.clock import Clock
 from sweep.errors import JournalError, StoreError, StudyLockedError
+from sweep.journal.damage import foreign
 from sweep.journal.event import Entry, Event, StudyCreated
 from sweep.journal.fold import apply, fold
 from sweep.journal.listing import Segment, list_segments
@@ -78,7 +79,8 @@ def read_state(directory: Path, until: int | None = None) -> StudyState:
         JournalError, JournalVersionError: the journal is damaged, or newer than this sweep.
     """
     entries = read_entries(directory)
-    return fold(entries if until is None else islice(entries, until + 1))
+    with foreign(directory):
+        return fold(entries if until is None else islice(entries, until + 1))
 
 
 class Journal:
@@ -115,7 +117,9 @@ class Journal:
         for segment in self._segments:
             for part in read_parts(segment):
                 self._digest = part["digest"][-1].as_py()
-                for entry in decode_table(part):
+                with foreign(segment.path):
+                    entries = list(decode_table(part))
+                for entry in entries:
                     apply(self.state, entry)
                     follow(entry.event)
         self._clock = Clock(not_before=self.state.time) if clock is None else clock

@@ -15,6 +15,7 @@ import socket
 import struct
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 from sweep.errors import StoreError, StudyLockedError
 
@@ -109,10 +110,21 @@ class Lock:
 
 def _named(path: Path) -> str:
     try:
-        record = json.loads(path.read_text())
+        record = _record(path.read_bytes())
         return str(Holder(pid=record["pid"], host=record["host"]))
-    except (OSError, ValueError, KeyError):
+    except (OSError, KeyError):
         return "another process"
+
+
+def _record(data: bytes) -> dict[str, Any]:
+    """What a driver has written into its lock; nothing, where that cannot be read."""
+    try:
+        match json.loads(data):
+            case {"pid": int(), "host": str()} as record:
+                return dict(record)
+    except (ValueError, RecursionError):
+        pass
+    return {}
 
 
 def holder(path: Path) -> Holder | None:
@@ -134,7 +146,7 @@ def holder(path: Path) -> Holder | None:
         kind, _, _, _, _ = struct.unpack(_FLOCK, fcntl.fcntl(descriptor, fcntl.F_GETLK, query))
         if kind == fcntl.F_UNLCK:
             return None
-        record = json.loads(os.pread(descriptor, 4096, 0) or b"{}")
+        record = _record(os.pread(descriptor, 4096, 0))
         return Holder(
             pid=record.get("pid", 0),
             host=record.get("host", "an unknown host"),

@@ -17,11 +17,13 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from sweep.errors import JournalError, JournalVersionError
+from sweep.errors import JournalError, JournalVersionError, SweepError
 from sweep.journal.column import column, whole_numbers
+from sweep.journal.damage import foreign, line_of
 from sweep.journal.event import PREAMBLE, DriverStarted, Entry
 from sweep.journal.listing import Segment, list_segments, segment_path
 from sweep.journal.row import DECODED, decode_rows, encode
+from sweep.journal.seal import is_broken, write_sealed
 from sweep.journal.stage import Stage
 
 FORMAT = 1
@@ -98,9 +100,8 @@ def merge_segments(
     path = segment_path(directory, first, last)
     parts = (part for segment in segments for part in read_parts(segment))
     with _staged(directory, stage) as own:
-        with own.publishing(path.name) as file, _writer(file, last - first + 1) as writer:
-            for rows in _gathered(parts):
-                writer.write_table(rows)
+        with own.publishing(path.name) as file:
+            _write(file, _gathered(parts), last - first + 1)
         for segment in segments:
             own.remove(segment.path.name)
     pa.default_memory_pool().release_unused()
@@ -130,18 +131,13 @@ def _gathered(parts: Iterable[pa.Table]) -> Iterator[pa.Table]:
 
 def write_table(table: pa.Table, file: Any) -> None:
     """Write rows in the form of a segment."""
-    with _writer(file, len(table)) as writer:
-        writer.write_table(table, row_group_size=2 * _GROUP)
+    parts = (table.slice(begin, _GROUP) for begin in range(0, len(table), _GROUP))
+    _write(file, parts, len(table))
 
 
-def _writer(file: Any, rows: int) -> pq.ParquetWriter:
-    return pq.ParquetWriter(
-        file,
-        SCHEMA,
-        compression="zstd",
-        use_dictionary=rows > 1000,  # not worth its time in small ones
-        write_page_checksum=True,
-    )
+def _write(file: Any, parts: Iterable[pa.Table], rows: int) -> None:
+    dictionary = rows > 1000  # not worth its time in small ones
+    write_sealed(file, SCHEMA, parts, use_dictionary=dictionary)
 
 
 def read_table(segment: Segment) -> pa.Table:
@@ -186,7 +182,8 @@ def read_first(segment: Segment) -> Entry:
         rows = pa.Table.from_batches(
             islice(file.iter_batches(batch_size=1, use_threads=False), 1), SCHEMA
         )
-    entry = next(decode_table(rows), None)
+    with foreign(segment.path):
+        entry = next(decode_table(rows), None)
     if entry is None or entry.seq != segment.first:
         raise JournalError(f"{segment.path}: does not begin with the event that its name says")
     return entry
@@ -197,18 +194,22 @@ def _open(segment: Segment) -> Iterator[pq.ParquetFile]:
     try:
         # In this thread alone, and not from a Python file: a process that ends while Arrow's
         # threads hold one is aborted (apache/arrow#34314, #50482).
-        content = pa.BufferReader(segment.path.read_bytes())
-        with pq.ParquetFile(content, page_checksum_verification=True) as file:
+        data = segment.path.read_bytes()
+        if is_broken(data):
+            raise ValueError("its bytes are not those that were written")
+        with pq.ParquetFile(pa.BufferReader(data), page_checksum_verification=True) as file:
             yield file
-    except (pa.ArrowException, OSError) as error:
+    except SweepError:
+        raise
+    except Exception as error:
         if isinstance(error, FileNotFoundError) and segment.path.is_symlink():
             raise JournalError(
                 f"{segment.path}: a link to a file that is missing; bring the file back"
             ) from error
-        if isinstance(error, FileNotFoundError | JournalError):
+        if isinstance(error, FileNotFoundError):
             raise
         raise JournalError(
-            f"{segment.path}: torn or no Parquet file ({_line(error)}); "
+            f"{segment.path}: torn or no Parquet file ({line_of(error)}); "
             f"nothing was changed; `sweep verify {segment.path.parent.parent.name} --repair` takes "
             "it from the study's mirror, if there is one, or keeps what came before it"
         ) from error
@@ -227,10 +228,6 @@ def _check_form(segment: Segment, schema: pa.Schema) -> None:
         )
     if schema.names != SCHEMA.names or schema.types != SCHEMA.types:
         raise JournalError(f"{segment.path}: its columns are not those of a journal")
-
-
-def _line(error: BaseException) -> str:
-    return str(error).splitlines()[0].rstrip(".") if str(error) else type(error).__name__
 
 
 def decode_table(table: pa.Table) -> Iterator[Entry]:
@@ -284,12 +281,13 @@ def read_entries(
             return
         for segment in pending:
             try:
-                for part in read_parts(segment):
-                    # A wide segment may hold much that is known: that is not decoded again.
-                    unread = part.slice(max(0, after + 1 - part["seq"][0].as_py()))
-                    for entry in decode_table(_without(unread, without)):
-                        after = entry.seq
-                        yield entry
+                with foreign(segment.path):
+                    for part in read_parts(segment):
+                        # A wide segment may hold much that is known: that is not decoded again.
+                        unread = part.slice(max(0, after + 1 - part["seq"][0].as_py()))
+                        for entry in decode_table(_without(unread, without)):
+                            after = entry.seq
+                            yield entry
             except FileNotFoundError:
                 break
         else:

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from sweep.errors import JournalError, JournalVersionError
+from sweep.journal.damage import foreign
 from sweep.journal.fold import apply
 from sweep.journal.listing import Segment, list_segments, parse_name
 from sweep.journal.segment import (
@@ -51,7 +52,8 @@ def _survey(directory: Path) -> Survey:
     for segment in _segments(directory, found):
         whole = not found.beyond
         try:
-            digest = _read(segment, found.state, digest, follows=whole)
+            with foreign(segment.path):
+                digest = _read(segment, found.state, digest, follows=whole)
             found.segments += 1
         except JournalVersionError:
             raise

@@ -30,6 +30,7 @@ from sweep.journal.column import (
     times,
 )
 from sweep.journal.reports import reports_table
+from sweep.journal.seal import is_broken, write_sealed
 from sweep.journal.state import Checkpoint, StudyState, Trial
 
 Kinds = Mapping[str, type | None]
@@ -168,7 +169,7 @@ def write_tables(state: StudyState, directory: Path) -> None:
     for name, build in TABLES.items():
         known = build(state).replace_schema_metadata({_NEWEST: str(state.seq)})
         with fsio.writing(directory / f"{name}.parquet") as file:
-            pq.write_table(known, file, compression="zstd", write_page_checksum=True)
+            write_sealed(file, known.schema, [known])
 
 
 @dataclass(frozen=True, slots=True)
@@ -190,8 +191,8 @@ def drop_newer(directory: Path, newest: int) -> None:
     """
     for path in directory.glob("*.parquet"):
         try:
-            said = _newest(pq.read_schema(path))
-        except (OSError, pa.ArrowInvalid):  # as in `read_written`
+            said = _newest(_unbroken(path).schema_arrow)
+        except Exception:  # noqa: BLE001  as in `read_written`
             continue
         if said is not None and said > newest:
             shutil.rmtree(directory)
@@ -202,13 +203,21 @@ def read_written(directory: Path, name: str) -> Written | None:
     """The table ``name`` from ``directory``, if there is one that says of when it is, is whole and
     has the columns that it would be given here."""
     try:
-        table = pq.read_table(directory / f"{name}.parquet", page_checksum_verification=True)
-    except (OSError, pa.ArrowInvalid):  # they are derived: what is not there is made anew
-        return None
-    newest = _newest(table.schema)
-    if newest is None or not _is_known(table.schema, name):
+        table = _unbroken(directory / f"{name}.parquet").read()
+        newest = _newest(table.schema)
+        if newest is None or not _is_known(table.schema, name):
+            return None
+    except Exception:  # noqa: BLE001  they are derived: what is not there, or whole, is made anew
         return None
     return Written(table, newest)
+
+
+def _unbroken(path: Path) -> pq.ParquetFile:
+    """The file of a table, if it is as it was written; else an exception of any kind."""
+    data = path.read_bytes()
+    if is_broken(data):
+        raise ValueError("is not what was written")
+    return pq.ParquetFile(pa.BufferReader(data), page_checksum_verification=True)
 
 
 def _newest(schema: pa.Schema) -> int | None:

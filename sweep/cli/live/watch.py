@@ -18,6 +18,7 @@ from sweep.cli.place import find_study
 from sweep.driver.glance import glance
 from sweep.driver.plan import Limits
 from sweep.errors import SweepError
+from sweep.journal.damage import foreign
 from sweep.journal.event import DriverStarted, Entry, SpecChanged, TrialState
 from sweep.journal.follower import Follower
 from sweep.journal.journal import beginning_of
@@ -76,7 +77,8 @@ class StudyWatch:
             self._running = holder(self.paths.lock) is not None
             # After the lock: what a driver wrote before it let go is seen once it is gone.
             if self._changed() or self._running or was or self.behind:
-                self._see(until)
+                with foreign(self.paths.journal):
+                    self._see(until)
                 self._error = None
         except FileNotFoundError:
             raise
