@@ -18,6 +18,7 @@ import sys
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit, urlunsplit
 from zlib import crc32
@@ -25,8 +26,11 @@ from zlib import crc32
 import mlflow
 from mlflow.entities import Metric, Param, RunTag
 from mlflow.tracking import MlflowClient
+from mlflow.tracking._tracking_service.utils import _get_store
+from sqlalchemy.engine import make_url
 
 from sweep.integration.account import Begun, Measured, Told
+from sweep.integration.database import ensure
 from sweep.integration.tracker import Marks, Subject
 from sweep.journal.event import TrialState
 from sweep.journal.state import Trial
@@ -68,6 +72,7 @@ class MlflowSink:
         self.to = f"{_without_password(self._uri)} ({self._experiment_name})"
         self._study = study
         self._client = MlflowClient(tracking_uri=self._uri)
+        self._made = False
         self._experiment: str | None = None
         self._runs: dict[int, _Run] | None = None
         self._told: dict[int, list[Told]] = {}
@@ -76,6 +81,9 @@ class MlflowSink:
         self._told.setdefault(told.trial.number, []).append(told)
 
     def commit(self) -> Marks:
+        if not self._made:
+            make_store(self._uri)
+            self._made = True
         try:
             for told in self._told.values():
                 self._send(told[0].trial, told)
@@ -161,6 +169,28 @@ class MlflowSink:
             history = self._client.get_metric_history(run.id, name)
             run.points[name] = {_point(metric) for metric in history}
         return [metric for metric in metrics if _point(metric) not in run.points[metric.key]]
+
+
+def make_store(uri: str) -> None:
+    """Make the database of a store in a file of SQLite, if it is not there yet.
+
+    MLflow makes one in many transactions, and can never open again what a kill leaves of it. So it
+    is made under another name, and moved into place whole.
+
+    Raises:
+        OSError: it cannot be written, see `sweep.integration.database.ensure`.
+    """
+    if not uri.startswith("sqlite:"):
+        return
+    name = make_url(uri).database
+    if not name or name == ":memory:" or name.startswith("file:"):
+        return
+
+    def make(path: Path) -> None:
+        open_store: Any = _get_store  # untyped
+        open_store(store_uri=f"sqlite:///{path.absolute()}").engine.dispose()
+
+    ensure(Path(name), make)
 
 
 def _point(metric: Metric) -> Point:
