@@ -68,6 +68,7 @@ def test_a_kill_in_the_middle_leaves_no_database(tmp_path: Path) -> None:
 
 
 @pytest.mark.long
+@pytest.mark.timeout(1800)
 def test_kills_at_any_statement(tmp_path: Path) -> None:
     """Ten kills at any statement of the making: no file is there, and the next try makes it."""
     chooser = random.Random(36)
