@@ -10,6 +10,7 @@ from sweep.journal.state import StudyState, Trial
 from sweep.paths import StudyPaths
 from sweep.spec import StudySpec
 from sweep.trial.message import Assignment
+from sweep.trial.wear import Endurance
 
 
 def next_assignment(
@@ -41,5 +42,7 @@ def next_assignment(
         level=level_of(spec),
         threads=max(1, int(spec.resources.cpu)),
         verdicts=verdicts,
+        log_bytes=spec.logs.bytes,
+        endurance=Endurance(spec.worker.trials, spec.worker.memory, spec.resources.cpu),
         held=trial.held_at is not None,
     )

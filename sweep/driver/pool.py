@@ -151,10 +151,13 @@ class Pool:
             self._lose(slot, WorkerDied(lost.reason, lost.detail), handle)
             return
         self._restarts = 0  # the server is of use
+        worn = False
         for key, message in batch:
             if slot.key == key and isinstance(message, Ended):
-                slot.key = None
+                slot.key, worn = None, message.worn
             handle(key, message)
+        if worn and slot in self._slots:
+            self._end(slot)  # the next trial gets a new one
         if slot.key is not None and slot in self._slots:
             slot.call()  # at once: a verdict may be waited for. An idle slot waits for a dispatch
 

@@ -15,19 +15,21 @@ import signal
 import sys
 import threading
 import traceback
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from dataclasses import replace
 from pathlib import Path
 
 from sweep.driver.backend import Key
 from sweep.driver.reaper import Reaper
+from sweep.driver.scribe import Scribe
 from sweep.driver.stopping import unshield
 from sweep.trial.attempt import run_attempt
 from sweep.trial.message import Assignment, Ended, Message, Verdict
 from sweep.trial.outcome import Outcome
 from sweep.trial.program import load_program
+from sweep.trial.wear import Wear
 
 Delivery = tuple[Key, Message]
 Order = Assignment | tuple[Key, Verdict]
@@ -58,6 +60,7 @@ class Worker:
         self._outbox: queue.SimpleQueue[Delivery] = queue.SimpleQueue()
         self._work: queue.SimpleQueue[Callable[[], None]] = queue.SimpleQueue()
         self._link: _WorkerLink | None = None
+        self._output, self._wear = _Output(), Wear()
         threading.Thread(target=self._run, name="trial", daemon=True).start()
 
     def check(self, program: str, project: str) -> str | None:
@@ -101,10 +104,23 @@ class Worker:
         if not assignment.project:
             assignment = replace(assignment, project=str(Path.cwd()))
         self._link = link = _WorkerLink(Key.of(assignment), self._outbox.put)
-        self._work.put(lambda: _execute(assignment, link))
+        self._work.put(lambda: self._execute(assignment, link))
+
+    def _execute(self, assignment: Assignment, link: _WorkerLink) -> None:
+        """Run an attempt; whatever goes wrong, its last word is sent."""
+        try:
+            with self._output.to(log_path(assignment), assignment.log_bytes):
+                run_attempt(assignment, link)
+        except BaseException as error:  # noqa: BLE001  a KeyboardInterrupt of user code, say
+            if link.ended is None:
+                reason = f"{type(error).__name__}: {error}"
+                text = traceback.format_exc()
+                link.send(Ended(outcome=Outcome.FAILED, error=text, reason=reason))
+        link.close(worn=self._wear.another(assignment.endurance))
 
     def _run(self) -> None:
         unshield()
+        self._output.begin()
         while True:
             self._work.get()()
 
@@ -112,14 +128,22 @@ class Worker:
 class _WorkerLink:
     def __init__(self, key: Key, send: Callable[[Delivery], None]) -> None:
         self.key = key
-        self.stopping = self.ended = False
+        self.stopping = False
+        self.ended: Ended | None = None
         self._send = send
         self._verdicts: queue.SimpleQueue[Verdict] = queue.SimpleQueue()
         self._waiting: Callable[[], None] | None = None
 
     def send(self, message: Message) -> None:
-        self.ended |= isinstance(message, Ended)
-        self._send((self.key, message))
+        if isinstance(message, Ended):
+            self.ended = message
+        else:
+            self._send((self.key, message))
+
+    def close(self, *, worn: bool) -> None:
+        """Send the last word, now that nothing of the attempt is left in this process."""
+        if self.ended is not None:
+            self._send((self.key, replace(self.ended, worn=worn)))
 
     def verdict(self) -> Verdict:
         return self._verdicts.get()
@@ -138,47 +162,47 @@ class _WorkerLink:
             self._verdicts.put(verdict)
 
 
-def _execute(assignment: Assignment, link: _WorkerLink) -> None:
-    """Run an attempt; whatever goes wrong, its last word is sent."""
-    try:
-        with _output_to(log_path(assignment)):
-            run_attempt(assignment, link)
-    except BaseException as error:  # noqa: BLE001  a KeyboardInterrupt of user code, say
-        if not link.ended:
-            reason = f"{type(error).__name__}: {error}"
-            text = traceback.format_exc()
-            link.send(Ended(outcome=Outcome.FAILED, error=text, reason=reason))
-
-
 def log_path(assignment: Assignment) -> Path:
     """Where the standard output and error of a trial go, all attempts one after another."""
     return Path(assignment.root) / "logs" / f"{assignment.trial:05d}.log"
 
 
-class _output_to:  # noqa: N801  reads as a function
+class _Output:
     """Sends what the process prints, C code included, to a file for the time of an attempt."""
 
-    def __init__(self, path: Path) -> None:
-        self._path = path
-        self._saved: list[int] = []
+    def __init__(self) -> None:
+        self._scribe: Scribe | None = None
 
-    def __enter__(self) -> None:
+    def begin(self) -> None:
+        """Make ready, if that has to be done."""
+        if self._scribe is None:
+            self._scribe = Scribe()
+
+    @contextmanager
+    def to(self, path: Path, limit: int) -> Iterator[None]:
+        """What is printed in the block is in ``path`` after it, see `sweep.driver.scribe`."""
         _flush()
+        scribe = self._scribe = self._scribe or Scribe()
         try:
-            self._path.parent.mkdir(parents=True, exist_ok=True)
-            file = os.open(self._path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o644)
+            pipe = scribe.begin(path, limit)
         except OSError:  # then it goes where the worker's own output goes
+            self._scribe = None
+            yield
             return
-        self._saved = [os.dup(1), os.dup(2)]
-        os.dup2(file, 1)
-        os.dup2(file, 2)
-        os.close(file)
-
-    def __exit__(self, *_: object) -> None:
-        _flush()
-        for number, saved in zip((1, 2), self._saved, strict=False):
-            os.dup2(saved, number)
-            os.close(saved)
+        saved = [os.dup(1), os.dup(2)]
+        for number in (1, 2):
+            os.dup2(pipe, number)
+        try:
+            yield
+        finally:
+            _flush()
+            for number, before in zip((1, 2), saved, strict=True):
+                os.dup2(before, number)
+                os.close(before)
+            try:
+                scribe.end(pipe)
+            except OSError:  # it was killed: the next attempt has another
+                self._scribe = None
 
 
 def _die_with_parent() -> None:

@@ -12,12 +12,21 @@ _WIDTH = 96
 _LINE_ENDS = frozenset("\x85\u2028\u2029")
 
 
+_SELDOM = ("logs", "worker")
+"""Keys that are written out only where they are given."""
+
+
 def dump_spec(spec: StudySpec) -> str:
-    """The accepted spec: one line per parameter, defaults written out, nothing that is None."""
+    """The accepted spec: a line for each parameter, defaults written out, nothing that is None."""
     from ruamel.yaml import YAML  # start-up: `sweep --help` writes no YAML
     from ruamel.yaml.comments import CommentedMap
 
     described = _tidy(spec.model_dump(mode="json", exclude={"parameters"}))
+    for name in _SELDOM:
+        if getattr(spec, name) == StudySpec.model_fields[name].get_default(
+            call_default_factory=True
+        ):
+            del described[name]
     if spec.parameters:
         described["parameters"] = {
             name: _flow(_shortest(parameter.model_dump(mode="json")))
@@ -32,7 +41,7 @@ def dump_spec(spec: StudySpec) -> str:
     ordered = CommentedMap(
         (key, described[key]) for key in keys if key in described and described[key] != []
     )
-    for key in ("metric", "constraints", "resources", "early_terminate"):
+    for key in ("metric", "constraints", "resources", "logs", "worker", "early_terminate"):
         if key in ordered:
             ordered[key] = _flow(ordered[key])
     ordered["checkpoint"] = {

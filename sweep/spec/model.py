@@ -40,9 +40,11 @@ from sweep.spec.rule import wrong_name
 from sweep.spec.section import (
     CheckpointSpec,
     Duplicates,
+    Logs,
     Metric,
     Names,
     Resources,
+    WorkerSpec,
 )
 from sweep.spec.space import Space
 from sweep.spec.suggestion import brief
@@ -124,6 +126,10 @@ class StudySpec(Section):
     """What one running trial holds."""
     checkpoint: CheckpointSpec = Field(default_factory=CheckpointSpec)
     """When trials are saved, and what is kept."""
+    logs: Logs = Field(default_factory=Logs)
+    """How much is kept of what trials print."""
+    worker: WorkerSpec = Field(default_factory=WorkerSpec)
+    """When the process in which trials run is replaced."""
     trackers: Trackers = ()
     """Where else it is shown: tensorboard, mlflow, wandb, alone or with options under the name."""
     early_terminate: Termination = None

@@ -99,6 +99,23 @@ class Unsuccessful(StrEnum):
     LAST = "last"
 
 
+class Logs(Section):
+    """What trials print, in a file each."""
+
+    bytes: Annotated[Size, Field(ge=4096)] = 10_000_000
+    """The most that is kept of a trial, such as 10MB: the first quarter, and the last."""
+
+
+class WorkerSpec(Section):
+    """When the process in which trials run is replaced, always between two trials."""
+
+    trials: Count | None = None
+    """After so many trials."""
+    memory: Bytes | None = None
+    """Once it has more than this between two trials, such as 4GB. Default: where it has grown by a
+    quarter of its share of the machine's memory (256MiB at least) since its first trial."""
+
+
 class Keep(Section):
     """Which checkpoints are kept. A trial that is not finished always keeps its newest."""
 

@@ -10,6 +10,7 @@ from typing import Any, Protocol
 from sweep.checkpoint.policy import Policy, Scope
 from sweep.checkpoint.record import CheckpointRecord
 from sweep.trial.outcome import Outcome
+from sweep.trial.wear import Endurance
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -52,6 +53,10 @@ class Assignment:
     """Threads that torch and BLAS may use, at least 1."""
     verdicts: bool = False
     """Whether each report that holds ``metric`` waits for the driver's verdict."""
+    log_bytes: int = 10_000_000
+    """The most that is kept of what the trial prints."""
+    endurance: Endurance = field(default_factory=Endurance)
+    """What the worker may come to before it is replaced."""
     held: bool = False
     """Whether the trial is still to be paused where a checkpoint says so."""
 
@@ -111,6 +116,8 @@ class Ended:
     """Where the outcome is FAILED: whether another attempt may fare better."""
     disk_full: bool = False
     """Where the outcome is UNSAVED: whether it is for want of space."""
+    worn: bool = False
+    """Whether the worker is to be replaced before the next attempt."""
 
 
 Message = Restored | Reported | Saved | Forked | Ended
