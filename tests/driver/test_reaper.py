@@ -14,11 +14,9 @@ from pathlib import Path
 import psutil
 import pytest
 from conftest import Project, until
-from test_cluster import address
+from ray_node import Start
 
 from sweep.driver.reaper import Reaper
-
-__all__ = ["address"]
 
 PROGRAM = """
 import os, pathlib, subprocess, sys, time
@@ -96,9 +94,10 @@ def test_a_daemon_of_a_trial_ends_with_a_killed_driver(
 @pytest.mark.ray
 @pytest.mark.long
 def test_a_daemon_of_a_trial_ends_with_a_driver_of_a_cluster(
-    project: Project, address: str
+    project: Project, ray_node: Start
 ) -> None:
     """On an existing cluster, too: each worker there has a reaper."""
+    address = ray_node(2).address
     driver = project.start("run", daemon_spec(project, stays=True), "--address", address)
     daemon = started(project)
     os.kill(driver.pid, signal.SIGKILL)

@@ -27,7 +27,8 @@ def train(config):
 
 
 if __name__ == "__main__":
-    ray.init(num_cpus=1, include_dashboard=False, log_to_driver=False)
+    # Without an address it would join whatever cluster it finds on this machine.
+    ray.init(address="local", num_cpus=1, include_dashboard=False, log_to_driver=False)
     space = {
         "kind": tune.grid_search(["good", "bad", "late", "blind"]),
         "optimizer": {"lr": tune.loguniform(1e-4, 1e-1), "layers": tune.choice([[8], [8, 8]])},
