@@ -9,10 +9,8 @@ values, its checkpoint's state is refitted before it is loaded, number by number
 - saved as it was born: the fork's value takes its place;
 - moved since, by a schedule say: it is scaled by new / old.
 
-Scaling is exact for schedules that multiply the rate by factors (StepLR, MultiStepLR,
-ExponentialLR, LambdaLR, CosineAnnealingLR with ``eta_min=0``) and for those that compute it from
-the groups' bounds at each step (OneCycleLR). It is an approximation where a constant is added, as
-by an ``eta_min``, until such a schedule computes the rate anew.
+So an optimizer without a schedule, and one whose schedule depends on metrics, has its new rate.
+Other schedules are taken to their step anew instead of scaled: see `sweep.trial.curve`.
 """
 
 from __future__ import annotations

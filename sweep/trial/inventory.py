@@ -55,9 +55,10 @@ class Inventory:
             [tuple(keys) for keys in tree.get("excluded", [])],
             tree.get("classes", {}),
         )
-        if restored is not None and restored.manifest.kind is Kind.FORK:
+        fork = restored is not None and restored.manifest.kind is Kind.FORK
+        self.tracker.refit(tree.get("born", {}), log, forked=fork)
+        if restored is not None and fork:
             _begin_fork(self.position, restored.manifest.parent)
-            self.tracker.refit(tree.get("born", {}), log.warning)
         self.measurement = Measurement(self.position, self.tracker)
         self.gradients = Gradients(log, tree.get("gradients", {}))
         self.loaders = Registry(resumed)

@@ -2,14 +2,27 @@
 
 from __future__ import annotations
 
+import copy
+import logging
 import sys
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Protocol, runtime_checkable
 
 from sweep.checkpoint.exclusion import Keys, completed
 from sweep.checkpoint.fit import check_types
 from sweep.errors import CheckpointMismatchError, UsageError
 from sweep.trial.born import born_values, refitted
+from sweep.trial.curve import (
+    RATE,
+    built_alike,
+    depends_on_metrics,
+    is_opaque,
+    is_schedule,
+    put,
+    rates,
+    steps_of,
+    take_to,
+)
 
 _ADVICE = "make it as it was saved, or start a new study"
 
@@ -51,8 +64,12 @@ class Tracker:
         self.classes: dict[str, str] = {}
         """Of those, the classes that are torch's own: their states load into each other."""
         self._saved_classes = classes or {}
-        self._forked: Mapping[str, Any] | None = None
-        self._warn: Callable[[str], None] = lambda message: None
+        self._born: Mapping[str, Any] = {}
+        self._forked = False
+        self._log = logging.getLogger(__name__)
+        self._early: dict[int, Any] = {}
+        self._rates: dict[int, list[dict[str, Any]]] = {}
+        self._anew: set[int] = set()
         self.used = False
         """Whether `track` was called, be it with nothing."""
 
@@ -90,18 +107,26 @@ class Tracker:
         self._originals.update(objects)
         for name, stateful in adapted.items():
             self._objects.setdefault(name, stateful)
-            if name not in self.born and (born := born_values(objects[name])) is not None:
-                self.born[name] = born
-                if type(objects[name]).__module__.startswith("torch."):
-                    self.classes[name] = type(objects[name]).__qualname__
+            self._note_born(name, objects[name])
+        for name, stateful in adapted.items():
             if name in self._waiting:
                 self._load(name, stateful)
 
-    def refit(self, born: Mapping[str, Any], warn: Callable[[str], None]) -> None:
-        """The checkpoint is another trial's, whose objects were ``born`` so: parameters that this
-        trial's objects are built with take the place of those. What cannot be done is ``warn``-ed
-        of."""
-        self._forked, self._warn = born, warn
+    def _note_born(self, name: str, value: Any) -> None:
+        if name in self.born or (born := self._early.get(id(value)) or born_values(value)) is None:
+            return
+        self.born[name] = born
+        if type(value).__module__.startswith("torch."):
+            self.classes[name] = type(value).__qualname__
+
+    def refit(self, born: Mapping[str, Any], log: logging.Logger, *, forked: bool) -> None:
+        """The objects of the checkpoint were ``born`` so.
+
+        Where it is another trial's (``forked``), what this trial's objects are built with takes the
+        place of that. Schedules that are built otherwise are taken to their step anew, in a fork
+        and where a program has changed.
+        """
+        self._born, self._forked, self._log = born, forked, log
 
     def capture(self) -> dict[str, Any]:
         """The states now; they may share memory with the objects."""
@@ -160,8 +185,11 @@ class Tracker:
         parts = [keys[1:] for keys in self._excluded if keys[0] == name]
         if parts:
             state = completed(state, stateful.state_dict(), parts)
-        if self._forked is not None and name in self.born:
-            state = self._refitted(name, state, self._forked)
+        value = self._originals[name]
+        if is_schedule(value) and self._taken_anew(name, value, state):
+            return
+        if self._forked and name in self.born:
+            state = self._refitted(name, state)
         try:
             stateful.load_state_dict(state)
         except Exception as error:
@@ -172,19 +200,111 @@ class Tracker:
                 f"checkpoint {self._restored} does not fit {name!r} "
                 f"({type(self._originals[name]).__name__}): {why}; {_ADVICE}"
             ) from error
+        self._keep_rates(value)
         if hasattr(stateful, "param_groups") and isinstance(state, dict) and state.get("state"):
             # An optimizer that has made steps: or else a schedule, stepped next, warns that none
             # was made.
             stateful._opt_called = True  # type: ignore[attr-defined]
 
-    def _refitted(self, name: str, state: Any, born: Mapping[str, Any]) -> Any:
-        if name not in born:
-            self._warn(
+    def _refitted(self, name: str, state: Any) -> Any:
+        if name not in self._born:
+            self._log.warning(
                 f"checkpoint {self._restored} does not say what {name!r} was built with (it is of "
                 "an older version): the parent's hyperparameters are used"
             )
             return state
-        return refitted(state, born[name], self.born[name])
+        return refitted(state, self._born[name], self.born[name])
+
+    def _keep_rates(self, value: Any) -> None:
+        """Making or loading a schedule changes rates of its optimizer: they stay as restored."""
+        optimizer = value if hasattr(value, "param_groups") else getattr(value, "optimizer", None)
+        key, groups = id(optimizer), getattr(optimizer, "param_groups", None)
+        if groups is None:
+            return
+        if optimizer is value and key not in self._anew:
+            self._rates[key] = rates(groups)
+        for group, values in zip(groups, self._rates.get(key, []), strict=False):
+            put(group, values)
+
+    def _taken_anew(self, name: str, schedule: Any, state: Any) -> bool:
+        """Whether a schedule that is built otherwise was stepped to where the checkpoint is.
+
+        Raises:
+            CheckpointMismatchError: it cannot be; says what to change.
+        """
+        old, new = self._born.get(name), self.born.get(name)
+        if old is None or new is None or depends_on_metrics(schedule):
+            return False
+        if not self._forked and name not in self.classes:
+            return False  # what a class of the user's holds may differ from attempt to attempt
+        opaque = self._forked and is_opaque(schedule)
+        otherwise = not built_alike(old, new)
+        if self._forked:
+            otherwise |= self._other_rates(schedule, old, new)
+        if not (otherwise or opaque):
+            return False
+        return self._take_anew(name, schedule, state, otherwise=otherwise)
+
+    def _other_rates(self, schedule: Any, old: Any, new: Any) -> bool:
+        """Whether the optimizer of a fork's schedule begins with other rates."""
+        if old.get("base_lrs") != new.get("base_lrs"):
+            return True
+        name = self._name_of(schedule.optimizer)
+        if name is None or name not in self._born:
+            return False
+        pairs = zip(self._born[name], self.born[name], strict=False)
+        return any(one.get(key) != other.get(key) for one, other in pairs for key in RATE)
+
+    def _take_anew(self, name: str, schedule: Any, state: Any, *, otherwise: bool) -> bool:
+        optimizer = schedule.optimizer
+        others = [each for each in self._originals.values() if is_schedule(each)]
+        if sum(each.optimizer is optimizer for each in others) > 1:
+            self._log.warning(
+                f"{name!r} shares its optimizer with another schedule, so it is not taken anew to "
+                "where the checkpoint is: its rate is scaled; use a ChainedScheduler"
+            )
+            return False
+        born = self._born_of(name, optimizer)
+        before, steps = rates(optimizer.param_groups), steps_of(state)
+        fresh = copy.deepcopy(schedule.state_dict())
+        try:
+            taken = take_to(schedule, steps, born)
+        except (ValueError, TypeError, IndexError) as error:
+            raise CheckpointMismatchError(
+                f"{name!r} is built otherwise than in checkpoint {self._restored}, and cannot be "
+                f"taken to its step {steps:g}: {' '.join(str(error).split())}; fork an earlier "
+                "checkpoint, or build it for more steps"
+            ) from error
+        if not otherwise and schedule.get_last_lr() == state.get("_last_lr"):
+            schedule.load_state_dict(fresh)  # its functions give what they gave
+            for group, values in zip(optimizer.param_groups, before, strict=True):
+                put(group, values)
+            return False
+        self._anew.add(id(optimizer))
+        self._rates[id(optimizer)] = taken
+        self._log.info(
+            f"{name!r} is built otherwise than in checkpoint {self._restored}: it is made anew and "
+            f"taken to step {steps:g} (rate {_list(map(str, schedule.get_last_lr()))}); all else "
+            "is restored"
+        )
+        return True
+
+    def _name_of(self, optimizer: Any) -> str | None:
+        names = (name for name, value in self._originals.items() if value is optimizer)
+        return next(names, None)
+
+    def _born_of(self, name: str, optimizer: Any) -> Any:
+        """What the optimizer of the schedule ``name`` was built with, the schedule included."""
+        known = self._name_of(optimizer)
+        if known is None:
+            return self._early.setdefault(id(optimizer), born_values(optimizer))
+        born = self.born[known]
+        if known not in self._waiting and any("initial_lr" not in group for group in born):
+            raise CheckpointMismatchError(
+                f"{name!r} is built otherwise than in checkpoint {self._restored}, and after its "
+                f"optimizer {known!r} was restored: make it before trial.track({known}=...)"
+            )
+        return born
 
     def _check_class(self, name: str) -> None:
         """A schedule takes any other one's state, and an optimizer fails at its next step."""
