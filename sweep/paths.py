@@ -98,6 +98,10 @@ class StudyPaths:
         """What a trial printed on workers, all attempts one after another."""
         return self.root / "logs" / f"{trial:05d}.log"
 
+    def trace(self, trial: int, attempt: int) -> Path:
+        """How far an attempt has come, see `sweep.trial.trace`."""
+        return self.root / "traces" / f"{trial:05d}.{attempt}"
+
     @property
     def requests(self) -> Path:
         """What other processes ask the driver to do, and its answers; a file each."""

@@ -27,6 +27,7 @@ from sweep.cli.standing import (
 from sweep.driver.mirroring import Lag, read_lag
 from sweep.driver.plan import elapsed
 from sweep.driver.summary import note_text, spent, total_of, trial_record
+from sweep.driver.unsaved import advice, unsaved_attempts
 from sweep.driver.waiting import read_waits
 from sweep.integration.note import Note, read_note
 from sweep.journal.event import AttemptFailed, AttemptInterrupted
@@ -224,6 +225,7 @@ def _trial_record(paths: StudyPaths, trial: Trial) -> dict[str, Any]:
             for known in trial.checkpoints.values()
         ],
         "error": trial.error,
+        "unsaved_attempts": len(unsaved_attempts(trial)),
         "failed_attempts": [
             {"attempt": failed.attempt, "reason": failed.reason, "error": failed.error}
             for failed in trial.failed
@@ -252,6 +254,7 @@ def _print_trial(
             },
             **({"constraints": exceeded} if exceeded else {}),
             "attempts": trial.attempts,
+            **({} if (said := advice(trial)) is None else {"note": said}),
             "time": duration_text(spent(trial)),
             **({} if log is None else {"log": str(log)}),
         }

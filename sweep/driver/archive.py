@@ -28,6 +28,7 @@ from sweep.search.fork import Variation, forked, vary
 from sweep.search.population import Succession
 from sweep.spec import StudySpec
 from sweep.trial.message import Forked, Restored
+from sweep.trial.trace import read_trace
 
 STOPPED_WAIT_S = 3.0
 """A run that was told to end waits no longer than this for its mirror."""
@@ -45,6 +46,7 @@ class Archive:
     ) -> None:
         """Over the checkpoints that ``logbook`` knows; ``keeper`` follows that."""
         self._spec, self._logbook, self._keeper = spec, logbook, keeper
+        self._paths = paths
         self._disposal = Disposal(paths.checkpoints)
         self._gc = GcRequests(paths, self._disposal)
         self._store = CheckpointStore(paths.checkpoints)
@@ -82,10 +84,19 @@ class Archive:
                 step=None if source is None else source.step,
                 checkpoint=message.checkpoint,
                 skipped=[[ids[manifest], why] for manifest, why in message.skipped],
+                lost=self.lost(trial.number, attempt - 1, source),
             )
         )
+        self._paths.trace(trial.number, attempt - 1).unlink(missing_ok=True)
         for manifest, why in message.skipped:
             self._disposal.set_aside(manifest, why, self._logbook.state.seq)
+
+    def lost(self, trial: int, attempt: int, source: Checkpoint | None) -> int | None:
+        """How many steps an ``attempt`` had completed beyond ``source``; None: it is not known."""
+        reached = read_trace(self._paths.trace(trial, attempt))
+        if reached is None:
+            return None
+        return max(0, reached - (0 if source is None else source.record.get("global_step", 0)))
 
     def saved(self, trial: Trial, record: CheckpointRecord) -> None:
         """Record a checkpoint that ``trial`` has written, and retire what it displaces."""
@@ -176,6 +187,9 @@ class Archive:
 
     def finished(self, trial: int) -> None:
         """Retire what nobody needs any more now that ``trial`` is recorded as over."""
+        known = self._logbook.state.trials[trial]
+        if known.closed:  # else it may run again
+            self._paths.trace(trial, known.attempts).unlink(missing_ok=True)
         self._retire(self._keeper.after_finish(trial))
         self._retire_under_pressure()
 

@@ -29,6 +29,7 @@ from sweep.driver.plan import (
 from sweep.driver.saving import resumable
 from sweep.driver.stopping import StopRequest
 from sweep.driver.tabulation import Tabulation
+from sweep.driver.unsaved import advise
 from sweep.errors import (
     CheckpointError,
     MetricError,
@@ -236,7 +237,9 @@ class DrivenStudy:
             )
         )
         self._archive.hand_out(number, (checkpoint.id for checkpoint in kept))
-        if not kept and trial.reports:
+        lost = self._archive.lost(number, assignment.attempt - 1, kept[0] if kept else None)
+        advise(self.name, trial, lost)
+        if not kept and (trial.reports or lost):
             # Nothing to go on from, so no `Restored` will come: what was reported is made again.
             self._archive.restored(trial, assignment.attempt, Restored(checkpoint=None))
         return assignment

@@ -28,8 +28,8 @@ class Attempt:
             the driver was last heard of.
         checkpoint: what it went on from; None where it began at the start.
         steps: at so many it has reported.
-        lost: so many of them were not in the checkpoint that the next attempt went on from, and
-            were made again.
+        lost: so many steps were not in the checkpoint that the next attempt went on from, and were
+            made again: calls of ``trial.step()``, or reports where the trial calls none.
     """
 
     trial: int

@@ -221,15 +221,19 @@ class TrialRestored(Event):
     """Where a later attempt did go on from (None: from the start).
 
     Reports after ``step`` (the last one that the checkpoint contains) are taken back, since they
-    will be made again. ``skipped`` holds [checkpoint, reason] for each one that was damaged.
+    will be made again. ``lost`` is how many calls of ``trial.step()`` the attempt before had
+    completed beyond the checkpoint; None where that is not known (and in events of version 1).
+    ``skipped`` holds [checkpoint, reason] for each one that was damaged.
     """
 
     type: ClassVar[str] = "trial_restored"
+    version: ClassVar[int] = 2
     trial: int
     attempt: int
     step: int | None
     checkpoint: str | None
     skipped: list[list[str]]
+    lost: int | None = None
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

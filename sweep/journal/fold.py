@@ -188,6 +188,9 @@ def _restored(state: StudyState, event: TrialRestored, time: float) -> None:
     trial.reports = kept
     if trial.executions:
         trial.executions[-1].checkpoint = event.checkpoint
+    if event.lost and len(trial.executions) > 1:  # steps within epochs, which no report tells of
+        before = trial.executions[-2]
+        before.lost = max(before.lost, event.lost)
     for checkpoint, why in event.skipped:
         trial.checkpoints[checkpoint].damaged = why
     trial.updated = time

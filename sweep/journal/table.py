@@ -84,7 +84,8 @@ def attempts_table(state: StudyState) -> pa.Table:
 
     ``trial attempt session end began ended duration_s steps lost checkpoint``. One that runs has no
     ``ended``, and ``duration_s`` goes up to the last event; those of the others add up to that of
-    the trial. ``lost`` counts those of its ``steps`` that a later attempt made again.
+    the trial. ``steps`` are those at which it has reported. ``lost`` counts what a later attempt
+    made again: calls of ``trial.step()``, or reports where the trial calls none.
     """
     rows = [each for trial in state.trials.values() for each in trial.executions]
     rows.sort(key=lambda each: each.began)

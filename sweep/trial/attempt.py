@@ -43,6 +43,7 @@ from sweep.trial.session import Session
 from sweep.trial.setting import Setting
 from sweep.trial.source import source_digest
 from sweep.trial.threads import limit_threads, limit_torch
+from sweep.trial.trace import Trace
 from sweep.trial.trial import Trial
 
 __all__ = ["load_program", "run_attempt"]
@@ -73,6 +74,8 @@ def _attempt(assignment: Assignment, link: Link) -> Ended:
     )
     session: Session | None = None
     log = make_logger(f"sweep.trial.{assignment.trial}")
+    paths = StudyPaths(Path(assignment.root))
+    trace = Trace(paths.trace(assignment.trial, assignment.attempt))
 
     def library_loaded(library: str) -> None:
         if session is None:
@@ -95,7 +98,7 @@ def _attempt(assignment: Assignment, link: Link) -> Ended:
             if restored is not None:
                 _warn_of_source(restored, setting, log)
             saver = _saver(store, link, assignment)
-            session = Session(setting, link, log, saver, restored)
+            session = Session(setting, link, log, saver, restored, trace=trace)
             ranks = Ranks(session, link, assignment, _scratch(assignment), restored)
             trial = _trial(assignment, session, seed, log, ranks)
             return call(function, trial, session, assignment)
@@ -107,6 +110,7 @@ def _attempt(assignment: Assignment, link: Link) -> Ended:
             return failure(error)
         finally:
             close(session)
+            trace.close()
     log.warning("%s: the trial starts from scratch; %s", why, WAY_OUT)
     link.send(Restored(checkpoint=None))
     return _attempt(replace(assignment, restore=()), link)

@@ -22,6 +22,7 @@ from sweep.trial.reporting import Reporting
 from sweep.trial.restoration import Restoration
 from sweep.trial.saving import Saving
 from sweep.trial.setting import Setting
+from sweep.trial.trace import Trace
 
 
 class Session:
@@ -35,8 +36,10 @@ class Session:
         saver: Saver | None = None,
         restored: Checkpoint | None = None,
         agreement: Agreement | None = None,
+        trace: Trace | None = None,
     ) -> None:
-        """Without a ``saver`` nothing is saved. ``restored`` is where to go on from.
+        """Without a ``saver`` nothing is saved, without a ``trace`` no step noted. ``restored`` is
+        where to go on from.
 
         ``agreement`` is with the other processes of the trial, where there are any.
         """
@@ -62,6 +65,7 @@ class Session:
         self._loop, self._over = 0, self.position.loops
         self._began_at = self.position.global_step
         self._own_loop = OwnLoop(inventory, self._restoration, log, saves=saver is not None)
+        self._trace = trace
         self._exit: TrialExit | None = None
         self._theirs: dict[str, float] | None = None
 
@@ -126,6 +130,8 @@ class Session:
     def step(self) -> None:
         """See `Trial.step`."""
         self.position.global_step += 1
+        if self._trace is not None:
+            self._trace.reached(self.position.global_step)
         self._inventory.measurement.stepped()
         self.loaders.step()
         resumable = self._inventory.in_flight

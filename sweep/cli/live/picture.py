@@ -176,14 +176,20 @@ def _slot_cells(slot: int, line: SlotLine | None, wide: bool, plain: bool) -> li
     whole = "" if line.steps is None else f"/{'~' if line.estimated else ''}{line.steps}"
     return [
         Text(str(slot)),
-        Text(printable(trial_text(line))),
+        Text(printable(trial_text(line)), "" if line.silent_s is None else "sweep.warn"),
         Text() if line.steps is None else bar(line.done, line.steps, 20 if wide else 10, plain),
         Text(f"{line.done}{whole}" if line.done or whole else "-"),
-        Text(rate_text(line.rate)),
+        _pace(line),
         Text(duration_text(line.since_s)),
         Text(text(line.value)),
         Text(printable(params_text(line.params)), "sweep.quiet"),
     ]
+
+
+def _pace(line: SlotLine) -> Text:
+    if line.silent_s is None:
+        return Text(rate_text(line.rate))
+    return Text(f"silent {duration_text(line.silent_s)}", "sweep.warn")
 
 
 def trial_text(line: SlotLine) -> str:

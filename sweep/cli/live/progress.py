@@ -44,6 +44,8 @@ class Progress:
         """Of a study that has come to ``state``: the one time that all trials are gone through."""
         self.steps: int | None = None
         self._settled: dict[int, float] = {}
+        self._reports: dict[int, int] = {}
+        self._reported = 0
         self._settled_s = 0.0
         self._failures: dict[str, Failure] = {}
         for trial in state.trials.values():
@@ -53,6 +55,11 @@ class Progress:
     def mean_s(self) -> float | None:
         """Mean seconds on a slot of trials that are finished or paused here."""
         return self._settled_s / len(self._settled) if self._settled else None
+
+    @property
+    def pace_s(self) -> float | None:
+        """Mean seconds for a report of those trials; None where they made none."""
+        return self._settled_s / self._reported if self._reported else None
 
     @property
     def failures(self) -> list[Failure]:
@@ -75,9 +82,12 @@ class Progress:
         if trial.imported is not None:
             return  # it took its time elsewhere
         self._settled_s -= self._settled.pop(trial.number, 0.0)
+        self._reported -= self._reports.pop(trial.number, 0)
         if trial.finished is not None or trial.state is TrialState.PAUSED:
             self._settled[trial.number] = trial.duration
             self._settled_s += trial.duration
+            self._reports[trial.number] = len(trial.reports)
+            self._reported += len(trial.reports)
         if trial.state is TrialState.COMPLETE and trial.step is not None:
             self.steps = max(self.steps or 0, trial.step + 1)
 

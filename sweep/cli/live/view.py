@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
-from itertools import islice
+from itertools import islice, pairwise
 from typing import Any
 
 from sweep.cli.live.progress import Progress, time_left
@@ -23,6 +23,8 @@ FAILURES = 3
 """So many failures are shown."""
 CURVE = 64
 """So many points of an incumbent's curve are kept for a picture."""
+SILENT_S, SILENT_TIMES = 30.0, 5.0
+"""A trial is silent after so many seconds, and so many times its longest pause."""
 RECENT = 32
 """A rate is that of so many reports, the newest."""
 
@@ -66,6 +68,8 @@ class SlotLine:
     since_s: float
     value: float | None
     params: Mapping[str, Any]
+    silent_s: float | None = None
+    """For so long nothing was heard of it, where that is long for this trial."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -199,7 +203,27 @@ def _slot_line(slot: int, subject: Subject, trial: Trial, now: float) -> SlotLin
         since_s=max(0.0, now - (trial.dispatched or now)),
         value=None if last is None else last.value,
         params=subject.spec.space.searched(trial.params),
+        silent_s=silence(trial, subject.progress.pace_s, now),
     )
+
+
+def silence(trial: Trial, usual: float | None, now: float) -> float | None:
+    """For how long nothing was heard of a trial, where that is long; else None.
+
+    It is long against the longest of its newest pauses between two reports. Before the first report
+    of an attempt it is held against ``usual``, the seconds that others took for one.
+    """
+    begun = now if trial.dispatched is None else trial.dispatched
+    times = [
+        report.time
+        for report in islice(reversed(trial.reports.values()), RECENT)
+        if report.attempt == trial.attempts
+    ]
+    since = [begun] if len(times) < RECENT else []  # else there may be more between them
+    pauses = [later - earlier for later, earlier in pairwise([*times, *since])]
+    pace = max(pauses, default=usual)
+    quiet = now - max(trial.updated, begun)
+    return None if pace is None or quiet <= max(SILENT_S, SILENT_TIMES * pace) else quiet
 
 
 def rate(trial: Trial, now: float) -> float | None:
