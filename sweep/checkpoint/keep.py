@@ -50,13 +50,16 @@ class Fate(StrEnum):
 
     UNFINISHED = "unfinished"
     """It runs, or it can go on."""
+    PAUSED = "paused"
+    """It waits at a rung, and goes on if it is promoted."""
     COMPLETE = "complete"
     UNSUCCESSFUL = "unsuccessful"
 
 
 @dataclass(frozen=True, slots=True)
 class Standing:
-    """A trial among the others; ``value`` is its objective where it is complete.
+    """A trial among the others; ``value`` is its objective where it is complete, or is paused at
+    ``rung``.
 
     ``order`` is when its result was known, in any count that grows: of equals the first leads.
     One that is on the ``front`` of several objectives is always among the best; one that is not
@@ -70,6 +73,7 @@ class Standing:
     front: bool = False
     feasible: bool = True
     best_step: int | None = None
+    rung: int = 0
 
 
 class Reason(StrEnum):
@@ -80,6 +84,8 @@ class Reason(StrEnum):
     INCUMBENTS = "incumbents"
     AGE = "age"
     BYTES = "bytes"
+    PAUSED = "paused"
+    """`bytes` took what a paused trial would go on from: a promotion begins it anew."""
 
 
 @dataclass(frozen=True, slots=True)

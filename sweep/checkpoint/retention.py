@@ -1,7 +1,8 @@
 """What to keep: pure functions from the records of a study to those that may go, and why.
 
 The rules, in the order in which they are asked; the first that lets a checkpoint go gives the
-reason. What is pinned, and the newest full checkpoint of an unfinished trial, no rule ever takes.
+reason. What is pinned, and the newest full checkpoint of an unfinished trial, no rule ever takes,
+but for one: `bytes` takes that of a paused trial, once nothing else is left to take.
 
 1. Of a trial: `last`, `best`, `every_nth` and `final` each hold some of its checkpoints, and what
    none of them holds goes. Of a failed or pruned trial `unsuccessful` holds instead.
@@ -72,7 +73,7 @@ def plan(
     if keep.age is not None:
         gone |= dict.fromkeys(pressure.too_old(_left(of_trial, gone), now - keep.age), Reason.AGE)
     if keep.bytes is not None:
-        gone |= dict.fromkeys(pressure.too_much(_left(of_trial, gone), keep.bytes), Reason.BYTES)
+        gone |= dict(pressure.too_much(_left(of_trial, gone), keep.bytes))
     return [
         Retirement(record.id, gone[record.id])
         for trial in order
@@ -148,7 +149,7 @@ def _of_trial(
 ) -> dict[str, Reason]:
     held, reason = set(pinned), Reason.SUPERSEDED
     match standing.fate:
-        case Fate.UNFINISHED:
+        case Fate.UNFINISHED | Fate.PAUSED:
             held |= hold.last(records, keep.last) | hold.newest_full(records)
             held |= hold.best(records, keep.best, metric, maximize, standing.best_step)
             held |= hold.every_nth(records, keep.every_nth)

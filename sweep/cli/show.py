@@ -30,7 +30,7 @@ from sweep.driver.summary import note_text, spent, total_of, trial_record
 from sweep.driver.unsaved import advice, unsaved_attempts
 from sweep.driver.waiting import read_waits
 from sweep.integration.note import Note, read_note
-from sweep.journal.event import AttemptFailed, AttemptInterrupted
+from sweep.journal.event import AttemptFailed, AttemptInterrupted, TrialState
 from sweep.journal.state import Checkpoint, Report, StudyState, Trial
 from sweep.journal.table import final_metrics
 from sweep.paths import StudyPaths
@@ -39,6 +39,8 @@ from sweep.spec import StudySpec
 from sweep.spec.suggestion import plain
 
 REASON_WIDTH = 80
+
+GIVEN_UP = "gave up its checkpoint (keep.bytes): a promotion begins it anew"
 
 
 def show(store: Path, name: str, out: Output) -> None:
@@ -195,7 +197,14 @@ def _trials_table(
 def _remark(spec: StudySpec, state: StudyState, trial: Trial) -> str:
     """Why it was not completed, or how it stands to the constraints and the front."""
     on_front = "on the front" if trial.number in state.front else ""
-    return _short(trial.reason or exceeded_text(spec, trial) or on_front)
+    given_up = GIVEN_UP if has_given_up(trial) else ""
+    return _short(trial.reason or given_up or exceeded_text(spec, trial) or on_front)
+
+
+def has_given_up(trial: Trial) -> bool:
+    """Whether a paused trial has nothing left to go on from, though it had saved."""
+    full = [known for known in trial.checkpoints.values() if known.content == "full"]
+    return trial.state is TrialState.PAUSED and bool(full) and all(each.retired for each in full)
 
 
 def _short(reason: str) -> str:
@@ -214,6 +223,7 @@ def _values(spec: StudySpec, trial: Trial) -> list[float | None]:
 def _trial_record(paths: StudyPaths, trial: Trial) -> dict[str, Any]:
     log = _log(paths, trial)
     return trial_record(trial) | {
+        "begins_anew": has_given_up(trial),
         "metrics": final_metrics(trial),
         "reports": [
             {"step": report.step, "attempt": report.attempt, "metrics": report.metrics}
@@ -257,6 +267,7 @@ def _print_trial(
             **({} if (said := advice(trial)) is None else {"note": said}),
             "time": duration_text(spent(trial)),
             **({} if log is None else {"log": str(log)}),
+            **({"checkpoint": GIVEN_UP} if has_given_up(trial) else {}),
         }
     )
     if trial.reports:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import replace
 
 from sweep.checkpoint.budget import Ledger
@@ -11,6 +11,7 @@ from sweep.checkpoint.record import CheckpointRecord
 from sweep.checkpoint.retention import (
     Fate,
     Keep,
+    Reason,
     Retirement,
     Standing,
     Unsuccessful,
@@ -32,6 +33,7 @@ from sweep.journal.event import (
     TrialState,
 )
 from sweep.journal.state import StudyState, Trial
+from sweep.quantity import bytes_text
 from sweep.spec import Goal, StudySpec
 
 _log = logging.getLogger("sweep")
@@ -64,7 +66,7 @@ class Keeper:
         self._crowned = Crowned(state) if spec.checkpoint.keep.every_incumbent else None
         self._pins: dict[object, frozenset[str]] = {}
         self._ages_due = 0.0
-        self._warned = False
+        self._warned = self._warned_of_paused = False
         for trial in state.trials.values():
             for known in trial.kept:
                 self._add(CheckpointRecord.from_json(known.record))
@@ -156,8 +158,21 @@ class Keeper:
             pinned=self._pinned(),
             now=now,
         )
+        self._warn_of_paused([entry.id for entry in gone if entry.reason is Reason.PAUSED])
         self._warn(Ledger(records[name] for name in records.keys() - {r.id for r in gone}).total)
         return [(records[retirement.id].trial, retirement) for retirement in gone]
+
+    def _warn_of_paused(self, gone: Sequence[str]) -> None:
+        if gone and not self._warned_of_paused:
+            self._warned_of_paused = True
+            _log.warning(
+                "%s: checkpoint.keep.bytes (%s) is less than the paused trials need: the worst of "
+                "them give up what they would go on from (%s first), and a promotion begins them "
+                "anew; `sweep show` says which",
+                self._name,
+                bytes_text(self._keep.bytes or 0),
+                gone[0],
+            )
 
     def _warn(self, left: int) -> None:
         if self._keep.bytes is not None and left > self._keep.bytes and not self._warned:
@@ -228,5 +243,9 @@ def _standing(trial: Trial, front: Collection[int]) -> Standing:
             )
         case TrialState.PRUNED | TrialState.FAILED:
             return Standing(Fate.UNSUCCESSFUL)
-        case TrialState.RUNNING | TrialState.PAUSED:
+        case TrialState.RUNNING:
             return Standing(Fate.UNFINISHED)
+        case TrialState.PAUSED:
+            rung = trial.held_at or 0
+            report = trial.reports.get(trial.rungs.get(rung, -1))
+            return Standing(Fate.PAUSED, None if report is None else report.value, rung=rung)

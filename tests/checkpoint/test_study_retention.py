@@ -288,8 +288,9 @@ def studies(draw: st.DrawFn) -> tuple[list[CheckpointRecord], dict[int, Standing
     trials: dict[int, Standing] = {}
     for trial in range(draw(st.integers(1, 4))):
         fate = draw(st.sampled_from(Fate))
-        value = draw(st.none() | st.floats()) if fate is Fate.COMPLETE else None
-        trials[trial] = Standing(fate, value)
+        valued = fate in (Fate.COMPLETE, Fate.PAUSED)
+        value = draw(st.none() | st.floats()) if valued else None
+        trials[trial] = Standing(fate, value, rung=draw(st.sampled_from([1, 3, 9])))
         records += [draw(checkpoints(trial, epoch)) for epoch in range(draw(st.integers(0, 5)))]
     return records, trials
 
@@ -311,7 +312,10 @@ keeps = st.builds(
 def test_never_what_is_needed(
     study: tuple[list[CheckpointRecord], dict[int, Standing]], keep: Keep, data: st.DataObject
 ) -> None:
-    """What is pinned and the newest full one of an unfinished trial stay, whatever is asked."""
+    """What is pinned and the newest full one of an unfinished trial stay, whatever is asked.
+
+    But a budget takes that of a paused one.
+    """
     records, trials = study
     ids = [record.id for record in records]
     pinned = data.draw(st.sets(st.sampled_from(ids), max_size=3)) if ids else set()
@@ -319,8 +323,53 @@ def test_never_what_is_needed(
     assert not found.keys() & pinned
     for trial, standing in trials.items():
         full = [r.id for r in records if r.trial == trial and r.content is Content.FULL]
-        if full and standing.fate is Fate.UNFINISHED:
+        waits = standing.fate is Fate.PAUSED and keep.bytes is None
+        if full and (standing.fate is Fate.UNFINISHED or waits):
             assert full[-1] not in found
+
+
+def paused(rung: int, value: float | None) -> Standing:
+    return Standing(Fate.PAUSED, value, rung=rung)
+
+
+@pytest.mark.parametrize(
+    ("budget", "expected"),
+    [
+        (70, ""),
+        (60, "0.1"),  # the lowest rung first, and there NaN
+        (50, "0.1 1.1"),  # then the worst value
+        (40, "0.1 1.1 2.1"),
+        (20, "0.1 1.1 2.1 3.3 4.3"),
+        (1, "0.1 1.1 2.1 3.3 4.3"),  # what runs, and the best of the study, stay
+    ],
+)
+def test_the_worst_paused_trials_give_way(budget: int, expected: str) -> None:
+    """Where nothing else is left; by their rung, and at one rung by the value there."""
+    names = ["0.1", "1.1", "2.1", "3.3", "4.3", "5.1", "6.9"]
+    records = [record(name, 1.0) for name in names]
+    trials = {
+        0: paused(1, NAN),
+        1: paused(1, 9.0),
+        2: paused(1, 3.0),
+        3: paused(3, 8.0),
+        4: paused(3, 2.0),
+        5: RUNNING,
+        6: complete(1.0),
+    }
+    found = gone(records, trials, Keep(bytes=budget))
+    assert " ".join(found) == expected
+    assert set(found.values()) <= {Reason.PAUSED}
+
+
+def test_all_else_goes_before_what_a_paused_trial_goes_on_from() -> None:
+    """Also the best checkpoint of a completed trial; and its age takes nothing from it."""
+    records = [record("0.1", 1.0), record("0.2", 2.0), record("1.9", 5.0), record("2.9", 4.0)]
+    trials = {0: paused(1, 2.0), 1: complete(5.0), 2: complete(4.0)}
+    found = gone(records, trials, Keep(best=2, bytes=20))
+    assert found == {"0.1": Reason.BYTES, "1.9": Reason.BYTES}
+    found = gone(records, trials, Keep(best=2, bytes=10))
+    assert found["0.2"] is Reason.PAUSED
+    assert "0.2" not in gone(records, trials, Keep(best=2, age=1.0))
 
 
 @given(studies(), keeps)

@@ -13,8 +13,9 @@ from conftest import Project
 from test_every_event import run, tables
 
 import sweep
-from sweep.journal.event import TrialState
+from sweep.journal.event import CheckpointRetired, TrialState
 from sweep.journal.journal import read_state
+from sweep.journal.segment import read_entries
 from sweep.journal.state import StudyState
 
 ASHA = {"type": "asha", "reduction_factor": 3, "max_resource": 9}
@@ -57,7 +58,7 @@ def test_promoted_trials_go_on_in_their_very_state(project: Project) -> None:
 
 def test_paused_trials_survive_a_stop(project: Project, capsys: pytest.CaptureFixture[str]) -> None:
     """They are shown, keep what they go on from against all rules, and end as if nothing was."""
-    keep = {"keep": {"unsuccessful": "none", "bytes": 1}}
+    keep = {"keep": {"unsuccessful": "none"}}
     spec = spec_of(project, function="stopped", checkpoint=keep)
     assert run(spec, project.store) == 143
     assert project.call("gc", "s").returncode == 0
@@ -77,6 +78,48 @@ def test_paused_trials_survive_a_stop(project: Project, capsys: pytest.CaptureFi
     broken, whole = tables(project.store / "s"), tables(project.store / "other")
     for name, table in whole.items():
         pd.testing.assert_frame_equal(table, broken[name], obj=name)
+
+
+def test_paused_trials_give_up_their_checkpoints_to_the_budget(
+    project: Project, caplog: pytest.LogCaptureFixture
+) -> None:
+    """The worst first, which the journal and `show` say; a promotion begins them anew.
+
+    The study comes to the same results, and `sweep gc` finds nothing more to do.
+    """
+    keep = {"keep": {"unsuccessful": "none", "bytes": 1}}
+    spec = spec_of(project, function="stopped", checkpoint=keep)
+    assert run(spec, project.store) == 143
+    assert "the worst of them give up what they would go on from" in caplog.text
+    state = state_of(project)
+    given_up = [number for number, trial in state.paused.items() if not trial.kept]
+    assert len(given_up) >= 3
+    said = "gave up its checkpoint (keep.bytes): a promotion begins it anew"
+    assert project.call("show", "s").stdout.count(said) == len(given_up)
+    assert said in project.call("show", f"s/{given_up[0]}").stdout
+    shown = json.loads(project.call("show", f"s/{given_up[0]}", "--json").stdout)
+    assert shown["begins_anew"]
+    reasons = {
+        entry.event.reason
+        for entry in read_entries(project.store / "s" / "journal")
+        if isinstance(entry.event, CheckpointRetired) and entry.event.trial in given_up
+    }
+    assert "paused" in reasons
+    retired = json.loads(project.call("gc", "s", "--json").stdout)["retired"]
+    assert len(retired) <= 1  # of the trial that was paused last
+    assert run(spec, project.store) == 0
+    state = state_of(project)
+    assert max(executed(project).values()) == 2  # those that were promoted
+    anew = [trial for trial in state.trials.values() if trial.attempts > 1 and trial.step == 8]
+    assert anew
+    assert project.call("replay", "s").returncode == 0
+    assert run(spec_of(project, "whole"), project.store) == 0
+    whole = state_of(project, "whole")
+    for number, trial in state.trials.items():
+        assert (trial.state, len(trial.reports)) == (
+            whole.trials[number].state,
+            len(whole.trials[number].reports),
+        )
 
 
 def test_trial_that_fails_where_it_is_to_be_paused(project: Project) -> None:
