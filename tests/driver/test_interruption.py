@@ -128,15 +128,18 @@ HUNGRY = """
 import time
 from pathlib import Path
 
+import psutil
+
 
 def train(trial):
-    '''Trial 0 takes 4 GB, or what it gets of them, while there is a file.'''
+    '''While there is a file, trial 0 takes memory until there is less left than it says.'''
     trial.track()
-    taken = []
+    taken, hungry = [], Path(__file__).with_name("hungry")
     for epoch in trial.epochs(40):
-        if trial.number == 0 and epoch >= 2 and Path(__file__).with_name("hungry").exists():
-            taken.append(bytearray(b"x" * 200_000_000) if len(taken) < 20 else b"")
-        time.sleep(0.1)
+        while trial.number == 0 and epoch >= 2 and hungry.exists():
+            if len(taken) < 30 and psutil.virtual_memory().available > int(hungry.read_text()):
+                taken.append(bytearray(b"x" * 200_000_000))
+            time.sleep(0.01)
         trial.report(loss=trial.params.x)
 """
 
@@ -148,9 +151,10 @@ def test_memory_monitor_interrupts_and_fails_nobody(project: Project) -> None:
     """Ray's memory monitor kills a worker that takes too much: said as what it is, no retry is used
     up, and the trial ends once there is memory."""
     (project.root / "hungry.py").write_text(HUNGRY)
-    (project.root / "hungry").touch()
     memory = psutil.virtual_memory()
-    threshold = (memory.total - memory.available + 2e9) / memory.total
+    left = memory.available - 2e9
+    (project.root / "hungry").write_text(str(int(left - 1e9)))
+    threshold = 1 - left / memory.total
     driver = project.start(
         "run",
         spec_of(project, program="hungry:train", trials=2),
