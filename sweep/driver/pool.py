@@ -318,12 +318,16 @@ class Pool:
         return busy and time.monotonic() < self._leave_by
 
     def _restart(self, death: Death) -> None:
-        self._restarts += 1
         _log.warning("%s: %s; it is started again", self._server.where, death.what)
-        try:
-            self._server.stop()
-            self._server.start()
-        except SweepError as error:
-            self.fault = BackendError(str(error))
-        else:
-            self._see(self._server.nodes())
+        while self._restarts < RESTARTS:
+            self._restarts += 1
+            try:
+                self._server.stop()
+                self._server.start()
+            except SweepError as error:  # a machine that is too busy, say
+                _log.warning("%s", error)
+                self.fault = BackendError(str(error))
+            else:
+                self.fault = None
+                self._see(self._server.nodes())
+                return
