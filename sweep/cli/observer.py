@@ -218,6 +218,9 @@ def conclude(conclusion: Conclusion, out: Output, *, store: Path) -> None:
         return
     name, state = conclusion.spec.name, conclusion.state
     out.line(f"{name}: {_headline(conclusion)}: {counts_text(state, 'ended')}{_best(conclusion)}")
+    note = note_text(conclusion.spec, state)
+    if note is not None and conclusion.reason == "complete":
+        out.line(f"{name}: {note}")
     if (waited := waited_text(conclusion.spec, state)) is not None:
         out.line(f"{name}: {waited}")
     failed = state.counts[TrialState.FAILED]

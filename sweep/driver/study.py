@@ -7,13 +7,14 @@ import os
 import socket
 import time
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from types import MappingProxyType
 from typing import Literal
 
 from sweep.driver.archive import Archive
 from sweep.driver.assignment import next_assignment
 from sweep.driver.backend import Key, WorkerDied
-from sweep.driver.bench import Bench
+from sweep.driver.bench import Bench, reports_metric
 from sweep.driver.conclusion import STOPPED, Conclusion
 from sweep.driver.interruption import Interruptions
 from sweep.driver.intervention import Intervention
@@ -46,6 +47,7 @@ from sweep.journal.event import (
     DriverStarted,
     DriverStopped,
     Entry,
+    SpaceExhausted,
     TrialDispatched,
     TrialFinished,
     TrialPaused,
@@ -60,6 +62,7 @@ from sweep.paths import StudyPaths
 from sweep.quantity import counted, printable
 from sweep.search.population import EXPLOITED
 from sweep.search.promotion import Candidate
+from sweep.search.proposal import Exhausted
 from sweep.search.result import told_as_worst
 from sweep.search.rules import CURRENT
 from sweep.search.search import Search
@@ -174,9 +177,14 @@ class DrivenStudy:
         if self._relay is not None:
             self._relay.start()
 
-    def ask(self) -> int:
-        """Let the sampler propose the next trial; its number."""
-        asked = self._lookahead.ask(self.state)
+    def ask(self) -> int | None:
+        """Let the sampler propose the next trial; its number, or None where nothing is left."""
+        try:
+            asked = self._lookahead.ask(self.state)
+        except Exhausted:
+            self._logbook.record(SpaceExhausted(tried=self.state.asked))
+            self.limits = replace(self.limits, total=self.state.asked)
+            return None
         self._logbook.record(asked)
         return asked.trial
 
@@ -273,7 +281,8 @@ class DrivenStudy:
         """Record what an attempt said. The verdict, where it waits for one.
 
         Raises:
-            MetricError: the first trial that was completed never reported the metric.
+            MetricError: a trial was completed that reported something else than the metric, and no
+                trial has reported that yet.
             StoreError: the journal cannot be written.
         """
         trial = self.state.running.get(key.trial)
@@ -525,9 +534,8 @@ class DrivenStudy:
         )
         self._tell()
         self._archive.finished(trial.number)
-        if conclusion.cause is Cause.UNREPORTED and not (
-            self.state.iterations or self.state.untold
-        ):
+        misnamed = conclusion.cause is Cause.UNREPORTED and bool(trial.reports or returned)
+        if misnamed and not reports_metric(self.state):
             raise MetricError(f"{self.name}: {conclusion.reason}")
 
 

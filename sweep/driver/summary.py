@@ -7,6 +7,7 @@ from typing import Any
 from sweep.driver.failing import failing, failing_text
 from sweep.driver.plan import Limits, is_complete, timed_out
 from sweep.journal.state import StudyState, Trial
+from sweep.quantity import counted
 from sweep.spec import StudySpec
 
 QUEUED = "queued"
@@ -42,8 +43,18 @@ def idle_status(spec: StudySpec, state: StudyState) -> str:
 def note_text(spec: StudySpec, state: StudyState) -> str | None:
     """Why a study does not run to its last trial, where its trials decide that."""
     if is_complete(state, Limits.of(spec, state)):
-        return None
+        return _exhausted_text(spec, state)
     return failing_text(state, spec.max_failures)
+
+
+def _exhausted_text(spec: StudySpec, state: StudyState) -> str | None:
+    ends = state.exhausted is not None or spec.method.ends
+    if not ends or spec.trials is None or state.asked >= spec.trials:
+        return None
+    return (
+        f"every combination of the space was tried: it ends after {counted(state.asked, 'trial')}, "
+        f"and trials is {spec.trials}"
+    )
 
 
 def total_of(spec: StudySpec, state: StudyState) -> int:

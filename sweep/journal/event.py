@@ -181,6 +181,17 @@ class TrialAsked(Event):
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
+class SpaceExhausted(Event):
+    """Every combination of a finite space was tried, so nothing is asked any more.
+
+    ``tried`` is how many trials were asked by then.
+    """
+
+    type: ClassVar[str] = "space_exhausted"
+    tried: int
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
 class TrialForked(Event):
     """A trial that nobody suggested: it goes on from a checkpoint of ``parent``.
 
@@ -474,6 +485,7 @@ EVENTS: Mapping[str, type[Event]] = {
         DriverStarted,
         DriverStopped,
         TrialAsked,
+        SpaceExhausted,
         TrialForked,
         TrialDispatched,
         TrialRestored,

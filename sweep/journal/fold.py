@@ -26,6 +26,7 @@ from sweep.journal.event import (
     DriverStopped,
     Entry,
     HistoryAdded,
+    SpaceExhausted,
     SpecChanged,
     StudyCreated,
     TrialAsked,
@@ -87,10 +88,20 @@ def _created(state: StudyState, event: StudyCreated, time: float) -> None:
 
 
 def _changed(state: StudyState, event: SpecChanged, time: float) -> None:
+    if any(state.spec.get(name) != event.spec.get(name) for name in _EXHAUSTIBLE):
+        state.exhausted = None
     state.spec, state.project = event.spec, event.project
     left_out = {each[0]: each[1] for each in event.left_out}
     for number, trial in state.trials.items():
         trial.left_out = left_out.get(number)
+
+
+_EXHAUSTIBLE = ("parameters", "space", "method", "duplicates")
+"""What of a spec decides whether every combination was tried."""
+
+
+def _exhausted(state: StudyState, event: SpaceExhausted, time: float) -> None:
+    state.exhausted = event.tried
 
 
 def _history_added(state: StudyState, event: HistoryAdded, time: float) -> None:
@@ -432,6 +443,7 @@ _APPLY: dict[str, Callable[[StudyState, Any, float], None]] = {
         (DriverStarted, _driver_started),
         (DriverStopped, _driver_stopped),
         (TrialAsked, _asked),
+        (SpaceExhausted, _exhausted),
         (TrialForked, _forked),
         (TrialDispatched, _dispatched),
         (TrialRestored, _restored),

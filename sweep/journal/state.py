@@ -286,6 +286,8 @@ class StudyState:
     trials: dict[int, Trial] = field(default_factory=dict)
     asked: int = 0
     """Trials that the sampler proposed: all but forks."""
+    exhausted: int | None = None
+    """How many were asked when every combination of the space was tried, if that is so."""
     histories: list[HistoryAdded] = field(default_factory=list)
     """What the sampler was told of other studies."""
     running: dict[int, Trial] = field(default_factory=dict)

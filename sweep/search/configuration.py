@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Container, Hashable, Iterator, Mapping
+from collections.abc import Callable, Container, Hashable, Iterator, Mapping
 from typing import Any
 
 from sweep.journal.state import StudyState
+from sweep.search.define import DefinedSpace
 from sweep.search.permutation import permuted
-from sweep.spec import Method, StudySpec
-from sweep.spec.value import identity
+from sweep.spec import Dimension, Method, Space, StudySpec
+from sweep.spec.value import fresh, identity
 
 
 class Configurations:
@@ -72,12 +73,53 @@ class Configurations:
             yield all_[permuted(place, self._size, self._seed)]
 
 
+def combinations(
+    space: Space | DefinedSpace, begin: Callable[[int], int]
+) -> Iterator[dict[str, Any] | None]:
+    """Every combination of a space once; None, and no more, where it turns out to have no end.
+
+    ``begin`` chooses of so many values of a dimension with which one to begin.
+    """
+    way: list[list[int]] = []  # of each dimension: the value to begin with, the turn, how many
+    while True:
+        depth = 0
+
+        def choose(dimension: Dimension) -> Any:
+            nonlocal depth
+            values = dimension.domain.values
+            if values is None:
+                raise _Endless
+            if depth == len(way):
+                way.append([begin(len(values)), 0, len(values)])
+            first, turn, size = way[depth]
+            depth += 1
+            return fresh(values[(first + turn) % size])
+
+        try:
+            params = space.complete(choose)
+        except _Endless:
+            yield None
+            return
+        yield params
+        while way and way[-1][1] + 1 == way[-1][2]:
+            way.pop()
+        if not way:
+            return
+        way[-1][1] += 1
+
+
+class _Endless(BaseException):
+    """Leaves a space: a dimension has no end of values."""
+
+
 def total(spec: StudySpec, state: StudyState | None = None) -> int:
     """How many trials are asked in all, in a study that has come to ``state`` if it has begun.
 
     Raises:
         ValueError: nothing says how many.
     """
+    if state is not None and state.exhausted is not None and _is_same_space(spec, state):
+        return state.asked
     trials = spec.trials
     if spec.method.ends:
         size = spec.space.grid_size
@@ -87,6 +129,13 @@ def total(spec: StudySpec, state: StudyState | None = None) -> int:
     if trials is None:
         raise ValueError(f"{spec.name}: neither trials nor a grid says how many trials to make")
     return trials
+
+
+def _is_same_space(spec: StudySpec, state: StudyState) -> bool:
+    """Whether every combination of ``spec`` was tried, where that is so of the study's own."""
+    own = StudySpec.accepted(state.spec)
+    names = ("parameters", "space_function", "method", "duplicates")
+    return all(getattr(own, name) == getattr(spec, name) for name in names)
 
 
 def outside(spec: StudySpec, state: StudyState) -> int:

@@ -13,6 +13,7 @@ from sweep.journal.event import (
     DriverStarted,
     Entry,
     HistoryAdded,
+    SpaceExhausted,
     SpecChanged,
     StudyCreated,
     TrialAsked,
@@ -33,6 +34,7 @@ from sweep.search.define import space_of
 from sweep.search.fitting import fitted
 from sweep.search.fork import vary
 from sweep.search.promotion import Candidate
+from sweep.search.proposal import Exhausted
 from sweep.search.result import known, told_as_worst, values_of, violations_of
 from sweep.search.search import Search
 from sweep.spec import StudySpec
@@ -155,14 +157,14 @@ class _Ahead:
     def __init__(self, entries: Iterable[Entry]) -> None:
         events = (entry.event for entry in entries)
         self._wanted = {each.saw for each in events if isinstance(each, TrialAsked)}
-        self._made: dict[int, TrialAsked | Exception] = {}
+        self._made: dict[int, TrialAsked | BaseException] = {}
 
     def look(self, search: Search, state: StudyState) -> None:
         """Ask now, where the journal has a suggestion that was made now."""
         if state.seq in self._wanted:
             try:
                 self._made[state.seq] = replace(search.ask(state), saw=state.seq)
-            except (ValueError, KeyError, StopIteration, ProgramError) as error:
+            except (ValueError, KeyError, StopIteration, ProgramError, Exhausted) as error:
                 self._made[state.seq] = error
 
     def take(self, saw: int) -> TrialAsked:
@@ -170,7 +172,7 @@ class _Ahead:
         made = self._made.pop(saw, None)
         if made is None:
             raise ValueError(f"it names event {saw}, which does not come before it")
-        if isinstance(made, Exception):
+        if isinstance(made, BaseException):
             raise made
         return made
 
@@ -186,7 +188,7 @@ def _compare(found: Replay, state: StudyState, search: Search, entry: Entry, ahe
             search.prepare()
             try:
                 derived = search.ask(state) if event.saw is None else ahead.take(event.saw)
-            except (ValueError, KeyError, StopIteration, ProgramError) as error:
+            except (ValueError, KeyError, StopIteration, ProgramError, Exhausted) as error:
                 found.deviations.append(
                     Deviation(seq, event.trial, "suggestion", event.params, repr(error))
                 )
@@ -194,6 +196,10 @@ def _compare(found: Replay, state: StudyState, search: Search, entry: Entry, ahe
             _check_nothing_waits(found, state, search, seq, event.trial)
             for name in _ASKED:
                 _check(found, seq, event.trial, name, getattr(event, name), getattr(derived, name))
+        case SpaceExhausted():
+            found.suggestions += 1
+            _check(found, seq, None, "tried", event.tried, state.asked)
+            _check(found, seq, None, "end of the space", True, _is_exhausted(search, state))
         case SpecChanged():
             spec = StudySpec.accepted(event.spec)
             accepted = search.accept(spec, event.project, event.changes)
@@ -249,6 +255,16 @@ def _compare(found: Replay, state: StudyState, search: Search, entry: Entry, ahe
                 _check(found, seq, event.trial, name, getattr(event, name), getattr(told, name))
         case _:
             pass
+
+
+def _is_exhausted(search: Search, state: StudyState) -> bool:
+    try:
+        search.ask(state)
+    except Exhausted:
+        return True
+    except (ValueError, KeyError, StopIteration, ProgramError):
+        pass
+    return False
 
 
 _TOLD = (

@@ -20,6 +20,9 @@ class Rules(IntEnum):
     """Only values of the same step are compared, and a fork never begins before the step at which
     the member stood whose place it takes."""
 
+    EXHAUSTION = 3
+    """Under ``duplicates: resample`` a finite space ends once every combination was tried."""
 
-CURRENT = Rules.EQUAL_STEPS
+
+CURRENT = Rules.EXHAUSTION
 """The rules of every session that begins now."""

@@ -289,7 +289,9 @@ class Search:
         if self._spec.method.ends:
             return self._proposer.configured(place)
         with self.prepare().guarded():
-            return self._proposer.sampled(place, self._searched(), self)
+            return self._proposer.sampled(
+                place, self._searched(), self, ends=self._rules >= Rules.EXHAUSTION
+            )
 
     def _reused(self, params: Mapping[str, Any]) -> int | None:
         """The trial whose result the next one takes over instead of being executed."""

@@ -170,6 +170,10 @@ class Stepped(Domain):
         inside = math.isfinite(value) and 0 <= self._nearest(value) <= self._last
         return inside and self.value(value) == value
 
+    @property
+    def values(self) -> Sequence[float]:
+        return Steps(self, self._last + 1)
+
     @cached_property
     def _last(self) -> int:
         return int((_decimal(self.high) - _decimal(self.low)) // _decimal(self.step))
@@ -179,6 +183,25 @@ class Stepped(Domain):
 
     def _at(self, number: int) -> float:
         return float(_decimal(self.low) + number * _decimal(self.step))
+
+
+@dataclass(frozen=True)
+class Steps(Sequence[float]):
+    """The first ``size`` values of a stepped domain, made when they are asked for."""
+
+    domain: Stepped
+    size: int
+
+    def __len__(self) -> int:
+        return self.size
+
+    def __getitem__(self, index: Any) -> Any:
+        places = range(self.size)[index]
+        return (
+            [self.domain._at(n) for n in places]
+            if isinstance(places, range)
+            else (self.domain._at(places))
+        )
 
 
 def _decimal(number: float) -> Decimal:

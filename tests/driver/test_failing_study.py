@@ -126,3 +126,36 @@ def test_a_complete_study_is_complete(project: Project) -> None:
     assert project.call("run", "--inline", spec).returncode == 1
     (listed,) = json.loads(project.call("ls", "--json").stdout)
     assert (listed["status"], listed["note"]) == ("complete", None)
+
+
+def test_a_first_trial_that_reports_nothing_stops_no_study(project: Project) -> None:
+    """It has failed; the others go on, and complete the study."""
+    spec = project.spec("s", program="failing:silent_at_first", trials=4)
+    assert project.call("run", "--inline", spec).returncode == 1
+    state = state_of(project, "s")
+    assert state.trials[0].cause is Cause.UNREPORTED
+    assert state.counts[TrialState.COMPLETE] == 3
+    assert project.call("replay", "s").returncode == 0
+
+
+def test_a_study_of_silent_trials_halts(project: Project) -> None:
+    """Trials that all report nothing fail alike."""
+    spec = project.spec("s", program="failing:silent", trials=30)
+    assert project.call("run", "--inline", spec).returncode == 5
+    assert len(state_of(project, "s").trials) == 3
+
+
+def test_a_misnamed_metric_is_said_at_the_first_report(
+    project: Project, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Once, with the nearest name that was reported."""
+    spec = project.spec("s", program="failing:misnamed", metric={"name": "val_loss"})
+    assert project.call("run", "--inline", spec).returncode == 2
+    said = [each.getMessage() for each in caplog.records if "has reported" in each.getMessage()]
+    assert len(said) == 1
+    assert "trial 0 has reported accuracy and val_los, but not val_loss" in said[0]
+    assert "did you mean val_los?" in said[0]
+    caplog.clear()
+    right = project.spec("t", program="failing:silent_at_first", trials=2)
+    project.call("run", "--inline", right)
+    assert not [each for each in caplog.records if "has reported" in each.getMessage()]

@@ -54,3 +54,16 @@ def unless_mended(trial: sweep.Trial) -> float:
 
 def silent(trial: sweep.Trial) -> None:
     """Reports nothing at all."""
+
+
+def silent_at_first(trial: sweep.Trial) -> None:
+    """The first trial reports nothing, the others do."""
+    if trial.number:
+        trial.report(loss=trial.params.x)
+
+
+def misnamed(trial: sweep.Trial) -> None:
+    """Reports its metric by a name that is nearly right."""
+    trial.track()
+    for _ in trial.epochs(3):
+        trial.report(val_los=1.0, accuracy=0.5)
