@@ -309,10 +309,15 @@ def _refuse(
 ) -> None:
     if not state.trials and not state.histories:
         return  # nothing was tried yet: there is no history that a change could falsify
-    judged = bool(state.iterations or state.histories) or any(
-        report.value is not None
-        for trial in state.unfinished.values()
-        for report in trial.reports.values()
+    told = any(each.value is not None for each in state.iterations)  # else all have failed
+    judged = (
+        told
+        or bool(state.histories)
+        or any(
+            report.value is not None
+            for trial in state.unfinished.values()
+            for report in trial.reports.values()
+        )
     )
     metric = lasting(changes) if judged else []
     others = [change for change in refused(changes) if change not in lasting(changes)]
