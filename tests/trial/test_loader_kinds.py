@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import json
 import multiprocessing
+import os
 import shutil
 import signal
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -48,6 +50,7 @@ def runner(root: Path, kind: str) -> Runner:
 
 
 def attempt(root: Path, kind: str, session: int, steps: int) -> None:
+    os.setsid()
     loader_kinds.KILL_AFTER = steps
     runner(root, kind).run(Told(root / "said"), session=session)
 
@@ -59,6 +62,8 @@ def killed(root: Path, kind: str, session: int, steps: int) -> bool:
     child = multiprocessing.get_context("fork").Process(target=attempt, args=arguments)
     child.start()
     child.join()
+    with suppress(ProcessLookupError):  # workers of a loader may outlive it
+        os.killpg(child.pid, signal.SIGKILL)
     return child.exitcode == -signal.SIGKILL
 
 
