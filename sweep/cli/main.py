@@ -221,11 +221,19 @@ def top(
 
 
 @app.command()
-def show(study: TrialArgument, store: StoreOption = RUNS, as_json: JsonOption = False) -> None:
+def show(
+    study: TrialArgument,
+    page: Annotated[
+        int | None,
+        typer.Option("--page", min=1, help="Of a long table, from 1. Default: the last page."),
+    ] = None,
+    store: StoreOption = RUNS,
+    as_json: JsonOption = False,
+) -> None:
     """Show a study or one of its trials. With reports, checkpoints and errors."""
     from sweep.cli import show as command
 
-    command.show(store, study, output.Output(as_json))
+    command.show(store, study, output.Output(as_json), page)
 
 
 @app.command()

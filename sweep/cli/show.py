@@ -11,6 +11,7 @@ from sweep.analysis import selection
 from sweep.checkpoint.usage import Usage, usage
 from sweep.cli.beginning import history_record, history_text, left_out_text, left_out_trials
 from sweep.cli.output import Output, duration_text, store_option
+from sweep.cli.page import page_of
 from sweep.cli.place import find_trial, read_study
 from sweep.cli.rungs import rungs_record, rungs_text
 from sweep.cli.standing import (
@@ -43,11 +44,12 @@ REASON_WIDTH = 80
 GIVEN_UP = "gave up its checkpoint (keep.bytes): a promotion begins it anew"
 
 
-def show(store: Path, name: str, out: Output) -> None:
-    """Print a study, or one of its trials.
+def show(store: Path, name: str, out: Output, page: int | None = None) -> None:
+    """Print a study, or one of its trials; of its trials or its reports the ``page`` (from 1).
 
     Raises:
         StudyNotFoundError: there is no such study, or no such trial in it.
+        UsageError: there is no such page.
     """
     paths, number = find_trial(store, name)
     spec, state = read_study(paths)
@@ -57,13 +59,13 @@ def show(store: Path, name: str, out: Output) -> None:
             out.data(_study_record(paths, spec, state, status))
         else:
             catch_up = f"sweep track {paths.name}{store_option(store)}"
-            _print_study(paths, spec, state, status, catch_up, out)
+            _print_study(paths, spec, state, status, catch_up, out, page)
         return
     trial = selection.find_trial(state, paths.name, number)
     if out.as_json:
         out.data(_trial_record(paths, trial))
     else:
-        _print_trial(paths, spec, trial, status, out)
+        _print_trial(paths, spec, trial, status, out, page)
 
 
 def _study_record(
@@ -96,6 +98,7 @@ def _print_study(
     status: str,
     catch_up: str,
     out: Output,
+    page: int | None,
 ) -> None:
     lag, waited = _lag(paths, spec), waited_text(spec, state)
     note = note_text(spec, state)
@@ -124,7 +127,10 @@ def _print_study(
     )
     if state.trials:
         out.line("")
-        out.table(*_trials_table(spec, state, status))
+        trials, line = page_of(list(state.trials.values()), page, "trials")
+        out.table(*_trials_table(spec, state, status, trials))
+        if line is not None:
+            out.line(line)
 
 
 def _knowledge(state: StudyState) -> dict[str, str]:
@@ -169,9 +175,8 @@ def _usage_text(taken: Usage) -> str:
 
 
 def _trials_table(
-    spec: StudySpec, state: StudyState, status: str
+    spec: StudySpec, state: StudyState, status: str, trials: Sequence[Trial]
 ) -> tuple[list[str], list[list[Any]]]:
-    trials = list(state.trials.values())
     names = searched_names(spec, trials)
     forks = any(trial.fork is not None for trial in trials)
     rows = [
@@ -249,7 +254,12 @@ def _trial_record(paths: StudyPaths, trial: Trial) -> dict[str, Any]:
 
 
 def _print_trial(
-    paths: StudyPaths, spec: StudySpec, trial: Trial, status: str, out: Output
+    paths: StudyPaths,
+    spec: StudySpec,
+    trial: Trial,
+    status: str,
+    out: Output,
+    page: int | None,
 ) -> None:
     log, state = _log(paths, trial), state_text(trial, status)
     exceeded = exceeded_text(spec, trial)
@@ -272,7 +282,10 @@ def _print_trial(
     )
     if trial.reports:
         out.line("")
-        out.table(*_reports_table(_reports(trial)))
+        reports, line = page_of(_reports(trial), page, "reports")
+        out.table(*_reports_table(reports))
+        if line is not None:
+            out.line(line)
     if trial.checkpoints:
         out.line("")
         out.table(*_checkpoints_table(spec.objective.name, list(trial.checkpoints.values())))
