@@ -82,7 +82,7 @@ def trial_record(trial: Trial) -> dict[str, Any]:
         "attempts": trial.attempts,
         "step": trial.step,
         "duration_s": spent(trial),
-        "checkpoint": trial.kept[-1].id if trial.kept else None,
+        "checkpoint": None if trial.shown is None else trial.shown.id,
         "parent": None if trial.fork is None else trial.fork.parent,
         "source": None if trial.fork is None else trial.fork.source,
         "exploits": None if trial.fork is None else trial.fork.exploits,

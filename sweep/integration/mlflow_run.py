@@ -219,7 +219,7 @@ def _tags(trial: Trial) -> dict[str, str]:
         "sweep.value": None if trial.value is None else repr(trial.value),
         "sweep.values": None if trial.values is None else json.dumps(trial.values),
         "sweep.attempts": str(trial.attempts),
-        "sweep.checkpoint": None if trial.newest is None else trial.newest.id,
+        "sweep.checkpoint": None if trial.shown is None else trial.shown.id,
         "sweep.checkpoints": json.dumps(checkpoints),
         "sweep.parent": None if fork is None else str(fork.parent),
         "sweep.source": None if fork is None else fork.source,

@@ -222,6 +222,14 @@ class Trial:
         states = (each for each in newest_first if each.content != "light")
         return next(states, newest_first[0] if newest_first else None)
 
+    @property
+    def shown(self) -> Checkpoint | None:
+        """The checkpoint that stands beside its value: the one that was recorded with the result
+        where that is kept, else the `newest`."""
+        known = self.checkpoints.get(self.checkpoint or "")
+        kept = known is not None and known.retired is None and known.damaged is None
+        return known if kept else self.newest
+
     def measured_with(self, metric: str, value: float | None) -> Checkpoint | None:
         """The newest kept checkpoint of which ``metric`` was measured to be ``value``; else the
         `newest`."""

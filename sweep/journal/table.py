@@ -51,7 +51,8 @@ def trials_table(state: StudyState) -> pa.Table:
     in their order after ``value``, which is the first of them; with those or with constraints
     ``feasible`` says of those that have a result whether they keep all. ``metrics.*`` are the last
     of each; ``steps`` counts the reported steps; ``duration_s`` is the time on a slot, all attempts
-    together; ``checkpoint`` is the newest one; ``parent`` is the number of the trial that a fork
+    together; ``checkpoint`` is the one that ``value``
+    was measured of, else the newest; ``parent`` is the number of the trial that a fork
     was forked off, ``source`` the checkpoint of it, ``exploits`` the member of a population whose
     place the fork took.
     """
@@ -244,8 +245,8 @@ def final_metrics(trial: Trial) -> dict[str, float]:
 
 
 def newest_checkpoint(trial: Trial) -> str | None:
-    """Id of the newest checkpoint that is kept, see `Trial.newest`."""
-    return None if trial.newest is None else trial.newest.id
+    """Id of the checkpoint that stands beside the value of a trial, see `Trial.shown`."""
+    return None if trial.shown is None else trial.shown.id
 
 
 def _objectives(state: StudyState, trials: Sequence[Trial]) -> dict[str, pa.Array]:

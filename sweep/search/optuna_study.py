@@ -39,7 +39,7 @@ def optuna_study(
     Numbers are the same, and so are params, in the ranges that `ranges_of` gives; a conditional
     one is there where it has a meaning. To Optuna, which knows no paused trial, that is a running
     one. Intermediate values are the objective's; several objectives have none in Optuna. User
-    attributes are ``number`` and, where there is one, ``checkpoint`` (the newest), ``parent``,
+    attributes are ``number`` and, where there is one, ``checkpoint`` (of the result), ``parent``,
     ``source``, ``reason``, and ``metrics`` with the last value of each. Times are local ones
     without a zone, as all of Optuna's.
 

@@ -21,18 +21,19 @@ def run(project: Project, place: str, target: float, **more: Any) -> Study:
     """A trial of four epochs of eight steps, whose loss is the distance of its steps from
     ``target``."""
     checkpoint = more.pop("checkpoint", {"every": {"epochs": 1, "steps": 3}})
+    name = more.pop("name", "s")
     values = {"place": place, "target": target, "epochs": 4}
     content = {
         "program": "measured:train",
-        "parameters": {name: {"value": value} for name, value in (values | more).items()},
+        "parameters": {key: {"value": value} for key, value in (values | more).items()},
         "trials": 1,
         "deterministic": True,
         "checkpoint": checkpoint,
     }
-    spec = project.spec("s", **content)
+    spec = project.spec(name, **content)
     done = project.call("run", spec, "--inline")
     assert done.returncode == 0, done.stderr
-    return sweep.open_study(project.store / "s")
+    return sweep.open_study(project.store / name)
 
 
 def distance(loaded: Any, target: float) -> float:
@@ -122,3 +123,20 @@ def test_saves_of_policy_only_double(project: Project) -> None:
     kinds = list(study.checkpoints["kind"])
     assert "improvement" in kinds
     assert ("improvement", "improvement") not in pairwise(kinds)
+
+
+def test_what_stands_beside_the_value_was_measured_with_it(project: Project) -> None:
+    """Where training goes on after the last report, the tables and `sweep best` name the checkpoint
+    of the report and not the newest."""
+    checkpoint = {"every": {"epochs": 1, "steps": 3}, "keep": {"last": 9, "best": 1}}
+    study = run(project, "end", 100.0, checkpoint=checkpoint | {"final": "none"}, each=3)
+    (row,) = study.trials.itertuples()
+    assert row.value == 100.0 - 4 * BATCHES
+    assert row.checkpoint == "0@4.32"
+    study = run(project, "end", 100.0, checkpoint=checkpoint | {"final": "none"}, each=2, name="t")
+    (row,) = study.trials.itertuples()
+    assert row.value == 100.0 - 3 * BATCHES
+    assert row.checkpoint == "0@3.24"
+    assert json.loads(project.call("best", "t", "--json").stdout)[0]["checkpoint"] == "0@3.24"
+    assert "0@3.24" in project.call("best", "t").stdout
+    assert list(study.iterations["best_checkpoint"]) == ["0@3.24"]
