@@ -17,6 +17,11 @@ if TYPE_CHECKING:
     from ruamel.yaml.nodes import MappingNode, Node, ScalarNode
 
 _LARGEST = 100_000
+"""So many values, and keys that are merged, make up a document at most."""
+
+_DEEPEST = 100
+"""So many levels of nesting and of merged mappings, since later readers recurse as well."""
+
 _TAG = "tag:yaml.org,2002:"
 _KINDS = {"int": "whole number", "float": "number", "str": "text"}
 _BASES = {"0b": 2, "0o": 8, "0x": 16}
@@ -155,16 +160,28 @@ class _Reader:
         self._count = 0
 
     def read(self, node: Node, path: Path) -> Any:
-        self._count += 1
         if id(node) in self._inside:
             return self._refuse(path, "an alias (*) stands for what it is part of")
-        if self._count > _LARGEST:
-            return self._refuse((), f"has more than {_LARGEST} values")
+        if not self._counted() or not self._within_depth(path):
+            return None
         self._inside.add(id(node))
         try:
             return self._value(node, path)
         finally:
             self._inside.discard(id(node))
+
+    def _counted(self) -> bool:
+        """Count one more; False where that is too much, so that work grows no further."""
+        self._count += 1
+        if self._count == _LARGEST + 1:
+            self._refuse((), f"has more than {_LARGEST} values")
+        return self._count <= _LARGEST
+
+    def _within_depth(self, path: Path) -> bool:
+        if len(self._inside) < _DEEPEST:
+            return True
+        self._refuse(path[:1], "nested too deeply")
+        return False
 
     def _value(self, node: Any, path: Path) -> Any:
         if node.id == "mapping":
@@ -178,11 +195,11 @@ class _Reader:
     def _items(self, node: MappingNode, path: Path) -> Iterator[tuple[str, Node]]:
         """The keys of a mapping once each, those merged with ``<<`` after its own."""
         seen: dict[str, int] = {}
-        merged: list[MappingNode] = []
+        merged: list[Any] = []
         for key_node, child in node.value:
             line = key_node.start_mark.line + 1
             if str(key_node.tag) == _TAG + "merge":
-                merged += child.value if child.id == "sequence" else [child]
+                merged.append(child)
                 continue
             key = _key(key_node)
             if key is None:
@@ -195,16 +212,25 @@ class _Reader:
                 seen[key] = line
                 self._lines.setdefault((*path, key), line)
                 yield key, child
-        for mapping in merged:
-            if mapping.id != "mapping" or id(mapping) in self._inside:
-                self._refuse(path, "<< must merge another mapping")
-                continue
-            self._inside.add(id(mapping))
-            for key, child in self._items(mapping, path):
-                if key not in seen:
-                    seen[key] = child.start_mark.line + 1
-                    yield key, child
-            self._inside.discard(id(mapping))
+        for child in merged:
+            for mapping in child.value if child.id == "sequence" else [child]:
+                yield from self._merged(mapping, path, seen)
+
+    def _merged(self, mapping: Any, path: Path, seen: dict[str, int]) -> Iterator[tuple[str, Node]]:
+        """The keys of a merged mapping that are not ``seen`` yet; each of its keys counts."""
+        if mapping.id != "mapping" or id(mapping) in self._inside:
+            self._refuse(path, "<< must merge another mapping")
+            return
+        if not self._counted() or not self._within_depth(path):
+            return
+        self._inside.add(id(mapping))
+        for key, child in self._items(mapping, path):
+            if not self._counted():
+                break
+            if key not in seen:
+                seen[key] = child.start_mark.line + 1
+                yield key, child
+        self._inside.discard(id(mapping))
 
     def _scalar(self, node: ScalarNode, path: Path) -> Any:
         kind = str(node.tag).removeprefix(_TAG)

@@ -119,6 +119,52 @@ def test_aliases_cannot_grow_without_end():
         parse_document(text, "x.yaml")
 
 
+def _merging(merge: str, levels: int, keys: int = 9) -> str:
+    """Mappings of which each merges the one before as ``merge`` says, the first with ``keys``."""
+    text = "a0: &a0 {" + ", ".join(f"k{n}: {n}" for n in range(keys)) + "}\n"
+    for n in range(1, levels + 1):
+        text += f"a{n}: &a{n} {{b{n}: 1, {merge.format(f'*a{n - 1}')}}}\n"
+    return text
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        _merging("<<: [{0}, {0}, {0}, {0}, {0}, {0}, {0}, {0}, {0}]", 5),
+        _merging("<<: {0}, <<: {0}, <<: {0}, <<: {0}, <<: {0}, <<: {0}, <<: {0}", 6),
+        _merging("<<: [{0}, {0}], <<: {0}", 11, keys=1),
+        "a: &a {}\nb: &b [" + "*a, " * 400 + "]\nc: {" + "<<: *b, " * 400 + "}\n",
+        "a: &a {" + ", ".join(f"k{n}: 1" for n in range(400)) + "}\n"
+        "b: {<<: [" + "*a, " * 400 + "]}\n",
+    ],
+    ids=["list", "keys", "nested", "empty", "wide"],
+)
+def test_merged_mappings_cannot_grow_without_end(text):
+    """A few lines of mappings that are merged again and again are refused, as aliases are."""
+    with pytest.raises(SpecError) as error:
+        parse_document(text, "x.yaml")
+    assert str(error.value) == "x.yaml:1: has more than 100000 values"
+
+
+def test_merged_mappings_of_a_usual_size():
+    """Merging is no growth by itself: fifty mappings, each with the keys of all before it."""
+    data = parse_document(_merging("<<: {0}", 50), "x.yaml").data
+    assert len(data["a50"]) == 59
+
+
+@pytest.mark.parametrize("form", ["{{<<: {}}}", "{{a: {}}}", "[{}]"], ids=["merge", "key", "list"])
+def test_chains_of_aliases_are_not_too_deep(form):
+    """A chain of aliases nests as deeply as brackets do, though no line of it does."""
+    lines = ["a0: &a0 {b: 1}"]
+    lines += [f"a{n}: &a{n} {form.format(f'*a{n - 1}')}" for n in range(1, 980)]
+    assert "a89" in parse_document("\n".join(lines[:90]), "x.yaml").data
+    with pytest.raises(SpecError) as error:
+        parse_document("\n".join(lines), "x.yaml")
+    problems = str(error.value).splitlines()
+    assert problems[-1] == "x.yaml:980: a979: nested too deeply"
+    assert all(problem.endswith(": nested too deeply") for problem in problems)
+
+
 def test_every_problem_of_the_text():
     """All keys that stand twice are named, not only the first."""
     with pytest.raises(SpecError) as error:
