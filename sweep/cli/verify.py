@@ -40,7 +40,7 @@ def verify(store: Path, name: str, out: Output, *, repair: bool) -> int:
         if mended is not None:
             _print_mended(paths, mended, store, out)
         elif found.bad:
-            _print_way(paths, store, out)
+            _print_way(paths, found, store, out)
     return 0 if (found.whole if mended is None else mended.lossless) else 1
 
 
@@ -67,8 +67,10 @@ def _print_found(
         )
 
 
-def _print_way(paths: StudyPaths, store: Path, out: Output) -> None:
+def _print_way(paths: StudyPaths, found: Verification, store: Path, out: Output) -> None:
     mirror = mirror_of(paths)
+    if mirror is None and not found.events:
+        return  # nothing can be mended where the journal has no beginning
     source = "what is whole" if mirror is None else f"the mirror {mirror} and what is whole"
     command = f"sweep verify {paths.name} --repair{store_option(store)}"
     out.line(f"{paths.name}: `{command}` mends it from {source}")

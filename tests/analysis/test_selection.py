@@ -57,11 +57,11 @@ def state_of(goal: str, *losses: float | None, light: int | None = None) -> Stud
         ([NAN, 2.0, 1.0, NAN], 3, 2),
         ([1.0, 1.0, 2.0, 2.0], 2, 4),
         ([None, 3.0, None], 2, 2),
-        ([math.inf, -math.inf, NAN], 2, 1),
+        ([math.inf, -math.inf, NAN], 1, 2),
     ],
 )
 def test_best(losses: list[float | None], lowest: int, highest: int) -> None:
-    """NaN and a missing metric never are the best; of equals the newer is."""
+    """NaN, a missing metric and what nothing beats never are the best; of equals the newer is."""
     for goal, epoch in (("minimize", lowest), ("maximize", highest)):
         assert select(state_of(goal, *losses), "s", 0, BEST).id == f"0@{epoch}.0"
 

@@ -69,11 +69,12 @@ def test_tuning_table(costs: list[float], intervals: list[float]) -> None:
         (1.0, 1.0, False, False),
         (0.9, 1.0, False, True),
         (0.9, 1.0, True, False),
-        (-math.inf, 1.0, False, True),
+        (-math.inf, 1.0, False, False),
+        (math.inf, None, True, False),
     ],
 )
 def test_improves(value: float, best: float | None, maximize: bool, expected: bool) -> None:
-    """Only what is strictly better improves; the first number does, NaN never."""
+    """Only what is strictly better improves; NaN and what nothing beats never do."""
     assert improves(value, best, maximize=maximize) is expected
 
 

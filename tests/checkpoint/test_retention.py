@@ -54,7 +54,7 @@ def kept(
         ([1, 1, 1], Keep(1, 1), {}, "2"),
         ([NAN, NAN, 2, NAN], Keep(1, 2), {}, "23"),
         ([NAN, None], Keep(1, 1), {}, "1"),
-        ([math.inf, 2, -math.inf], Keep(0, 1), {"finished": True}, "2"),
+        ([math.inf, 2, -math.inf], Keep(0, 1), {"finished": True}, "1"),
         ([3, 1, 2], Keep(0, 0), {}, "2"),
         ([3, 1, 2], Keep(0, 0), {"finished": True}, ""),
         ([3, 1, 2], Keep(0, 1), {"finished": True}, "1"),

@@ -274,7 +274,7 @@ def test_nothing_is_touched_where_the_beginning_is_lost(
     failed = project.run("verify", "study", "--repair")
     assert failed.returncode == 3
     assert "Restore the journal from a backup" in failed.stderr
-    assert "--repair" not in project.call("verify", "study").stdout
+    assert "mends it" not in project.call("verify", "study").stdout
 
 
 def test_beside_a_driver_that_retires(project: Project) -> None:

@@ -257,7 +257,7 @@ def test_a_parent_must_be_able_to_give(why: str) -> None:
     elif why != "unsaved":
         study.save(number, 1, content="light" if why == "light" else "full")
     if why == "judged":
-        study.state.trials[number].verdicts[1] = True
+        study.state.trials[number].judge(1, prune=True)
     members(study, 2, 3)
     if why == "ending":
         study.report(number, 2, 1.0, last=True)
@@ -338,7 +338,7 @@ def test_forks_of_one_checkpoint_differ() -> None:
         members(study, 1, 9, 9, 9, 9, 9, 9)
         children = []
         for number in (study.begin(), 1):
-            study.state.trials[number].verdicts[1] = True
+            study.state.trials[number].judge(1, prune=True)
             study.report(number, 1, 99.0)
             study.end(number)
             study.state.trials[number].successor = None

@@ -74,8 +74,11 @@ checkpoint:
   every: {epochs: 1}
   final: full
   in_flight: wait
-  keep: {last: 1, best: 1, final: true, unsuccessful: last}
+  keep: {last: 1, best: 1, every_incumbent: false, final: true, unsuccessful: last}
 retries: 1
+on_failure: worst
+on_nan: worst
+max_failures: alike
 strict_code: false
 seed: 0
 deterministic: false
