@@ -21,7 +21,7 @@ assert len(study.trials) == 20 and study.trials["state"].isin(["COMPLETE", "PRUN
 spent = study.attempts.groupby("trial")["duration_s"].sum()
 assert np.allclose(spent, study.trials["duration_s"])
 assert np.isclose(costs["duration_s"].sum(), study.trials["duration_s"].sum())
-assert costs["steps"].sum() - costs["lost"].sum() == len(study.reports)
+assert costs["lost"].sum() >= costs["steps"].sum() - len(study.reports) >= 0
 assert list(study.attempts["end"]).count("killed") == len(again) == 1  # the resumed one is marked
 assert study.best["value"] - chosen["value"] <= 0.005 and len(important) == 4
 """,
