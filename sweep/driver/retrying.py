@@ -65,13 +65,11 @@ def retries(
 
 
 def _why_not(trial: Trial) -> str | None:
-    if trial.state is not TrialState.FAILED and not (trial.state.finished and trial.stopped):
+    if trial.closed or not trial.state.finished:
         return (
             f"it is {str(trial.state).lower()}; only failed trials are retried, and those that "
             "`sweep stop STUDY/TRIAL` has ended"
         )
-    if trial.closed:
-        return "it is complete"
     if trial.imported is not None:
         return f"it ran elsewhere ({trial.imported})"
     if trial.successor is not None:

@@ -167,8 +167,8 @@ class Trial:
     @property
     def closed(self) -> bool:
         """Whether it is over for good: no user may have it retried."""
-        retriable = self.state is TrialState.FAILED or self.stopped
-        return self.state.finished and not retriable
+        stopped = self.stopped and self.state is TrialState.PRUNED
+        return self.state.finished and not (stopped or self.state is TrialState.FAILED)
 
     @property
     def searched(self) -> bool:

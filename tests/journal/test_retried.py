@@ -77,3 +77,10 @@ def test_what_ended_otherwise_cannot_be_retried(end: TrialState) -> None:
     """Of a complete trial, or one that a pruner ended, a retry is a fault of the journal."""
     with pytest.raises(JournalError, match=r"cannot be retried|from COMPLETE"):
         after(replace(PRUNED, state=end), TrialRetried(trial=0, from_scratch=False))
+
+
+def test_a_stopped_trial_that_came_to_its_end_is_closed() -> None:
+    """Where it was complete before it could be stopped it is that, and is never retried."""
+    complete = replace(PRUNED, state=TrialState.COMPLETE, reason=None)
+    trial = after(TrialStopped(trial=0), complete).trials[0]
+    assert (trial.state, trial.stopped, trial.closed) == (TrialState.COMPLETE, True, True)
