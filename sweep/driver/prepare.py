@@ -83,6 +83,8 @@ class Request:
 
     @property
     def timed_out(self) -> bool:
+        if self.retries:
+            return False  # it halts at once, but not before it has recorded them
         return self.state is not None and timed_out(
             self.state, Limits.of(self.spec, self.state), self.state.time
         )

@@ -80,3 +80,15 @@ def test_what_cannot_be_set(project: Project, setting: str, code: int, said: str
 def test_a_setting_needs_a_study(project: Project) -> None:
     """A setting for all studies at once is refused."""
     assert project.call("resume", "--set", "trials=5").returncode == 2
+
+
+def test_a_retry_beyond_the_timeout_is_kept(project: Project) -> None:
+    """What was to be retried when the timeout was reached runs as soon as there is more time."""
+    spec = project.spec("s", program="mended:train", trials=2, retries=0)
+    assert project.call("run", "--inline", spec).returncode == 1
+    (project.root / "mended").touch()
+    changed = project.call("resume", "--inline", "s", "--set", "trials=3", "--set", "timeout=0.001")
+    assert changed.returncode == TIMED_OUT
+    assert project.call("retry", "--inline", "s").returncode == TIMED_OUT
+    assert project.call("resume", "--inline", "s", "--set", "timeout=null").returncode == 0
+    assert project.call("replay", "s").returncode == 0
