@@ -15,7 +15,7 @@ from sweep.cli.standing import progress_text
 from sweep.driver.backend import Backend
 from sweep.driver.claim import Claim, claimed
 from sweep.driver.driver import Driver, Result
-from sweep.driver.failing import Halting
+from sweep.driver.failing import Halting, failing_text
 from sweep.driver.inline import InlineBackend
 from sweep.driver.mirroring import catch_up, is_behind, study_mirror
 from sweep.driver.plan import Limits
@@ -122,6 +122,12 @@ def resume(
                 advice = more_time(request.spec, options.store)
                 out.line(f"{request.paths.name}: its timeout is reached: {progress}; {advice}")
             code = code or TIMED_OUT
+        elif request.halting is not None and not request.complete and request.state is not None:
+            if not out.as_json:
+                why = failing_text(request.state, request.spec.max_failures)
+                name, where = request.paths.name, store_option(options.store)
+                out.line(f"{name}: halted: {why}; sweep resume {name}{where} says how to go on")
+            code = code or HALTED
     if code not in INTERRUPTED:  # else somebody wants it to end
         for request in requests:
             if _is_over(request):

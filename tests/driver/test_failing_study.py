@@ -67,6 +67,8 @@ def test_trials_that_fail_alike_halt_the_study(project: Project) -> None:
     assert again.returncode == 5
     assert "sweep retry s" in again.stdout
     assert len(state_of(project, "s").trials) == 3
+    every = project.call("resume", "--inline")
+    assert (every.returncode, "halted: 3 trials failed alike" in every.stdout) == (5, True)
     (listed,) = json.loads(project.call("ls", "--json").stdout)
     assert listed["status"] == "halted"
     assert listed["note"] == "3 trials failed alike, and none has come to a result"
