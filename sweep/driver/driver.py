@@ -135,7 +135,8 @@ class Driver:
             return
         self._waits_due = time.monotonic() + WAITS_S
         for study in self._unfinished():
-            study.interruptions.say_waits(self._backend.shortage(study.spec.resources))
+            shortage = self._backend.shortage(study.spec.resources)
+            study.interruptions.say_waits(study.limits, shortage)
 
     def _share(self, study: DrivenStudy) -> tuple[int, float, int]:
         """Slots that a study holds, and slot time that it had in this run."""

@@ -22,8 +22,8 @@ _log = logging.getLogger("sweep")
 class Interruptions:
     """Those of one study, in this session."""
 
-    def __init__(self, paths: StudyPaths, spec: StudySpec, limits: Limits, book: Logbook) -> None:
-        self._spec, self._limits, self._logbook = spec, limits, book
+    def __init__(self, paths: StudyPaths, spec: StudySpec, book: Logbook) -> None:
+        self._spec, self._logbook = spec, book
         self._waiting = WaitingNote(paths)
         self._since: dict[int, float] = {}
 
@@ -50,11 +50,9 @@ class Interruptions:
             if now < since + pause_s(trials[number].setbacks)
         }
 
-    def say_waits(self, shortage: str | None) -> None:
+    def say_waits(self, limits: Limits, shortage: str | None) -> None:
         """Tell what the study waits for; ``shortage`` is what the backend lacks, if it does."""
-        lines = waits(
-            self._logbook.state, self._limits, self._spec.resources, self.resting, shortage
-        )
+        lines = waits(self._logbook.state, limits, self._spec.resources, self.resting, shortage)
         for line in self._waiting.say(lines):
             if line.startswith(SHORT):  # what rests was said with its interruption
                 _log.warning("%s: %s", self._spec.name, line)
@@ -63,9 +61,9 @@ class Interruptions:
         """Nothing waits any more."""
         self._waiting.say([])
 
-    def error(self) -> BackendError | None:
+    def error(self, limits: Limits) -> BackendError | None:
         """Why the study must halt, where nothing but interruptions happens."""
-        number = stuck(self._logbook.state, self._limits)
+        number = stuck(self._logbook.state, limits)
         if number is None:
             return None
         trial = self._logbook.state.trials[number]

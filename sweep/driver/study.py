@@ -126,7 +126,7 @@ class DrivenStudy:
         self._relay = Relay(paths, spec.name, spec.trackers, self._warn) if spec.trackers else None
         self._stop = StopRequest(paths)
         self.intervention = Intervention(paths, self._logbook, self._archive, self.conclude)
-        self.interruptions = Interruptions(paths, spec, self.limits, self._logbook)
+        self.interruptions = Interruptions(paths, spec, self._logbook)
         self._lookahead = Lookahead(search, _ahead(spec))
 
     @property
@@ -311,7 +311,7 @@ class DrivenStudy:
 
     def halt_interrupted(self) -> None:
         """Have the study halt, since nothing but interruptions happens."""
-        error = self.interruptions.error()
+        error = self.interruptions.error(self.limits)
         if error is not None:
             self.give_up(error, INTERRUPTED)
 

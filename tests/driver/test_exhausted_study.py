@@ -3,14 +3,20 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
 from typing import Any
 
 import pytest
 from conftest import Project
 from test_kill import state_of
 
+from sweep.driver.backend import Key, WorkerDied
+from sweep.driver.plan import IN_A_ROW, INTERRUPTED, Halt, plan
+from sweep.driver.prepare import open_study, request_run
+from sweep.errors import BackendError
 from sweep.journal.event import SpaceExhausted
 from sweep.journal.segment import read_entries
+from sweep.spec import parse_spec
 from sweep.spec.value import identity
 
 GRID = {"x": {"values": [1, 2, 3]}, "y": {"values": [1, 2, 3, 4]}}
@@ -126,3 +132,21 @@ def test_a_grid_says_so_too(project: Project) -> None:
     spec = project.spec("s", program="finite:train", method="grid", parameters=GRID, trials=30)
     ran = project.call("run", "--inline", spec)
     assert "every combination of the space was tried: it ends after 12 trials" in ran.stdout
+
+
+def test_an_exhausted_study_halts_where_nothing_but_interruptions_happens(tmp_path: Path) -> None:
+    """The end of the space is known to whoever says why the study must halt."""
+    text = (
+        "program: odd:sleeps\nmetric: {name: loss}\nparameters: {x: {values: [1]}}\n"
+        "method: random\ntrials: 9\nduplicates: resample\n"
+    )
+    study = open_study(request_run(tmp_path, parse_spec(text, "s.yaml"), str(tmp_path)))
+    number = study.ask()
+    assert number == 0
+    assert study.ask() is None
+    for _ in range(IN_A_ROW):
+        study.handle(Key.of(study.assign(number)), WorkerDied(reason="a test"))
+    assert plan(study.state, 1, study.limits, study.now) == [Halt(INTERRUPTED)]
+    study.halt_interrupted()
+    assert isinstance(study.refused, BackendError)
+    study.end("a test", lambda entry: None)
