@@ -232,8 +232,8 @@ class Search:
         twin._past = self._past.snapshot()
         twin._study = twin._loaded()
         twin._ranges = dict(self._ranges)
-        if self._failed and self.prepare().learns:
-            twin._failed = set(self._failed)
+        # Of its own even where it is empty: trials fail while the twin is asked in its thread.
+        twin._failed = set(self._failed) if self._failed and self.prepare().learns else set()
         twin._proposer = self._proposer.over(twin._storage, twin._past)
         return Ahead(twin, self._standing(state))
 
