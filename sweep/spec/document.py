@@ -271,7 +271,9 @@ def _integer(text: str) -> int:
     text = text.replace("_", "").lower()
     sign = -1 if text.startswith("-") else 1
     digits = text.lstrip("+-")
-    return sign * int(digits, _BASES.get(digits[:2], 10))
+    number = sign * int(digits, _BASES.get(digits[:2], 10))
+    str(number)  # a ValueError where no message or table could hold it
+    return number
 
 
 def _float(text: str) -> float:

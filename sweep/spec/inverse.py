@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import sys
 from statistics import NormalDist
 from typing import Any
 
@@ -21,6 +22,9 @@ from sweep.spec.domain import (
 from sweep.spec.latent import TAIL
 from sweep.spec.suggestion import plain
 from sweep.spec.value import identity
+
+_EXACT = 2**51
+"""Multiples beyond this one are as far apart as floats, or less."""
 
 
 def latent_of(domain: Domain, value: Any) -> Any:
@@ -74,7 +78,7 @@ def _choice(domain: Categorical | Weighted, value: Any) -> int | float:
 
 
 def _real(domain: Continuous | Normal | Beta, value: Any, *, quantized: bool = False) -> float:
-    if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
+    if isinstance(value, bool) or not isinstance(value, int | float) or not _is_finite(value):
         raise ValueError(f"must be a number, not {plain(value)}")
     number = float(value)
     if isinstance(domain, Continuous):
@@ -88,6 +92,8 @@ def _real(domain: Continuous | Normal | Beta, value: Any, *, quantized: bool = F
         if not 0 <= number <= 1:
             raise ValueError(f"must be from 0 to 1, not {plain(value)}")
         return min(max(float(betainc(domain.a, domain.b, number)), TAIL), 1 - TAIL)
+    if number == domain.value(TAIL):
+        return TAIL  # also where a narrow or tiny one has the same value at many places
     if domain.log and number <= 0:
         raise ValueError(f"must be above 0, not {plain(value)}")
     drawn = math.log(number) if domain.log else number
@@ -98,7 +104,7 @@ def _real(domain: Continuous | Normal | Beta, value: Any, *, quantized: bool = F
 
 
 def _quantized(domain: Quantized, value: Any) -> float:
-    if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
+    if isinstance(value, bool) or not isinstance(value, int | float) or not _is_finite(value):
         raise ValueError(f"must be a number, not {plain(value)}")
     inner = float(value)
     if domain.inner.low is not None and domain.inner.high is not None:
@@ -106,6 +112,16 @@ def _quantized(domain: Quantized, value: Any) -> float:
     elif isinstance(domain.inner, Normal) and domain.inner.log and inner <= 0:
         inner = domain.q / 4  # what is rounded down to 0
     latent = _real(domain.inner, inner, quantized=True)
-    if domain.value(latent) != value:
+    if domain.value(latent) != value and not _is_beyond_multiples(domain, value):
         raise ValueError(f"must be a multiple of {plain(domain.q)} in range, not {plain(value)}")
     return latent
+
+
+def _is_beyond_multiples(domain: Quantized, value: float) -> bool:
+    """Whether ``value`` is so far out in an open range that floats are wider apart than ``q``."""
+    return domain.inner.high is None and abs(value) / domain.q > _EXACT
+
+
+def _is_finite(value: float) -> bool:
+    """Whether a float can hold ``value``."""
+    return -sys.float_info.max <= value <= sys.float_info.max

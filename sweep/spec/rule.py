@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import math
 import re
+import sys
 from collections.abc import Callable, Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
 from sweep.spec.distribution import Distribution, Form, domain_of
+from sweep.spec.domain import Quantized
 from sweep.spec.latent import Real
 from sweep.spec.problem import Problem
 from sweep.spec.suggestion import brief, listed, plain
@@ -196,10 +198,15 @@ _CHECKS: Mapping[str, Callable[[Parameter], Iterator[Problem]]] = {
 
 
 def _wrong_outcome(parameter: Parameter) -> Iterator[Problem]:
-    """Values too large for a float, and a ``q`` that leaves but one of them."""
+    """Values beyond a float, and a ``q`` that leaves but one of them, or more than it can tell."""
     domain = domain_of(parameter)
     latent = domain.latent
     if not isinstance(latent, Real):
+        return
+    if isinstance(domain, Quantized) and _is_too_fine(domain):
+        advice = "use a larger one, or a distribution without q_"
+        message = f"{plain(parameter.q)} is too small to tell its multiples apart here: {advice}"
+        yield Problem(("q",), message)
         return
     try:
         ends = [domain.value(latent.low), domain.value(latent.high)]
@@ -208,6 +215,16 @@ def _wrong_outcome(parameter: Parameter) -> Iterator[Problem]:
         overflows = True
     if overflows:
         yield Problem(("distribution",), "values overflow with these numbers")
+    elif parameter.distribution is Distribution.LOG_NORMAL and ends[1] == 0:
+        yield Problem(("distribution",), "every value would be 0 with these numbers")
     elif parameter.q is not None and ends[0] == ends[1] and latent.low < latent.high:
         only = f"every value would be {plain(ends[0])}"
         yield Problem(("q",), f"rounded to multiples of {plain(parameter.q)}, {only}")
+
+
+def _is_too_fine(domain: Quantized) -> bool:
+    """Whether multiples of ``q`` in the range are beyond what a float holds exactly."""
+    if domain.q < sys.float_info.min:
+        return True
+    ends = (domain.inner.low, domain.inner.high)
+    return any(end is not None and abs(end) / domain.q > _EXACT for end in ends)

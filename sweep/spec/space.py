@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Hashable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
@@ -71,66 +71,97 @@ class Space:
         """
         if self.grid_size is None:
             raise ValueError("a grid needs dimensions whose values can be counted")
-        return self._configurations(0, {})
+        return self._configurations()
 
-    def _configurations(self, position: int, chosen: dict[str, Any]) -> Iterator[dict[str, Any]]:
-        while position < len(self.dimensions) and not self.dimensions[position].active(chosen):
-            position += 1
-        if position == len(self.dimensions):
-            yield {name: fresh(value) for name, value in chosen.items()}
-            return
+    def _configurations(self) -> Iterator[dict[str, Any]]:
+        open_ = [iter([(0, dict[str, Any]())])]  # a level each, as recursion has an end
+        while open_:
+            place = next(open_[-1], None)
+            if place is None:
+                open_.pop()
+                continue
+            position, chosen = place
+            while position < len(self.dimensions) and not self.dimensions[position].active(chosen):
+                position += 1
+            if position == len(self.dimensions):
+                yield {name: fresh(value) for name, value in chosen.items()}
+            else:
+                open_.append(self._choices(position, chosen))
+
+    def _choices(
+        self, position: int, chosen: dict[str, Any]
+    ) -> Iterator[tuple[int, dict[str, Any]]]:
         dimension = self.dimensions[position]
         for value in dimension.domain.values or ():
-            yield from self._configurations(position + 1, {**chosen, dimension.name: value})
+            yield position + 1, {**chosen, dimension.name: value}
 
     @cached_property
     def grid_size(self) -> int | None:
         """How many configurations `grid` gives, counted without making them; None: no end."""
         if any(dimension.domain.values is None for dimension in self.dimensions):
             return None
-        return _Count(self.dimensions).of(0, ())
+        return _Count(self.dimensions).total()
+
+
+_Chosen = tuple[tuple[str, Hashable], ...]
 
 
 class _Count:
-    """Counts configurations from a dimension on.
+    """Counts configurations, dimension by dimension.
 
     Only values that some condition names tell configurations apart, so all other values of a
-    dimension are counted together, and what was counted once is remembered.
+    dimension are counted together, and a value is forgotten after the last condition on it. Each
+    dimension is followed by those that depend on it, so that few are to be remembered at a time.
     """
 
     def __init__(self, dimensions: tuple[Dimension, ...]) -> None:
-        self._dimensions = dimensions
-        self._known: dict[tuple[int, tuple[tuple[str, Any], ...]], int] = {}
+        self._dimensions = _children_first(dimensions)
+        self._named: dict[str, dict[Hashable, Any]] = {}
+        self._last: dict[str, int] = {}
+        for position, dimension in enumerate(self._dimensions):
+            for parent, values in dimension.when:
+                named = {identity(value): value for value in values}
+                self._named.setdefault(parent, {}).update(named)
+                self._last[parent] = position
 
-    def of(self, position: int, chosen: tuple[tuple[str, Any], ...]) -> int:
-        if position == len(self._dimensions):
-            return 1
-        named = self._named(position)
-        key = (position, tuple(pair for pair in chosen if pair[0] in named))
-        if key not in self._known:
-            self._known[key] = self._count(position, key[1])
-        return self._known[key]
+    def total(self) -> int:
+        ways: dict[_Chosen, int] = {(): 1}
+        for position, dimension in enumerate(self._dimensions):
+            after: dict[_Chosen, int] = {}
+            for chosen, count in ways.items():
+                for more, times in self._outcomes(dimension, chosen):
+                    key = tuple(p for p in more if self._last.get(p[0], -1) > position)
+                    after[key] = after.get(key, 0) + count * times
+            ways = after
+        return sum(ways.values())
 
-    def _count(self, position: int, chosen: tuple[tuple[str, Any], ...]) -> int:
-        dimension = self._dimensions[position]
+    def _outcomes(self, dimension: Dimension, chosen: _Chosen) -> Iterator[tuple[_Chosen, int]]:
+        """What may be chosen then, and by how many values each."""
         held = dict(chosen)
         for parent, values in dimension.when:
             if held.get(parent) not in {identity(value) for value in values}:
-                return self.of(position + 1, chosen)
-        size = len(dimension.domain.values or ())
-        named = self._named(position + 1).get(dimension.name, {})
-        telling = {key for key, value in named.items() if value in dimension.domain}
-        total = 0
-        if size > len(telling):
-            total += (size - len(telling)) * self.of(position + 1, chosen)
-        for key in telling:
-            total += self.of(position + 1, (*chosen, (dimension.name, key)))
-        return total
+                yield chosen, 1
+                return
+        named = self._named.get(dimension.name, {})
+        telling = [key for key, value in named.items() if value in dimension.domain]
+        yield from (((*chosen, (dimension.name, key)), 1) for key in telling)
+        others = len(dimension.domain.values or ()) - len(telling)
+        if others:
+            yield chosen, others
 
-    def _named(self, position: int) -> dict[str, dict[Any, Any]]:
-        """The values that conditions from ``position`` on name, by parameter and identity."""
-        named: dict[str, dict[Any, Any]] = {}
-        for dimension in self._dimensions[position:]:
-            for parent, values in dimension.when:
-                named.setdefault(parent, {}).update({identity(value): value for value in values})
-        return named
+
+def _children_first(dimensions: tuple[Dimension, ...]) -> list[Dimension]:
+    """Each after all that it depends on, and as soon after them as may be."""
+    children: dict[str, list[Dimension]] = {}
+    for dimension in dimensions:
+        for parent, _ in dimension.when:
+            children.setdefault(parent, []).append(dimension)
+    ordered: dict[str, Dimension] = {}
+    waiting = list(reversed(dimensions))
+    while waiting:
+        dimension = waiting.pop()
+        if dimension.name in ordered or any(one not in ordered for one, _ in dimension.when):
+            continue
+        ordered[dimension.name] = dimension
+        waiting += reversed(children.get(dimension.name, []))
+    return list(ordered.values())

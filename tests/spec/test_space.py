@@ -133,3 +133,12 @@ def test_condition_tells_true_from_one():
     assert dimension.active({"a": 1.0})
     assert not dimension.active({"a": True})
     assert not dimension.active({})
+
+
+def test_a_thousand_dimensions():
+    """A grid of a thousand dimensions is counted and begun, also where half are conditional."""
+    parameters: dict[str, Any] = {f"p{n}": {"values": [1, 2, 3]} for n in range(500)}
+    parameters |= {f"w{n}": {"values": [1, 2, 3], "when": {f"p{n}": 1}} for n in range(500)}
+    space = space_of(parameters)
+    assert space.grid_size == 5**500
+    assert len(next(space.grid())) == 1000
