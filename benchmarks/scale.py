@@ -26,6 +26,7 @@ from sweep.driver.driver import Driver
 from sweep.driver.prepare import open_study, request_run
 from sweep.driver.stopping import StopSignals
 from sweep.driver.study import DrivenStudy
+from sweep.errors import SweepError
 from sweep.journal.event import Entry, TrialFinished
 from sweep.spec import Resources, StudySpec
 from sweep.trial.message import Assignment, Ended, Verdict
@@ -49,6 +50,7 @@ class Instant:
 
     def __init__(self) -> None:
         self._pending: list[Assignment] = []
+        self.fault: SweepError | None = None
 
     def open(self) -> None:
         heap.begin()
@@ -59,8 +61,11 @@ class Instant:
     def slots(self, resources: Resources) -> int:
         return SLOTS
 
-    def room(self, resources: Resources) -> bool:
+    def room(self, resources: Resources, project: str) -> bool:
         return len(self._pending) < SLOTS
+
+    def shortage(self, resources: Resources) -> str | None:
+        return None
 
     def dispatch(self, assignment: Assignment, resources: Resources) -> None:
         self._pending.append(assignment)
