@@ -12,6 +12,7 @@ import copy
 import functools
 import random
 import sys
+from collections import deque
 from collections.abc import Callable, Iterator, Mapping
 from types import FunctionType, MethodType
 from typing import Any, NamedTuple
@@ -41,6 +42,7 @@ class Innards:
     def __init__(self, **roots: Any) -> None:
         self._roots = {name: root for name, root in roots.items() if root is not None}
         self._made = {place.path: copy.deepcopy(place.value) for place in self._plain()}
+        self._held = set(self._others())
 
     def generators(self) -> dict[str, Any]:
         """The state of each generator."""
@@ -48,12 +50,19 @@ class Innards:
 
     def capture(self) -> dict[str, Any]:
         """A tree for a checkpoint: generators, and plain values that are not as they were made."""
+        since = {path.rpartition(".")[0] for path in set(self._others()) - self._held}
         changed = {
             place.path: copy.deepcopy(place.value)
             for place in self._plain()
             if place.path not in self._made or self._made[place.path] != place.value
+            # Of an object that has read its data since, say, only counts: the rest may speak of
+            # the data, which the next process has not read.
+            if place.path.rpartition(".")[0] not in since or self._counts(place)
         }
         return {"generators": self.generators(), "plain": changed}
+
+    def _counts(self, place: _Place) -> bool:
+        return all(type(each) in (int, float) for each in (place.value, self._made.get(place.path)))
 
     def plain(self) -> dict[str, Any]:
         """All plain values."""
@@ -99,6 +108,13 @@ class Innards:
     def _plain(self) -> Iterator[_Place]:
         return (place for place in self._walk() if place.owner is not None and _plain(place.value))
 
+    def _others(self) -> Iterator[str]:
+        """Attributes that are neither plain nor generators."""
+        for path, owner in self._owners():
+            for name, value in owner.items():
+                if not _plain(value) and _kind(value) is None:
+                    yield f"{path}.{name}"
+
     def _owners(self) -> Iterator[tuple[str, Any]]:
         seen = set()
         for place in self._walk(owners=True):
@@ -108,10 +124,10 @@ class Innards:
 
     def _walk(self, *, owners: bool = False) -> Iterator[_Place]:
         seen: set[int] = set()
-        waiting: list[tuple[str, Any, str, Any, int]]
-        waiting = [(name, None, name, root, 0) for name, root in self._roots.items()]
+        waiting: deque[tuple[str, Any, str, Any, int]]
+        waiting = deque((name, None, name, root, 0) for name, root in self._roots.items())
         while waiting and len(seen) < _NODES:
-            path, owner, name, value, depth = waiting.pop(0)
+            path, owner, name, value, depth = waiting.popleft()
             kind = _kind(value)
             if kind is not None or _plain(value):
                 if not owners and (kind is None or id(value) not in seen):
@@ -130,7 +146,9 @@ class Innards:
                 for key, item in (attributes or {}).items()
             )
             waiting += (
-                (f"{path}[{key}]", None, "", item, depth + 1) for key, item in _parts(value)
+                (f"{path}[{key}]", None, "", item, depth + 1)
+                for key, item in _parts(value)
+                if not _plain(item)
             )
 
 
@@ -140,7 +158,7 @@ def _attributes(value: Any) -> dict[str, Any] | None:
     if type(attributes) is not dict or isinstance(value, type | FunctionType):
         return None
     package = type(value).__module__.partition(".")[0]
-    if package in _FOREIGN or getattr(value, "_parameters", None):
+    if package in _FOREIGN or attributes.get("_parameters"):
         return None
     if package == "torch" and not type(value).__module__.startswith("torch.utils.data"):
         return None
