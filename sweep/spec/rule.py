@@ -184,10 +184,18 @@ def _wrong_normal(parameter: Parameter) -> Iterator[Problem]:
         yield Problem(("sigma",), f"must be above 0, not {given}; a constant is written with value")
 
 
+_SHAPES = (1e-100, 1e9)
+"""The shape parameters of a beta distribution whose inverse SciPy computes: beyond, it is NaN."""
+
+
 def _wrong_beta(parameter: Parameter) -> Iterator[Problem]:
+    least, most = _SHAPES
     for key in ("a", "b"):
-        if getattr(parameter, key) <= 0:
-            yield Problem((key,), f"must be above 0, not {plain(getattr(parameter, key))}")
+        given = getattr(parameter, key)
+        if given <= 0:
+            yield Problem((key,), f"must be above 0, not {plain(given)}")
+        elif not least <= given <= most:
+            yield Problem((key,), f"must be from {least:g} to {most:g}, not {plain(given)}")
 
 
 _CHECKS: Mapping[str, Callable[[Parameter], Iterator[Problem]]] = {

@@ -65,6 +65,14 @@ def test_extreme_numbers_are_values_or_one_line(kind: Distribution, data: st.Dat
     assert all(line.startswith("spec.yaml:1: parameters.x") for line in problems)
 
 
+@pytest.mark.parametrize("kind", ["beta", "q_beta"])
+@pytest.mark.parametrize(("a", "b"), [(10**300, 40), (40, 10**10), (2.3e-308, 2.3e-308)])
+def test_shapes_without_an_inverse(kind: str, a: float, b: float) -> None:
+    """Shapes of a beta distribution that have no computable value are refused in a line each."""
+    with pytest.raises(SpecError, match=r"parameters\.x\.[ab]: must be from 1e-100 to 1e\+09, not"):
+        suggested({"distribution": kind, "a": a, "b": b} | ({"q": 0.1} if kind == "q_beta" else {}))
+
+
 @pytest.mark.parametrize("kind", ["q_uniform", "q_log_uniform", "q_log_uniform_values", "q_beta"])
 @pytest.mark.parametrize("q", [5e-324, 1e-300, 1e-17])
 def test_q_that_is_too_small(kind: str, q: float) -> None:
