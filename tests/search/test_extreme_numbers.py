@@ -50,7 +50,7 @@ def suggested(parameter: dict[str, object]) -> float:
 
 
 @pytest.mark.parametrize("kind", NUMERIC)
-@settings(deadline=None, max_examples=60)
+@settings(deadline=None, max_examples=60, derandomize=True)
 @given(st.data())
 def test_extreme_numbers_are_values_or_one_line(kind: Distribution, data: st.DataObject) -> None:
     """A spec with extreme numbers suggests finite values of its domain, or is a SpecError."""
